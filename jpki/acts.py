@@ -1,0 +1,48 @@
+"""Who did what: the actor behind every write, and the audit's events."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a role and an opaque name, never a person's attributes."""
+
+    role: str
+    name: str
+
+
+LOCAL_OPERATOR = Actor("operator", "local")
+"""Whoever runs `jpki` on the home's own machine."""
+
+SYSTEM = Actor("system", "maintenance")
+"""The house itself: publications and renewals that nobody asks for one by one."""
+
+
+class Act(StrEnum):
+    """What the audit records."""
+
+    CEREMONY = "ceremony"
+    RESERVED = "certificate reserved"
+    WILL_SIGN = "certificate will be signed"
+    SIGNED = "certificate signed"
+    ACTIVATED = "certificate activated"
+    VOIDED = "certificate voided"
+    REVOKED = "certificate revoked"
+    HELD = "certificate held"
+    RELEASED = "certificate released"
+    RESPONDER_RENEWED = "responder renewed"
+    CRL_WILL_SIGN = "crl will be signed"
+    CRL_PUBLISHED = "crl published"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One line of the audit; `subject` is a serial, a generation or a list, `details` hold no attribute (rule R21)."""
+
+    at: datetime
+    actor: Actor
+    act: Act
+    subject: str
+    details: dict[str, str | int] = field(default_factory=dict)

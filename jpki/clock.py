@@ -1,0 +1,52 @@
+"""Time: always aware, always passed in. `system_clock` is the only place that asks the machine."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+Clock = Callable[[], datetime]
+"""Returns the present moment as an aware datetime in UTC."""
+
+JST = ZoneInfo("Asia/Tokyo")
+
+
+def system_clock() -> datetime:
+    """Return the machine's present moment in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - this is the one place
+
+
+def whole_second(moment: datetime) -> datetime:
+    """Cut `moment` to the second: X.509, CRL and OCSP times have no fractions (RFC 5280 4.1.2.5.2)."""
+    return moment.replace(microsecond=0)
+
+
+def end_of_day(day: date) -> datetime:
+    """Return the last second of `day` in Japan, 23:59:59 JST, in UTC: the hour at which JPKI certificates end."""
+    return datetime.combine(day, time(23, 59, 59), JST).astimezone(UTC)
+
+
+def day_in_japan(moment: datetime) -> date:
+    """Return the calendar day of `moment` in Japan."""
+    return moment.astimezone(JST).date()
+
+
+def years_later(day: date, years: int) -> date:
+    """Return the same day `years` later; 29 February falls on 28 February in a common year (docs/profile.md)."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
+def months_earlier(day: date, months: int) -> date:
+    """Return the day `months` earlier, or the last day of that month where it has no such day (民法 143)."""
+    first = day.replace(day=1)
+    for _ in range(months):
+        first = (first - timedelta(days=1)).replace(day=1)
+    last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    return first.replace(day=min(day.day, last.day))
+
+
+def iso(moment: datetime) -> str:
+    """Return `moment` as RFC 3339 in UTC with whole seconds: 2026-11-23T01:02:03Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,94 @@
+"""Signing DER with any key of the house: one algorithm per kind of key, each signature checked before it leaves."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, HashAlgorithm
+
+from jpki import der, oids
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+"""A pyca private key; a key provider's own subclass signs and cannot be exported (docs/adr/0002)."""
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+class KeySpec(StrEnum):
+    """The kinds of key that the house makes."""
+
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    P256 = "p-256"
+    P384 = "p-384"
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A signature algorithm: its hash and its AlgorithmIdentifier's DER."""
+
+    hash: HashAlgorithm
+    identifier: bytes
+
+
+_RSA = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.RSA_SHA256), der.tlv(der.Tag.NULL)))
+_P256 = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.ECDSA_SHA256)))
+_P384 = Algorithm(SHA384(), der.sequence(der.object_identifier(oids.ECDSA_SHA384)))
+
+
+def algorithm_for(key: PublicKey) -> Algorithm:
+    """Return the algorithm that a key of this kind signs with: RSA and P-256 with SHA-256, P-384 with SHA-384."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return _RSA
+    return _P384 if key.curve.name == "secp384r1" else _P256
+
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """Sign `message` and check the signature against the key's public half.
+
+    Raises:
+        JpkiError: INTERNAL `signature-faulty` when the check fails: a broken token must not reach a holder.
+    """
+    public = key.public_key()
+    algorithm = algorithm_for(public)
+    if isinstance(key, rsa.RSAPrivateKey):
+        signature = key.sign(message, PKCS1v15(), algorithm.hash)
+    else:
+        signature = key.sign(message, ec.ECDSA(algorithm.hash))
+    try:
+        check(public, message, signature)
+    except InvalidSignature:
+        raise JpkiError(
+            Kind.INTERNAL,
+            "signature-faulty",
+            Text(
+                "鍵が誤った署名を返しました。署名は破棄しました。",
+                "The key returned a wrong signature; it was discarded.",
+            ),
+            Text("鍵装置を点検してください。", "Have the key's device inspected."),
+        ) from None
+    return signature
+
+
+def check(key: PublicKey, message: bytes, signature: bytes) -> None:
+    """Verify `signature` over `message` with the algorithm of this kind of key.
+
+    Raises:
+        InvalidSignature: of pyca, when it does not fit.
+    """
+    algorithm = algorithm_for(key)
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, message, PKCS1v15(), algorithm.hash)
+    else:
+        key.verify(signature, message, ec.ECDSA(algorithm.hash))
+
+
+def signed(key: PrivateKey, to_be_signed: bytes) -> bytes:
+    """Return SEQUENCE { to_be_signed, algorithm, signature }: the outer form of certificates, CRLs and OCSP alike."""
+    return der.sequence(
+        to_be_signed, algorithm_for(key.public_key()).identifier, der.bit_string(sign(key, to_be_signed))
+    )

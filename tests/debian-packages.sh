@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The outside clients that the tests run, as Debian packages: installed when missing and allowed, else named.
+# A test whose client is missing skips with the client's name, so nothing is passed over silently.
+set -euo pipefail
+
+declare -A client_of=(
+  [openssl]=openssl [curl]=curl [poppler-utils]=pdfsig [xmlsec1]=xmlsec1
+)
+
+missing=()
+for package in "${!client_of[@]}"; do
+  command -v "${client_of[$package]}" >/dev/null || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  echo "Installing the tests' outside clients: ${missing[*]}"
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+else
+  echo "Not installed, and not allowed to: ${missing[*]}. The tests that need them are skipped and named."
+fi
