@@ -36,7 +36,7 @@ lint: .venv/dev ## Format, lint, types and import contracts only
 	@$(BIN)/ruff format --check --quiet $(PACKAGES) tests
 	@$(BIN)/ruff check --quiet $(PACKAGES) tests
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timings | tail -n 3
+	@$(BIN)/lint-imports | tail -n 3
 
 .PHONY: format
 format: .venv/dev ## Write the format and the fixes that are safe

@@ -32,7 +32,7 @@ class Act(StrEnum):
     REVOKED = "certificate revoked"
     HELD = "certificate held"
     RELEASED = "certificate released"
-    RESPONDER_RENEWED = "responder renewed"
+    DELEGATE_WILL_SIGN = "responder or clerk certificate will be signed"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
 

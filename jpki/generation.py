@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jpki.certificate import Purpose
 from jpki.der import Reader, Tag
 from jpki.ids import GenerationId, KeyUri
+from jpki.signature import PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,11 @@ class Generation:
     def not_after(self) -> datetime:
         """The end of the CA certificate: nothing outlives it (rule R25)."""
         return self.certificate.not_valid_after_utc
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The CA's public key, of a kind that the house signs with."""
+        return cast("PublicKey", self.certificate.public_key())
 
     @property
     def name_der(self) -> bytes:

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
 from jpki.certificate import Carrier, Purpose, Validity
-from jpki.generation import Generation
+from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
 from jpki.revocation import Reason, RevocationEvidence, Status
@@ -216,6 +216,18 @@ class AuditSink(Protocol):
 
 Generations = Callable[[Purpose], Sequence[Generation]]
 """Returns the live generations of a purpose, the one that issues first."""
+
+
+class ResponderBook(Protocol):
+    """The record of each generation's delegated OCSP responders."""
+
+    def responders(self, generation: GenerationId) -> Sequence[Responder]:
+        """Return the generation's responders, the newest first."""
+        ...
+
+    def add_responder(self, responder: Responder) -> None:
+        """Record a responder, committed."""
+        ...
 
 
 # --- documents -------------------------------------------------------------------------------------------------

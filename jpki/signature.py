@@ -6,7 +6,7 @@ from enum import StrEnum
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384, HashAlgorithm
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from jpki import der, oids
 from jpki.errors import JpkiError, Kind
@@ -31,7 +31,7 @@ class KeySpec(StrEnum):
 class Algorithm:
     """A signature algorithm: its hash and its AlgorithmIdentifier's DER."""
 
-    hash: HashAlgorithm
+    hash: SHA256 | SHA384
     identifier: bytes
 
 

@@ -1,1 +1,1 @@
-"""."""
+"""The roof: settings, wiring, store, web application and command line."""

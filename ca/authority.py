@@ -1,0 +1,68 @@
+"""The only door through which a certificate is issued, comes to life, and dies."""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from ca.issuer import Issuer, Order
+from ca.reasons import require_allowed
+from jpki.acts import Actor
+from jpki.clock import Clock
+from jpki.errors import JpkiError, Kind
+from jpki.ids import Serial, format_serial
+from jpki.ports import CertificateLedger, CertificateRecord
+from jpki.revocation import Reason
+from jpki.text import Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Both CAs: what they do to certificates."""
+
+    issuer: Issuer
+    ledger: CertificateLedger
+    clock: Clock
+
+    def issue(self, order: Order, by: Actor) -> x509.Certificate:
+        """Sign one certificate for the order; it is not live until it is activated.
+
+        Raises:
+            JpkiError: as `Issuer.prepare` and `Issuer.redeem` say; nothing is left pending.
+        """
+        return self.issuer.redeem(self.issuer.prepare(order, by), by)
+
+    def activate(self, serial: Serial, by: Actor) -> None:
+        """Make an issued certificate live on delivery; the one it renews is superseded in the same instant."""
+        self.ledger.activate(serial, by, self.clock())
+
+    def discard(self, serial: Serial, by: Actor) -> None:
+        """Close a certificate that was not delivered."""
+        self.ledger.discard(serial, by, self.clock())
+
+    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> None:
+        """Revoke a live certificate, at once and for good.
+
+        Raises:
+            JpkiError: NOT_FOUND `serial-unknown`, UNPROCESSABLE `reason-not-allowed`, CONFLICT `already-revoked`.
+        """
+        require_allowed(reason, self.record(serial).purpose)
+        self.ledger.revoke(serial, reason, by, self.clock())
+
+    def record(self, serial: Serial) -> CertificateRecord:
+        """Return the record of a certificate.
+
+        Raises:
+            JpkiError: NOT_FOUND `serial-unknown`.
+        """
+        record = self.ledger.find(serial)
+        if record is None:
+            raise JpkiError(
+                Kind.NOT_FOUND,
+                "serial-unknown",
+                Text(
+                    f"発行番号 {format_serial(serial)} の証明書はこの認証局にありません。",
+                    f"No certificate of this authority has the serial {format_serial(serial)}.",
+                ),
+                Text("発行番号と --home を確認してください。", "Check the serial and --home."),
+            )
+        return record

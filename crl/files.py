@@ -1,0 +1,182 @@
+"""Lists on disk: numbered files in the archive, and the stable names that the world reads.
+
+A stable name is a hard link to the numbered file of the current list, so two `stat` calls tell whether it is
+current, and it goes from one whole list to the next in one step.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkstemp
+
+from cryptography import x509
+
+from crl.check import number_of
+from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
+from jpki.ids import PartitionId
+from jpki.text import Text
+
+_READABLE = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class ListFiles:
+    """The files of one list: a numbered one for each publication and a stable one, both for each live generation."""
+
+    home: Path
+    partition: PartitionId
+    generations: Sequence[Generation]
+
+    def numbered(self, generation: Generation, number: int) -> Path:
+        """Return the path of one publication, for ever."""
+        return self.home / "crl-archive" / generation.purpose / generation.id / f"{self.partition}-{number}.crl"
+
+    def stable(self, generation: Generation) -> Path:
+        """Return the path that the door `crl` serves."""
+        return self.home / "crl" / generation.purpose / generation.id / f"{self.partition}.crl"
+
+    def landed(self, number: int) -> bool:
+        """Tell whether publication `number` has all its numbered files."""
+        return all(self.numbered(each, number).exists() for each in self.generations)
+
+    def stand(self, number: int) -> bool:
+        """Tell whether every stable name is that of publication `number`."""
+        return all(_same_file(self.numbered(each, number), self.stable(each)) for each in self.generations)
+
+    def highest_published(self) -> int:
+        """Return the highest number that the world can read, 0 where it can read none."""
+        return max(map(_published_number, map(self.stable, self.generations)))
+
+    def link(self, number: int) -> None:
+        """Give publication `number` the stable names that bear no higher one; the caller holds the lock.
+
+        Raises:
+            JpkiError: UNAVAILABLE `crl-unwritable`.
+        """
+        for each in self.generations:
+            numbered, stable = self.numbered(each, number), self.stable(each)
+            if numbered.exists() and _published_number(stable) <= number:
+                _link(numbered, stable)
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Keep all others from linking; the lock ends with its process, however that ends.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    with _translated():
+        path = home / "crl-archive" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("wb")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def staged(contents: Iterable[tuple[Path, bytes]]) -> Iterator[Mapping[Path, Path]]:
+    """Write each content beside its target, flushed, and yield where it waits, by target.
+
+    The waiting files have names of their own, so that two publishers of one number never meet. What has not
+    landed at the end is removed.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    waiting: dict[Path, Path] = {}
+    try:
+        for target, content in contents:
+            with _translated():
+                waiting[target] = path = _new_file_beside(target)
+                _write(path, content)
+        yield waiting
+    finally:
+        for path in waiting.values():
+            path.unlink(missing_ok=True)
+
+
+def land(waiting: Mapping[Path, Path]) -> None:
+    """Give each waiting file the name of its target, flushed.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    with _translated():
+        for target, path in waiting.items():
+            path.replace(target)
+            _flush_directory(target.parent)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the disk's refusals into ours: UNAVAILABLE `crl-unwritable`."""
+    try:
+        yield
+    except OSError as error:
+        raise JpkiError(
+            Kind.UNAVAILABLE,
+            "crl-unwritable",
+            Text(
+                f"失効リストを書き込めません（{error.strerror}）。公開済みのリストは変わっていません。",
+                f"The list could not be written ({error.strerror}); the published one is unchanged.",
+            ),
+            Text(
+                "ディスクの空きと権限を確認し、再度発行してください。",
+                "Check the disk's free space and permissions, then publish again.",
+            ),
+        ) from error
+
+
+def _new_file_beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(descriptor)
+    return Path(name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        os.fchmod(file.fileno(), _READABLE)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link(numbered: Path, stable: Path) -> None:
+    with _translated():
+        stable.parent.mkdir(parents=True, exist_ok=True)
+        new = stable.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.hardlink_to(numbered)
+        new.replace(stable)
+        # Where both names were the same file already, replacing does nothing and leaves the new one (rename(2)).
+        new.unlink(missing_ok=True)
+        _flush_directory(stable.parent)
+
+
+def _same_file(numbered: Path, stable: Path) -> bool:
+    try:
+        return numbered.samefile(stable)
+    except OSError:
+        return False
+
+
+def _published_number(stable: Path) -> int:
+    try:
+        return number_of(x509.load_der_x509_crl(stable.read_bytes()))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,152 @@
+"""The desk: the whole way from a holder's wish to a delivered certificate, and back.
+
+Here the local operator acts on the word of holder.json; counters, clerks and cases will stand behind the same desk.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from cryptography import x509
+
+from ca.authority import Authority
+from ca.issuer import Order
+from ca.profile import Profile
+from ca.validity import validity
+from crl.publisher import Publisher
+from enroll.eligibility import require_eligible
+from enroll.renewal import birthday_of, holder_of, require_open
+from jpki.acts import Actor
+from jpki.certificate import CARD, Purpose, Validity
+from jpki.clock import Clock, day_in_japan
+from jpki.errors import JpkiError, Kind
+from jpki.holder import Holder
+from jpki.ids import HolderCode, PartitionId, Serial, format_serial
+from jpki.ports import CertificateLedger, CertificateRecord
+from jpki.revocation import Reason, State
+from jpki.text import Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a counter can do for a holder."""
+
+    authority: Authority
+    ledger: CertificateLedger
+    publisher: Publisher
+    profile: Profile
+    municipality_of: Callable[[PartitionId], str]
+    clock: Clock
+
+    def issue(
+        self, holder: Holder, purpose: Purpose, csr: x509.CertificateSigningRequest, by: Actor
+    ) -> x509.Certificate:
+        """Issue a first certificate, or one after the last was revoked or ended, and deliver it.
+
+        Raises:
+            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live` or `certificate-pending`; of the key policy.
+        """
+        require_eligible(holder, purpose, day_in_japan(self.clock()))
+        lifetime = self._validity(holder.code, purpose, holder.birth_date, renewal=False)
+        return self._deliver(
+            Order(
+                holder=holder.code,
+                disclosed=holder if purpose is Purpose.SIGNING else None,
+                carrier=CARD,
+                csr=csr,
+                validity=lifetime,
+            ),
+            by,
+        )
+
+    def renew(
+        self, serial: Serial, csr: x509.CertificateSigningRequest, by: Actor, holder: Holder | None = None
+    ) -> x509.Certificate:
+        """Issue the successor of a live certificate inside its renewal window; the old one is superseded at once.
+
+        Without `holder`, the register's fresh answer, the data of the old certificate are taken over.
+
+        Raises:
+            JpkiError: CONFLICT `not-live` or `renewal-closed`; NOT_FOUND `serial-unknown`; as `issue` otherwise.
+        """
+        old = self._renewable(serial, holder)
+        if holder is None and old.purpose is Purpose.SIGNING:
+            holder = self._disclosed_by(old)
+        birth_date = birthday_of(old.validity.not_after) if holder is None else holder.birth_date
+        lifetime = self._validity(old.holder, old.purpose, birth_date, renewal=True)
+        return self._deliver(
+            Order(
+                holder=old.holder,
+                disclosed=holder if old.purpose is Purpose.SIGNING else None,
+                carrier=old.carrier,
+                csr=csr,
+                validity=lifetime,
+                renews=serial,
+            ),
+            by,
+        )
+
+    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> CertificateRecord:
+        """Revoke a certificate at once and return its record."""
+        self.authority.revoke(serial, reason, by)
+        return self.authority.record(serial)
+
+    def _renewable(self, serial: Serial, holder: Holder | None) -> CertificateRecord:
+        old = self.authority.record(serial)
+        if old.status.state is not State.ACTIVE or not old.validity.holds(self.clock()):
+            raise _not_renewable(serial)
+        if holder is not None and holder.code != old.holder:
+            raise _other_holder(serial)
+        require_open(self.profile, old.validity.not_after, self.clock())
+        return old
+
+    def _disclosed_by(self, old: CertificateRecord) -> Holder:
+        if old.der is None:
+            raise _not_renewable(old.serial)
+        certificate = x509.load_der_x509_certificate(old.der)
+        return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
+
+    def _validity(self, holder: HolderCode, purpose: Purpose, birth_date: date, *, renewal: bool) -> Validity:
+        """Apply the birthday rule; a signing certificate never outlives the holder's authentication certificate."""
+        now = self.clock()
+        cap: datetime | None = None
+        if purpose is Purpose.SIGNING:
+            beside = self.ledger.live(holder, Purpose.AUTHENTICATION, CARD, now)
+            cap = None if beside is None else beside.validity.not_after
+        return validity(self.profile, birth_date, now, renewal=renewal, not_later_than=cap)
+
+    def _deliver(self, order: Order, by: Actor) -> x509.Certificate:
+        """Issue, see to it that the list the certificate names exists, and only then make it live."""
+        certificate = self.authority.issue(order, by)
+        serial = Serial(certificate.serial_number)
+        try:
+            self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
+            self.authority.activate(serial, by)
+        except Exception:
+            self.authority.discard(serial, by)
+            raise
+        return certificate
+
+
+def _not_renewable(serial: Serial) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "not-live",
+        Text(
+            f"証明書 {format_serial(serial)} は有効でないため更新できません。",
+            f"Certificate {format_serial(serial)} is not live, so it cannot be renewed.",
+        ),
+        Text("新しい証明書を発行（issue）してください。", "Issue a new certificate instead."),
+    )
+
+
+def _other_holder(serial: Serial) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "other-holder",
+        Text(
+            f"証明書 {format_serial(serial)} は別の利用者のものです。",
+            f"Certificate {format_serial(serial)} belongs to another holder.",
+        ),
+        Text("発行番号と holder.json を確認してください。", "Check the serial and holder.json."),
+    )

@@ -1,0 +1,66 @@
+"""Renewal: when its window is open, and what an old certificate still tells of its holder."""
+
+from datetime import date, datetime
+
+from cryptography import x509
+
+from ca.profile import Profile
+from ca.validity import renewal_opens
+from enroll.municipalities import municipalities
+from jpki import oids
+from jpki.clock import day_in_japan
+from jpki.der import Reader, Tag
+from jpki.errors import JpkiError, Kind
+from jpki.holder import Gender, Holder
+from jpki.ids import HolderCode
+from jpki.text import Text
+
+_GENDERS = {"1": Gender.MALE, "2": Gender.FEMALE}
+
+
+def require_open(profile: Profile, not_after: datetime, now: datetime) -> None:
+    """Require that a certificate ending at `not_after` may be renewed now.
+
+    Raises:
+        JpkiError: CONFLICT `renewal-closed`, with the first day of the window.
+    """
+    opens = renewal_opens(profile, not_after)
+    if day_in_japan(now) >= opens:
+        return
+    raise JpkiError(
+        Kind.CONFLICT,
+        "renewal-closed",
+        Text(
+            f"更新は有効期限の{profile.renewal_months}か月前（{opens} 以降）から受け付けます。",
+            f"Renewal opens {profile.renewal_months} months before the end, on {opens}.",
+        ),
+        Text("その日以降に申請してください。", "Apply on that day or later."),
+    )
+
+
+def holder_of(code: HolderCode, certificate: x509.Certificate, municipality: str) -> Holder:
+    """Read back the holder that a signing certificate discloses; the register holds the municipality's code."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    fields = {
+        each.type_id.dotted_string: Reader(each.value).read(Tag.UTF8_STRING).decode()
+        for each in names
+        if isinstance(each, x509.OtherName)
+    }
+    return Holder(
+        code=code,
+        name=fields[oids.NAME],
+        name_substitutes=fields[oids.NAME_SUBSTITUTES],
+        birth_date=datetime.strptime(fields[oids.BIRTH_DATE][1:], "%Y%m%d").date(),  # noqa: DTZ007 - a calendar day
+        gender=_GENDERS.get(fields[oids.GENDER], Gender.UNSPECIFIED),
+        address=fields[oids.ADDRESS],
+        address_substitutes=fields[oids.ADDRESS_SUBSTITUTES],
+        municipality=municipalities()[municipality],
+    )
+
+
+def birthday_of(not_after: datetime) -> date:
+    """Return a day with the holder's month and day of birth: every JPKI certificate ends on a birthday.
+
+    It serves where nothing better is known of the holder, since an authentication certificate holds no birth date.
+    """
+    return day_in_japan(not_after)

@@ -1,0 +1,97 @@
+"""The live source: each answer is made of the ledger's committed status and signed on the spot."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jpki.clock import Clock, whole_second
+from jpki.errors import JpkiError, Kind
+from jpki.ids import GenerationId
+from jpki.ports import StatusSource
+from jpki.revocation import Reason, State, Status
+from jpki.text import Text
+from ocsp.cert_id import CertId
+from ocsp.issuers import Issuer
+from ocsp.request import OcspRequest
+from ocsp.response import CertStatus, Good, Period, Revoked, Unknown, signed_response
+
+ANSWER_LIFE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    """A successful response's DER, and how long it holds."""
+
+    der: bytes
+    period: Period
+
+
+class LiveSource:
+    """Answers questions about one issuer from the ledger."""
+
+    def __init__(self, status: StatusSource, clock: Clock) -> None:
+        self._status = status
+        self._clock = clock
+
+    def answer(self, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
+        """Return a fresh signed answer to every CertID of `request`; all of them must name `issuer`.
+
+        Raises:
+            JpkiError: UNAVAILABLE `responder-expired`, INTERNAL `status-incomplete`, or what the ledger or the
+                responder's key raises. Then nothing is signed: there is no answer on doubt (rule R15).
+        """
+        period = _period(issuer, whole_second(self._clock()))
+        answers = [(cert_id, self._cert_status(issuer, cert_id)) for cert_id in request.cert_ids]
+        return SignedAnswer(signed_response(issuer, period, answers, request.nonce), period)
+
+    def _cert_status(self, issuer: Issuer, cert_id: CertId) -> CertStatus:
+        status = self._status(cert_id.serial)
+        # Only the generation that signed a certificate vouches for it (rule R23).
+        if status is None or status.generation != issuer.generation.id:
+            return Unknown()
+        return _cert_status(status)
+
+
+def _cert_status(status: Status) -> CertStatus:
+    match status.state:
+        case State.ACTIVE:
+            return Good()
+        case State.HELD:
+            return _revoked(status, Reason.CERTIFICATE_HOLD)
+        case State.REVOKED:
+            return _revoked(status, status.reason)
+        case State.RESERVED | State.INTENDED | State.ISSUED | State.VOID:
+            return Unknown()
+
+
+def _revoked(status: Status, reason: Reason | None) -> Revoked:
+    if status.revoked_at is None or reason is None:
+        raise JpkiError(
+            Kind.INTERNAL,
+            "status-incomplete",
+            Text(
+                "失効または一時停止中の証明書に、日時または理由の記録がありません。",
+                "A certificate is recorded as revoked or on hold without a time or a reason.",
+            ),
+            Text("台帳を `jpki reconcile` で点検してください。", "Check the ledger with `jpki reconcile`."),
+        )
+    return Revoked(status.revoked_at, reason)
+
+
+def _period(issuer: Issuer, now: datetime) -> Period:
+    """Return the answer's period; it ends with the responder's certificate at the latest (rules R5, R25)."""
+    validity = issuer.validity
+    if not validity.holds(now):
+        raise _responder_expired(issuer.generation.id)
+    return Period(now, min(now + ANSWER_LIFE, validity.not_after))
+
+
+def _responder_expired(generation: GenerationId) -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "responder-expired",
+        Text(
+            f"世代 {generation} のOCSPレスポンダ証明書が有効期間外です。",
+            f"The OCSP responder certificate of generation {generation} is outside its validity.",
+        ),
+        Text("レスポンダ証明書を更新してください。", "Renew the responder's certificate."),
+    )

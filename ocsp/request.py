@@ -1,0 +1,168 @@
+"""Reading an OCSPRequest (RFC 6960 4.1.1) strictly: whatever comes in, a request or `MalformedRequest` comes out."""
+
+from dataclasses import dataclass
+
+from jpki import der, oids
+from jpki.der import DerError, Reader, Tag, context, read_integer
+from jpki.ids import Serial
+from ocsp.cert_id import DIGEST_OCTETS, NULL, CertId, IssuerHashes
+
+MAX_REQUEST_OCTETS = 10_000
+MAX_CERT_IDS = 20
+_MAX_SERIAL_OCTETS = 20  # RFC 5280 4.1.2.2
+_MAX_NONCE_OCTETS = 128  # RFC 9654 2.1
+
+_NONCE = der.object_identifier(oids.OCSP_NONCE)
+
+
+class MalformedRequest(Exception):  # noqa: N818 - the name of the answer's status in RFC 6960 2.3
+    """The question is none that we can read or answer; it stays within this room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcspRequest:
+    """A question: between 1 and `MAX_CERT_IDS` CertIDs, and the client's nonce if it sent one."""
+
+    cert_ids: tuple[CertId, ...]
+    nonce: bytes | None
+
+
+def parse_request(data: bytes) -> OcspRequest:
+    """Read an OCSPRequest.
+
+    A requestor's name and signature are read and not judged: everyone may ask. A DEFAULT value that DER would
+    leave out is accepted, because clients in the field write it.
+
+    Raises:
+        MalformedRequest: for anything else than one complete, well-formed request of version 1.
+    """
+    if len(data) > MAX_REQUEST_OCTETS:
+        raise MalformedRequest("request is too large")
+    try:
+        return _request(data)
+    except DerError as error:
+        raise MalformedRequest(str(error)) from error
+
+
+def _request(data: bytes) -> OcspRequest:
+    fields = Reader(_sole(data, Tag.SEQUENCE))
+    to_be_signed = fields.read(Tag.SEQUENCE)
+    signature = fields.read_optional(context(0))
+    fields.finish()
+    if signature is not None:
+        _check_signature_form(signature)
+    return _to_be_signed(Reader(to_be_signed))
+
+
+def _to_be_signed(fields: Reader) -> OcspRequest:
+    version = fields.read_optional(context(0))
+    if version is not None and read_integer(_sole(version, Tag.INTEGER)) != 0:
+        raise MalformedRequest("version is not v1")
+    fields.read_optional(context(1))  # requestorName
+    cert_ids = _request_list(fields.read(Tag.SEQUENCE))
+    extensions = fields.read_optional(context(2))
+    fields.finish()
+    return OcspRequest(cert_ids=cert_ids, nonce=None if extensions is None else _nonce(extensions))
+
+
+def _request_list(content: bytes) -> tuple[CertId, ...]:
+    requests = Reader(content)
+    cert_ids: list[CertId] = []
+    while requests.peek() is not None:
+        if len(cert_ids) == MAX_CERT_IDS:
+            raise MalformedRequest("too many CertIDs")
+        cert_ids.append(_single_request(Reader(requests.read(Tag.SEQUENCE))))
+    if not cert_ids:
+        raise MalformedRequest("no CertID")
+    return tuple(cert_ids)
+
+
+def _single_request(fields: Reader) -> CertId:
+    cert_id = _cert_id(fields.read_element(Tag.SEQUENCE))
+    extensions = fields.read_optional(context(0))
+    fields.finish()
+    if extensions is not None:
+        _extensions(extensions, understood=frozenset())
+    return cert_id
+
+
+def _cert_id(raw: bytes) -> CertId:
+    fields = Reader(_sole(raw, Tag.SEQUENCE))
+    algorithm = _hash_algorithm(Reader(fields.read(Tag.SEQUENCE)))
+    issuer = IssuerHashes(algorithm, fields.read(Tag.OCTET_STRING), fields.read(Tag.OCTET_STRING))
+    serial = _serial(fields.read(Tag.INTEGER))
+    fields.finish()
+    # The length cannot be judged for a hash function that we do not know: no issuer of ours has such hashes.
+    octets = DIGEST_OCTETS.get(algorithm)
+    if octets is not None and not len(issuer.name) == len(issuer.key) == octets:
+        raise MalformedRequest("hash has a wrong length")
+    return CertId(raw, issuer, serial)
+
+
+def _hash_algorithm(fields: Reader) -> bytes:
+    algorithm = fields.read_element(Tag.OBJECT_IDENTIFIER)
+    if fields.peek() is not None and fields.read_element(Tag.NULL) != NULL:
+        raise MalformedRequest("NULL has a content")
+    fields.finish()
+    return algorithm
+
+
+def _serial(content: bytes) -> Serial:
+    if len(content) > _MAX_SERIAL_OCTETS:
+        raise MalformedRequest("serial is too long")
+    serial = read_integer(content)
+    if serial <= 0:
+        raise MalformedRequest("serial is not positive")
+    return Serial(serial)
+
+
+def _nonce(content: bytes) -> bytes | None:
+    value = _extensions(content, understood=frozenset({_NONCE})).get(_NONCE)
+    if value is None:
+        return None
+    nonce = _sole(value, Tag.OCTET_STRING)
+    if not 1 <= len(nonce) <= _MAX_NONCE_OCTETS:
+        raise MalformedRequest("nonce has a wrong length")
+    return nonce
+
+
+def _extensions(content: bytes, understood: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Return the values by OID (its element's DER); a critical one must be among the `understood`."""
+    extensions = Reader(_sole(content, Tag.SEQUENCE))
+    values: dict[bytes, bytes] = {}
+    while extensions.peek() is not None:
+        fields = Reader(extensions.read(Tag.SEQUENCE))
+        oid = fields.read_element(Tag.OBJECT_IDENTIFIER)
+        critical = _boolean(fields.read_optional(Tag.BOOLEAN))
+        value = fields.read(Tag.OCTET_STRING)
+        fields.finish()
+        if oid in values:
+            raise MalformedRequest("extension stands twice")
+        if critical and oid not in understood:
+            raise MalformedRequest("critical extension is unknown")
+        values[oid] = value
+    if not values:
+        raise MalformedRequest("extensions are empty")
+    return values
+
+
+def _boolean(content: bytes | None) -> bool:
+    if content not in {None, b"\x00", b"\xff"}:
+        raise MalformedRequest("boolean is neither true nor false")
+    return content == b"\xff"
+
+
+def _check_signature_form(content: bytes) -> None:
+    fields = Reader(_sole(content, Tag.SEQUENCE))
+    fields.read(Tag.SEQUENCE)  # signatureAlgorithm
+    fields.read(Tag.BIT_STRING)
+    fields.read_optional(context(0))  # certs
+    fields.finish()
+
+
+def _sole(data: bytes, tag: int) -> bytes:
+    """Return the content of the one element that `data` must consist of."""
+    reader = Reader(data)
+    content = reader.read(tag)
+    reader.finish()
+    return content

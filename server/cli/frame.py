@@ -1,0 +1,188 @@
+"""What every command shares: --json and --lang, how results and errors are printed, and the exit codes.
+
+Exit codes (docs/contract.md): 0 done; 1 refused or failed; 2 undecided and 3 unreadable (verify); 64 usage;
+75 try again.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+
+from jpki.errors import JpkiError, Kind
+from jpki.ids import Serial, parse_serial
+from jpki.text import Language, Text
+
+EXIT_FAILED = 1
+EXIT_USAGE = 64
+EXIT_TRY_AGAIN = 75
+
+_COMMANDS = {
+    "demo": "server.cli.demo",
+    "init": "server.cli.home",
+    "serve": "server.cli.serve",
+    "issue": "server.cli.certificates",
+    "renew": "server.cli.certificates",
+    "revoke": "server.cli.certificates",
+    "status": "server.cli.certificates",
+    "crl": "server.cli.lists",
+    "sign": "server.cli.documents",
+    "verify": "server.cli.documents",
+}
+"""Where each command lives: a module is imported only when its command is asked for, so that `jpki` starts at once."""
+
+
+class _Root(click.Group):
+    """The command `jpki` itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands in the order in which a newcomer needs them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command's module and return the command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jpki-authority")
+def jpki() -> None:
+    """Run an open certificate authority in the shape of Japan's JPKI (公的個人認証サービス)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go: JSON for programs, sentences for people."""
+
+    json: bool
+    language: Language
+
+    def result(self, schema: str, fields: dict[str, Any], lines: Sequence[Text]) -> None:
+        """Print the result on stdout: the fields as one JSON object, or the lines in the person's language."""
+        if self.json:
+            click.echo(json.dumps({"schema": schema, **fields}, ensure_ascii=False, indent=2))
+        else:
+            for line in lines:
+                click.echo(line.to(self.language))
+
+    def progress(self, line: Text) -> None:
+        """Print one line of progress on stderr."""
+        click.echo(line.to(self.language), err=True)
+
+
+def preferred_language() -> Language:
+    """Return the language that JPKI_LANG or the locale asks for: Japanese where either says so, else English."""
+    names = ("JPKI_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    chosen = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    return Language.JA if chosen.startswith("ja") else Language.EN
+
+
+class _Command(click.Command):
+    """A command with --json and --lang, which it receives as one `Output` called `output`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object; errors as JSON on stderr."),
+            click.Option(["--lang"], type=click.Choice([str(each) for each in Language]), help="Japanese or English."),
+        ]
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Turn the two options into the `output` parameter."""
+        as_json, language = ctx.params.pop("as_json"), ctx.params.pop("lang")
+        ctx.params["output"] = Output(as_json, Language(language) if language else preferred_language())
+        return super().invoke(ctx)
+
+
+def command(name: str) -> Callable[[Callable[..., object]], click.Command]:
+    """Return the decorator of a command of this house."""
+    return click.command(name, cls=_Command)
+
+
+class BadInput(click.ClickException):
+    """An error of ours in what the user gave, where the exit codes from 1 on mean something else."""
+
+    def __init__(self, error: JpkiError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+class SerialType(click.ParamType[Serial]):
+    """A serial as people write it."""
+
+    name = "serial"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Serial:  # noqa: ANN401 - click's signature
+        """Read the serial; what cannot be read, or could be read twice, is a mistake of usage."""
+        try:
+            return parse_serial(str(value))
+        except JpkiError as error:
+            self.fail(error.to(preferred_language()), param, ctx)
+
+
+def main() -> NoReturn:
+    """Run `jpki` and exit with the contract's code."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        outcome = jpki.main(arguments, prog_name="jpki", standalone_mode=False)
+    except JpkiError as error:
+        _print_error(error, arguments)
+        return EXIT_TRY_AGAIN if error.kind is Kind.UNAVAILABLE else EXIT_FAILED
+    except BadInput as bad:
+        _print_error(bad.error, arguments)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        _print_usage_error(error, arguments)
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_FAILED
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _print_error(error: JpkiError, arguments: Sequence[str]) -> None:
+    if "--json" in arguments:
+        _print_json_error(error.kind, error.code, error.problem, error.action)
+        return
+    for language in _asked_languages(arguments):
+        label = "エラー" if language is Language.JA else "error"
+        click.echo(f"{label}: {error.to(language)}", err=True)
+
+
+def _print_usage_error(error: click.ClickException, arguments: Sequence[str]) -> None:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "jpki"
+    if "--json" in arguments:
+        action = Text(f"`{path} --help` で使い方を確認してください。", f"See `{path} --help`.")
+        _print_json_error("usage", "usage", Text(f"使い方の誤り：{message}", message), action)
+        return
+    for language in _asked_languages(arguments):
+        if language is Language.JA:
+            click.echo(f"エラー: 使い方の誤り：{message}\n  → `{path} --help` で使い方を確認してください。", err=True)
+        else:
+            click.echo(f"error: {message}\n  → See `{path} --help`.", err=True)
+
+
+def _print_json_error(kind: str, code: str, problem: Text, action: Text) -> None:
+    error = {"kind": kind, "code": code, "problem": problem.as_json(), "action": action.as_json()}
+    click.echo(json.dumps({"schema": "jpki.error/1", "error": error}, ensure_ascii=False, indent=2), err=True)
+
+
+def _asked_languages(arguments: Sequence[str]) -> Sequence[Language]:
+    """Return the language asked for by --lang, or both: whoever meets an error should be able to read it."""
+    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        chosen = following if here == "--lang" else here.removeprefix("--lang=")
+        if here.startswith("--lang") and chosen in set(Language):
+            return [Language(chosen)]
+    return [Language.JA, Language.EN] if preferred_language() is Language.JA else [Language.EN, Language.JA]

@@ -1,0 +1,63 @@
+"""`jpki crl publish` and `jpki crl list`."""
+
+from pathlib import Path
+
+import click
+
+from jpki.clock import iso
+from jpki.ports import ShelfMark
+from jpki.text import Text
+from server.cli.certificates import home_option
+from server.cli.frame import Output, command
+from server.home import Home
+from server.wiring import open_rooms
+
+
+@click.group("crl")
+def crl() -> None:
+    """Publish certificate revocation lists, and say which are current."""
+
+
+@command("publish")
+@home_option
+@click.option("--all", "everything", is_flag=True, help="Every list, due or not.")
+def publish(path: Path, output: Output, *, everything: bool) -> None:
+    """Publish every list that is new, changed, or a day old."""
+    rooms = open_rooms(Home.open(path))
+    rooms.maintenance.jobs["responders"]()
+    published = rooms.publisher.publish_all() if everything else rooms.publisher.publish_due()
+    total = Text(f"失効リストを{len(published)}件発行しました。", f"Published {len(published)} lists.")
+    output.result(
+        "jpki.crl-publish/1", {"published": [_fields(each) for each in published]}, [total, *map(_line, published)]
+    )
+
+
+@command("list")
+@home_option
+def list_(path: Path, output: Output) -> None:
+    """Say which lists are current."""
+    marks = open_rooms(Home.open(path)).store.shelf.marks()
+    output.result("jpki.crl-list/1", {"lists": [_fields(each) for each in marks]}, [_line(each) for each in marks])
+
+
+crl.add_command(publish)
+crl.add_command(list_)
+
+
+def _line(mark: ShelfMark) -> Text:
+    head = f"  {mark.purpose}/{mark.partition}"
+    return Text(
+        f"{head}  第{mark.number}号  {mark.entries}件  {iso(mark.this_update)} 〜 {iso(mark.next_update)}",
+        f"{head}  number {mark.number}  {mark.entries} entries  {iso(mark.this_update)} to {iso(mark.next_update)}",
+    )
+
+
+def _fields(mark: ShelfMark) -> dict[str, str | int]:
+    return {
+        "ca": mark.purpose,
+        "partition": mark.partition,
+        "number": mark.number,
+        "entries": mark.entries,
+        "this_update": iso(mark.this_update),
+        "next_update": iso(mark.next_update),
+    }

@@ -1,0 +1,78 @@
+"""`jpki serve`: answer verifiers over HTTP."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+from server.app import Door, checks
+from server.cli.certificates import home_option
+from server.cli.frame import Output, command
+from server.home import Home
+from server.settings import read_settings
+from server.wiring import open_rooms
+from server.wsgi import Server, listen
+
+
+@command("serve")
+@home_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes any.")
+@click.option("--door", "names", multiple=True, type=click.Choice([str(each) for each in Door]), help="Default: all.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+def serve(path: Path, host: str, port: int, names: tuple[str, ...], workers: int, output: Output) -> None:
+    """Serve OCSP, CRLs, CA certificates and document validation; runs in the foreground."""
+    home = Home.open(path)
+    doors = [Door(name) for name in names] or list(Door)
+    _require_ready(home, doors)
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise _not_listening(host, port, error) from error
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    _warn_of_base_url(read_settings(home.settings).base_url, url, output)
+    output.progress(
+        Text(
+            f"{url} で応答しています（{'・'.join(doors)}）。終了は Ctrl-C。",
+            f"Answering on {url} ({', '.join(doors)}); Ctrl-C ends it.",
+        )
+    )
+    sys.argv = ["jpki"]  # gunicorn would read our arguments as its own
+    Server(home, listener, doors, workers).run()
+
+
+def _require_ready(home: Home, doors: Sequence[Door]) -> None:
+    """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
+    rooms = open_rooms(home)
+    if Door.CA in doors:
+        rooms.maintenance.run()
+    if Door.OCSP in doors:
+        rooms.issuers()
+    for check in checks(rooms, doors).values():
+        check()
+    rooms.store.database.close()
+
+
+def _warn_of_base_url(base_url: str, url: str, output: Output) -> None:
+    if base_url != url:
+        output.progress(
+            Text(
+                f"注意：証明書には {base_url} が書かれますが、このプロセスは {url} で応答します。",
+                f"Note: certificates name {base_url}, but this process answers on {url}.",
+            )
+        )
+
+
+def _not_listening(host: str, port: int, error: OSError) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "port-busy",
+        Text(
+            f"{host}:{port} で待ち受けできません（{error.strerror}）。",
+            f"Cannot listen on {host}:{port} ({error.strerror}).",
+        ),
+        Text("--port で別のポートを指定してください。", "Name another port with --port."),
+    )

@@ -1,0 +1,42 @@
+"""The ledger's word on our own certificates, for document validation."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cryptography import x509
+
+from jpki.clock import Clock
+from jpki.generation import Generation
+from jpki.ids import Serial
+from jpki.ports import StatusSource
+from jpki.revocation import Finding, RevocationEvidence, State
+
+_FINDINGS = {State.ACTIVE: Finding.GOOD, State.HELD: Finding.HELD, State.REVOKED: Finding.REVOKED}
+
+
+class LedgerEvidence:
+    """See `jpki.ports.RevocationSource`: it speaks for certificates of our own generations only."""
+
+    def __init__(self, generations: Callable[[], Sequence[Generation]], status: StatusSource, clock: Clock) -> None:
+        self._generations = generations
+        self._status = status
+        self._clock = clock
+
+    def evidence(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+    ) -> RevocationEvidence | None:
+        """Return the ledger's present word; `at` is the caller's to compare with the time of revocation."""
+        del at
+        generation = next((each for each in self._generations() if each.certificate == issuer), None)
+        if generation is None:
+            return None
+        status = self._status(Serial(certificate.serial_number))
+        if status is None or status.generation != generation.id or status.state not in _FINDINGS:
+            return RevocationEvidence(finding=Finding.UNKNOWN, source="ledger", as_of=self._clock())
+        return RevocationEvidence(
+            finding=_FINDINGS[status.state],
+            source="ledger",
+            as_of=self._clock(),
+            revoked_at=status.revoked_at,
+            reason=status.reason,
+        )

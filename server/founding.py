@@ -1,0 +1,83 @@
+"""`jpki init`: the ceremony that makes a home. Either a whole home stands afterwards, or nothing does."""
+
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+
+from ca import names
+from ca.ceremony import new_generation
+from ca.profile import PROFILES
+from crl.partition import partitions
+from enroll.municipalities import municipalities
+from hsm_adapter.software import SoftwareKeys, generate
+from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
+from jpki.certificate import Purpose
+from jpki.clock import Clock
+from jpki.generation import Generation
+from jpki.partition import Partition
+from jpki.ports import KeyProvider
+from jpki.randomness import Randomness, alphanumeric
+from jpki.signature import KeySpec
+from server.home import Home, given_passphrase, write_new
+from server.settings import Settings
+from server.store.database import Database
+from server.wiring import Rooms, Store, assemble, store_of
+
+FIRST_ADMINISTRATOR = "administrator-1"
+
+
+def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) -> Rooms:
+    """Make both CAs, the infrastructure root, OCSP responders, the first lists and the first administrator.
+
+    Raises:
+        JpkiError: CONFLICT `home-not-empty`, UNPROCESSABLE `home-unwritable`; then nothing was made.
+    """
+    with home.creating():
+        if given_passphrase() is None:
+            write_new(home.secrets / "key-passphrase", alphanumeric(randomness, 32).encode(), 0o400)
+        keys = SoftwareKeys(home.keys, home.passphrase)
+        store = store_of(Database.create(home.database, clock()))
+        rooms = assemble(home, settings, keys, store, clock, randomness)
+        _lay_partitions(store)
+        roots = {purpose: _first_generation(rooms, purpose, keys, randomness) for purpose in Purpose}
+        holders_roots = [roots[Purpose.SIGNING], roots[Purpose.AUTHENTICATION]]
+        rooms.delegation.renew_responders(holders_roots, store.generations, LOCAL_OPERATOR)
+        rooms.publisher.publish_due()
+        _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
+        home.settings.write_text(settings.as_toml(), "utf-8")
+    return rooms
+
+
+def _lay_partitions(store: Store) -> None:
+    seeds = partitions(municipalities().values(), names.root)
+    store.partitions.add(
+        (Partition(id=seed.id, purpose=seed.purpose, name=seed.name, base_urls=()), seed.municipality) for seed in seeds
+    )
+
+
+def _first_generation(rooms: Rooms, purpose: Purpose, keys: KeyProvider, randomness: Randomness) -> Generation:
+    """Make a CA's first generation; the audit knows of it before its key signs anything."""
+    rooms.store.audit.record(
+        AuditEvent(
+            at=rooms.clock(),
+            actor=LOCAL_OPERATOR,
+            act=Act.CEREMONY,
+            subject=purpose,
+            details={"profile": rooms.settings.profile, "number": 1},
+        )
+    )
+    profile = PROFILES[rooms.settings.profile]
+    generation = new_generation(profile, purpose, 1, keys=keys, clock=rooms.clock, randomness=randomness)
+    rooms.store.generations.add(generation, 1)
+    return generation
+
+
+def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness) -> None:
+    """Give the first administrator a client certificate under the infrastructure root, as PKCS#12."""
+    key = generate(KeySpec.P256)
+    certificate = rooms.delegation.clerk(root, key.public_key(), FIRST_ADMINISTRATOR, LOCAL_OPERATOR)
+    password = alphanumeric(randomness, 20).encode()
+    bundle = serialize_key_and_certificates(
+        FIRST_ADMINISTRATOR.encode(), key, certificate, [root.certificate], BestAvailableEncryption(password)
+    )
+    write_new(rooms.home.clerks / f"{FIRST_ADMINISTRATOR}.p12", bundle, 0o600)
+    write_new(rooms.home.secrets / f"{FIRST_ADMINISTRATOR}-password", password, 0o400)

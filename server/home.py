@@ -1,0 +1,192 @@
+"""A home: the directory in which one authority lives."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+
+PASSPHRASE = "JPKI_KEY_PASSPHRASE"  # noqa: S105 - the variable's name, not its value
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where everything of one authority lies (docs/contract.md)."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """jpki.toml; written last, so that a home which has it is whole."""
+        return self.path / "jpki.toml"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite ledger."""
+        return self.path / "jpki.sqlite"
+
+    @property
+    def keys(self) -> Path:
+        """Software keys, encrypted."""
+        return self.path / "keys"
+
+    @property
+    def secrets(self) -> Path:
+        """What `jpki init` made up by itself, for trials."""
+        return self.path / "secrets"
+
+    @property
+    def clerks(self) -> Path:
+        """Clerks' client certificates as PKCS#12."""
+        return self.path / "clerks"
+
+    @classmethod
+    def open(cls, path: Path) -> "Home":
+        """Return the home at `path`.
+
+        Raises:
+            JpkiError: NOT_FOUND `home-missing` when there is none.
+        """
+        home = cls(path.absolute())
+        if not home.settings.is_file():
+            raise JpkiError(
+                Kind.NOT_FOUND,
+                "home-missing",
+                Text(f"{path} に認証局のホームがありません。", f"There is no authority's home at {path}."),
+                Text("jpki init --home で作成してください。", "Make one with `jpki init --home`."),
+            )
+        return home
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Make the directory, which must be new or empty; on any failure leave nothing behind.
+
+        Raises:
+            JpkiError: CONFLICT `home-not-empty`, or UNPROCESSABLE `home-unwritable`.
+        """
+        existed = self._require_empty()
+        try:
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self.path / ".writable").touch()
+                (self.path / ".writable").unlink()
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
+            yield
+        except BaseException:
+            self._clear(keep_directory=existed)
+            raise
+
+    def _require_empty(self) -> bool:
+        try:
+            if not self.path.exists():
+                return False
+            if self.path.is_dir() and not any(self.path.iterdir()):
+                return True
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        raise JpkiError(
+            Kind.CONFLICT,
+            "home-not-empty",
+            Text(f"{self.path} は空ではありません。", f"{self.path} is not empty."),
+            Text(
+                "新しいディレクトリを指定してください。何も変更していません。",
+                "Name a new directory; nothing was changed.",
+            ),
+        )
+
+    def _clear(self, *, keep_directory: bool) -> None:
+        if keep_directory:
+            for entry in self.path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def passphrase(self) -> bytes:
+        """Return the passphrase of the home's keys: a credential, a file, the environment, or what `init` made.
+
+        Raises:
+            JpkiError: FORBIDDEN `passphrase-missing`.
+        """
+        given = given_passphrase()
+        if given is not None:
+            return given
+        try:
+            return (self.secrets / "key-passphrase").read_bytes()
+        except OSError as error:
+            raise JpkiError(
+                Kind.FORBIDDEN,
+                "passphrase-missing",
+                Text("鍵のパスフレーズがありません。", "The passphrase of the keys is missing."),
+                Text(
+                    f"{PASSPHRASE} を資格情報・{PASSPHRASE}_FILE・環境変数のいずれかで渡してください。",
+                    f"Give {PASSPHRASE} as a credential, by {PASSPHRASE}_FILE, or in the environment.",
+                ),
+            ) from error
+
+
+def given_passphrase() -> bytes | None:
+    """Return the passphrase that the operator gave, None where none was.
+
+    Looked for as a systemd credential, then in the file that JPKI_KEY_PASSPHRASE_FILE names, then in the environment.
+
+    Raises:
+        JpkiError: FORBIDDEN `passphrase-unreadable` when a file was named and cannot be read.
+    """
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), PASSPHRASE.lower())
+    file = os.environ.get(f"{PASSPHRASE}_FILE")
+    source = credential if credential.is_file() else Path(file) if file else None
+    if source is None:
+        value = os.environ.get(PASSPHRASE)
+        return None if not value else value.encode()
+    try:
+        return source.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise JpkiError(
+            Kind.FORBIDDEN,
+            "passphrase-unreadable",
+            Text(f"{source} を読めません（{error.strerror}）。", f"{source} cannot be read ({error.strerror})."),
+            Text("ファイルの場所と権限を確認してください。", "Check where the file is and who may read it."),
+        ) from error
+
+
+def write_new(file: Path, content: bytes, mode: int) -> None:
+    """Write a new file, flushed to disk; never over an existing one, and never half.
+
+    Raises:
+        JpkiError: CONFLICT `file-exists`, or UNPROCESSABLE `file-unwritable`.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError as error:
+        raise JpkiError(
+            Kind.CONFLICT,
+            "file-exists",
+            Text(f"{file} は既にあります。", f"{file} exists already."),
+            Text("別の出力先を指定してください。何も上書きしていません。", "Name another; nothing was overwritten."),
+        ) from error
+    except OSError as error:
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "file-unwritable",
+            Text(f"{file} に書き込めません（{error.strerror}）。", f"{file} cannot be written ({error.strerror})."),
+            Text("書き込める出力先を指定してください。", "Name a place that you may write."),
+        ) from error
+
+
+def _unwritable(path: Path, error: OSError) -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "home-unwritable",
+        Text(f"{path} に書き込めません（{error.strerror}）。", f"{path} cannot be written ({error.strerror})."),
+        Text("書き込めるディレクトリを指定してください。", "Name a directory that you may write."),
+    )

@@ -1,0 +1,41 @@
+"""What happens by itself: responders renewed, due lists published. One process of all does it at a time."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from jpki.clock import Clock
+from jpki.errors import JpkiError
+from server.store.leases import SqlLeases
+
+_PERIOD = timedelta(seconds=60)
+_log = logging.getLogger(__name__)
+
+
+class Maintenance:
+    """Runs the jobs once a minute in whichever process takes the lease."""
+
+    def __init__(self, leases: SqlLeases, jobs: dict[str, Callable[[], object]], clock: Clock) -> None:
+        self._leases = leases
+        self.jobs = jobs
+        self._clock = clock
+
+    def run(self) -> None:
+        """Run each job that nobody has run in the last minute; one that fails is tried again in the next."""
+        for name, job in self.jobs.items():
+            try:
+                if self._leases.take(name, self._clock(), _PERIOD):
+                    job()
+            except JpkiError as error:
+                _log.error("job %s: %s", name, error.code)
+
+    def start(self) -> None:
+        """Run for as long as the process lives, in a thread of its own."""
+        threading.Thread(target=self._run_forever, name="maintenance", daemon=True).start()
+
+    def _run_forever(self) -> None:
+        pause = threading.Event()
+        while True:
+            self.run()
+            pause.wait(_PERIOD.total_seconds())

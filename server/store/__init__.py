@@ -1,0 +1,1 @@
+"""The ledger in SQL: the only package that knows SQLAlchemy."""

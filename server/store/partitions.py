@@ -1,0 +1,121 @@
+"""Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from cryptography import x509
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+
+from jpki.certificate import Purpose
+from jpki.errors import JpkiError, Kind
+from jpki.ids import PartitionId
+from jpki.partition import COMPLETE, Partition
+from jpki.ports import Revocations, RevokedEntry
+from jpki.revocation import LISTED_STATES, Reason
+from jpki.text import Text
+from server.store import tables
+from server.store.database import Database
+
+
+class SqlPartitions:
+    """See `jpki.ports.RevocationRegister`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, partitions: Iterable[tuple[Partition, str | None]]) -> None:
+        """Record new partitions, each with its municipality's code where it has one."""
+        rows = [
+            {
+                "id": each.id,
+                "purpose": each.purpose,
+                "name": each.name.rfc4514_string(),
+                "municipality": municipality,
+            }
+            for each, municipality in partitions
+        ]
+        with self._database.writing() as connection:
+            connection.execute(insert(tables.partition), rows)
+
+    def of_municipality(self, code: str) -> Partition:
+        """Return the signing partition of the municipality with this six-digit code."""
+        return self._one(tables.partition.c.municipality == code)
+
+    def municipality_of(self, identifier: PartitionId) -> str:
+        """Return the code of the municipality whose signing certificates name this partition."""
+        code = select(tables.partition.c.municipality).where(tables.partition.c.id == identifier)
+        with self._database.reading() as connection:
+            return connection.execute(code).scalar_one() or ""
+
+    def by_id(self, identifier: PartitionId) -> Partition:
+        """Return the partition with this id."""
+        return self._one(tables.partition.c.id == identifier)
+
+    def partitions_in_use(self, purpose: Purpose) -> Sequence[Partition]:
+        """Return every partition that a certificate ever named, in order of id (rule R12)."""
+        in_use = select(tables.partition_url.c.partition)
+        condition = and_(tables.partition.c.purpose == purpose, tables.partition.c.id.in_(in_use))
+        with self._database.reading() as connection:
+            return _partitions(connection, condition)
+
+    def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
+        """Return the journal position of the last change of what this list holds."""
+        journal = tables.journal
+        changes = select(func.max(journal.c.position)).where(
+            journal.c.listed == 1, _belongs(journal.c.partition, purpose, partition)
+        )
+        with self._database.reading() as connection:
+            return connection.execute(changes).scalar() or 0
+
+    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
+        """Return the list's entries in order of serial, and the journal position they picture."""
+        status = tables.status
+        listed = [
+            status.c.state.in_(LISTED_STATES),
+            _belongs(status.c.partition, purpose, partition),
+            *([] if ending_after is None else [status.c.not_after >= ending_after]),
+        ]
+        entries = select(status.c.serial, status.c.revoked_at, status.c.reason).where(*listed).order_by(status.c.serial)
+        with self._database.reading() as connection:
+            position = connection.execute(select(tables.ledger.c.position)).scalar_one()
+            rows = connection.execute(entries).all()
+        return Revocations(position, [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows])
+
+    def _one(self, condition: ColumnElement[bool]) -> Partition:
+        with self._database.reading() as connection:
+            found = _partitions(connection, condition)
+        if len(found) != 1:
+            raise JpkiError(
+                Kind.UNPROCESSABLE,
+                "partition-unknown",
+                Text("この市区町村の失効リストの区画がありません。", "This municipality has no CRL partition."),
+                Text("市区町村コードを確認してください。", "Check the municipality's code."),
+            )
+        return found[0]
+
+
+def _belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
+    if partition != COMPLETE:
+        return column == partition
+    return column.in_(select(tables.partition.c.id).where(tables.partition.c.purpose == purpose))
+
+
+def _partitions(connection: Connection, condition: ColumnElement[bool]) -> list[Partition]:
+    urls = tables.partition_url
+    base_urls: dict[str, list[str]] = {}
+    for row in connection.execute(
+        select(urls.c.partition, urls.c.base_url)
+        .join(tables.partition, tables.partition.c.id == urls.c.partition)
+        .where(condition)
+        .order_by(urls.c.added)
+    ):
+        base_urls.setdefault(row.partition, []).append(row.base_url)
+    return [
+        Partition(
+            id=PartitionId(row.id),
+            purpose=Purpose(row.purpose),
+            name=x509.Name.from_rfc4514_string(row.name),
+            base_urls=tuple(base_urls.get(row.id, ())),
+        )
+        for row in connection.execute(select(tables.partition).where(condition).order_by(tables.partition.c.id))
+    ]

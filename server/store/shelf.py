@@ -1,0 +1,85 @@
+"""Which list is current, as rows; see `jpki.ports.CrlShelf`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from jpki.acts import Act, Actor, AuditEvent
+from jpki.certificate import Purpose
+from jpki.errors import JpkiError
+from jpki.ids import PartitionId
+from jpki.ports import ShelfMark
+from server.store import audit, tables
+from server.store.database import Database
+
+
+class SqlShelf:
+    """The newest publication of every list, replaced by compare-and-swap on its number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
+        """Return the newest publication of the list."""
+        of_list = select(tables.crl).where(tables.crl.c.purpose == purpose, tables.crl.c.partition == partition)
+        with self._database.reading() as connection:
+            row = connection.execute(of_list).one_or_none()
+        return None if row is None else _mark(row)
+
+    def marks(self) -> Sequence[ShelfMark]:
+        """Return the newest publication of every list."""
+        with self._database.reading() as connection:
+            ordered = select(tables.crl).order_by(tables.crl.c.purpose, tables.crl.c.partition)
+            return [_mark(row) for row in connection.execute(ordered)]
+
+    def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
+        """Put `new` in the place of `old` if it is still there."""
+        try:
+            return self._swap(old, new, by)
+        except JpkiError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                return False
+            raise
+
+    def _swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
+        values = {
+            "number": new.number,
+            "this_update": new.this_update,
+            "next_update": new.next_update,
+            "position": new.position,
+            "entries": new.entries,
+        }
+        with self._database.writing() as connection:
+            if old is None:
+                connection.execute(insert(tables.crl).values(purpose=new.purpose, partition=new.partition, **values))
+            else:
+                same = (
+                    tables.crl.c.purpose == old.purpose,
+                    tables.crl.c.partition == old.partition,
+                    tables.crl.c.number == old.number,
+                )
+                if connection.execute(update(tables.crl).where(*same).values(**values)).rowcount != 1:
+                    return False
+            event = AuditEvent(
+                at=new.this_update,
+                actor=by,
+                act=Act.CRL_PUBLISHED,
+                subject=f"{new.purpose}/{new.partition}",
+                details={"number": new.number, "entries": new.entries},
+            )
+            audit.write(connection, event)
+        return True
+
+
+def _mark(row: Row[Any]) -> ShelfMark:
+    return ShelfMark(
+        purpose=Purpose(row.purpose),
+        partition=PartitionId(row.partition),
+        number=row.number,
+        this_update=row.this_update,
+        next_update=row.next_update,
+        position=row.position,
+        entries=row.entries,
+    )

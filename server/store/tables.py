@@ -1,0 +1,182 @@
+"""The tables. Who may know a person and who may not is the line between `certificate` and `status` (docs/adr/0003).
+
+A state is stored once, in `status`; uniqueness lives in `place`, whose primary key is the law's rule that a holder has
+one pending and one live certificate of a kind on a carrier (公的個人認証法 6; rule R20).
+"""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from server.store.types import Moment, SerialColumn
+
+metadata = MetaData()
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("schema_version", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("latest", Moment, nullable=False),
+)
+"""One row: the journal's epoch and last position, and the latest moment ever written (rule R22)."""
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("key_uri", String(512), nullable=False),
+    Column("profile", String(32), nullable=False),
+    Column("issue_until", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("compromised_at", Moment),
+)
+
+responder = Table(
+    "responder",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("generation", ForeignKey("generation.id"), nullable=False, index=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("key_uri", String(512), nullable=False),
+    Column("not_after", Moment, nullable=False),
+)
+
+partition = Table(
+    "partition",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("name", String(512), nullable=False, unique=True),
+    Column("municipality", String(6), unique=True),
+    Column("successor", ForeignKey("partition.id")),
+)
+"""`name` is the distinguished name as RFC 4514 writes it; `municipality` stands for signing partitions only."""
+
+partition_url = Table(
+    "partition_url",
+    metadata,
+    Column("partition", ForeignKey("partition.id"), primary_key=True),
+    Column("base_url", String(512), primary_key=True),
+    Column("added", Integer, nullable=False),
+)
+"""Append-only: a partition is in use once it has a row, and every base URL that a certificate ever named stays."""
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("carrier", String(64), nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("profile_hash", String(64), nullable=False),
+    Column("key_hash", LargeBinary(32), nullable=False, index=True),
+    Column("not_before", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("renews", SerialColumn),
+    Index("certificate_holder", "holder", "purpose"),
+)
+
+certificate_record = Table(
+    "certificate_record",
+    metadata,
+    Column("serial", ForeignKey("certificate.serial"), primary_key=True),
+    Column("to_be_signed", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary),
+)
+"""The exact octets: what will be signed, and then what was. The only table that holds attributes of a person."""
+
+status = Table(
+    "status",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("generation", ForeignKey("generation.id"), nullable=False),
+    Column("partition", ForeignKey("partition.id"), nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("revoked_at", Moment),
+    Column("position", Integer, nullable=False),
+    Index("status_list", "partition", "state", "serial"),
+    CheckConstraint(
+        "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL) AND (revoked_at IS NULL) = (reason IS NULL)",
+        name="status_listed",
+    ),
+)
+"""All that OCSP and CRLs are made of, and nothing about a person."""
+
+place = Table(
+    "place",
+    metadata,
+    Column("holder", String(64), primary_key=True),
+    Column("purpose", String(16), primary_key=True),
+    Column("carrier", String(64), primary_key=True),
+    Column("stage", String(8), primary_key=True),
+    Column("serial", SerialColumn, nullable=False, unique=True),
+    Column("since", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+)
+"""A holder's places: at most one `pending` and one `live` certificate per purpose and carrier."""
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("serial", SerialColumn, nullable=False, index=True),
+    Column("partition", ForeignKey("partition.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("listed", Integer, nullable=False),
+    Column("effective_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Index("journal_list", "partition", "listed", "position"),
+)
+"""Every change that a verifier can see, gap-free and in commit order. `listed` is 1 where it changes a CRL."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("act", String(64), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("details", Text, nullable=False),
+)
+
+crl = Table(
+    "crl",
+    metadata,
+    Column("purpose", String(16), primary_key=True),
+    Column("partition", String(16), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("entries", Integer, nullable=False),
+)
+"""The newest publication of each list; the files are its projection."""
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("job", String(32), primary_key=True),
+    Column("until", Moment, nullable=False),
+)
+"""Who does a periodic job: whoever takes the row does, until the moment given."""

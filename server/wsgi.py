@@ -1,0 +1,84 @@
+"""gunicorn as the process that serves: one master, workers that open the home for themselves."""
+
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from server.app import Door, create_app
+from server.home import Home
+from server.wiring import open_rooms
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Serves a home on a listening socket that is bound already."""
+
+    def __init__(self, home: Home, listener: socket.socket, doors: Sequence[Door], workers: int) -> None:
+        self._home = home
+        self._listener = listener
+        self._doors = doors
+        self._workers = workers
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn's options."""
+        options: dict[str, Any] = {
+            "bind": f"fd://{self._listener.fileno()}",
+            "workers": self._workers,
+            "worker_class": "gthread",
+            "threads": 8,
+            "timeout": 60,
+            "graceful_timeout": 10,
+            "keepalive": 15,
+            "limit_request_line": 8190,
+            "control_socket_disable": True,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "post_fork": _die_with_master,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        """Open the home and build the application; called in each worker, after the fork."""
+        rooms = open_rooms(self._home)
+        # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
+        if Door.CA in self._doors:
+            rooms.maintenance.start()
+        return create_app(rooms, self._doors)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket on the address.
+
+    Raises:
+        OSError: when the address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _die_with_master(arbiter: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's signature
+    """Ask the kernel to end this worker when the master dies, by whatever means."""
+    if not Path("/proc").exists():
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != arbiter.pid:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,96 @@
+"""One CMS SignerInfo and its mathematics (RFC 5652 5.3-5.6): the core of signed PDF and of CMS files alike."""
+
+# mypy: allow-untyped-calls
+# asn1crypto bears no types.
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from asn1crypto import cms
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.generic_cms import extract_self_reported_ts, validate_sig_integrity
+
+from signing.algorithms import are_known
+from signing.presented import Algorithms, Presented, refuse_crowds
+from signing.report import Check, Step
+from signing.verdict import Cause
+
+_MECHANISMS = {"rsassa_pkcs1v15": "rsa", "rsassa_pss": "rsa-pss"}
+
+DigestOfContent = Callable[[str], bytes]
+"""Takes a digest algorithm's name and returns the digest of what was signed."""
+
+
+def present(
+    signed_data: cms.SignedData, signer_info: cms.SignerInfo, digest: DigestOfContent, checks: tuple[Check, ...]
+) -> Presented:
+    """Return the signature of `signer_info` with its integrity checked; `checks` are those of its format."""
+    certificates = [choice.chosen for choice in signed_data["certificates"] or () if choice.name == "certificate"]
+    refuse_crowds((), len(certificates))
+    algorithms = _algorithms(signer_info)
+    signer = next((one for one in certificates if _is_signer(one, signer_info["sid"])), None)
+    if signer is None:
+        integrity = Check.not_applicable(Step.INTEGRITY, "署名者の証明書がありません。", "No signer's certificate.")
+    elif not are_known(algorithms):
+        integrity = Check.not_applicable(Step.INTEGRITY, "計算できない方式です。", "The algorithm is not known.")
+    else:
+        integrity = _check_integrity(signer_info, signer, digest(signer_info["digest_algorithm"]["algorithm"].native))
+    return Presented(
+        checks=(*checks, integrity),
+        algorithms=algorithms,
+        certificate=signer and x509.load_der_x509_certificate(signer.dump()),
+        others=tuple(_loadable(one for one in certificates if one is not signer)),
+        claimed_at=_claimed_at(signer_info),
+    )
+
+
+def _algorithms(signer_info: cms.SignerInfo) -> Algorithms:
+    signature = signer_info["signature_algorithm"]
+    digest = signer_info["digest_algorithm"]["algorithm"].native
+    try:
+        mechanism = signature.signature_algo
+    except ValueError:
+        mechanism = signature["algorithm"].native
+    try:
+        digests = frozenset({digest, signature.hash_algo})
+    except ValueError:
+        digests = frozenset({digest})
+    return Algorithms(mechanism=_MECHANISMS.get(mechanism, mechanism), digests=digests)
+
+
+def _is_signer(certificate: asn1_x509.Certificate, sid: cms.SignerIdentifier) -> bool:
+    if sid.name == "subject_key_identifier":
+        return bool(certificate.key_identifier == sid.chosen.native)
+    return bool(
+        certificate.serial_number == sid.chosen["serial_number"].native and certificate.issuer == sid.chosen["issuer"]
+    )
+
+
+def _loadable(certificates: Iterable[asn1_x509.Certificate]) -> Iterator[x509.Certificate]:
+    """Yield the certificates that can be read: a broken one beside the signer's does no harm, but leads nowhere."""
+    for certificate in certificates:
+        try:
+            yield x509.load_der_x509_certificate(certificate.dump())
+        except ValueError:
+            continue
+
+
+def _check_integrity(signer_info: cms.SignerInfo, signer: asn1_x509.Certificate, digest: bytes) -> Check:
+    try:
+        intact, fits = validate_sig_integrity(signer_info, signer, "data", digest)
+    except SignatureValidationError as error:
+        binding = error.ades_subindication is AdESIndeterminate.NO_SIGNING_CERTIFICATE_FOUND
+        return Check.stopped(Step.INTEGRITY, Cause.WRONG_BINDING if binding else Cause.MALFORMED)
+    if not intact:
+        return Check.stopped(Step.INTEGRITY, Cause.ALTERED)
+    if not fits:
+        return Check.stopped(Step.INTEGRITY, Cause.SIGNATURE_WRONG)
+    return Check.passed(Step.INTEGRITY, "内容と署名値は一致しています。", "Content and signature value agree.")
+
+
+def _claimed_at(signer_info: cms.SignerInfo) -> datetime | None:
+    claimed: datetime | None = extract_self_reported_ts(signer_info)
+    return claimed

@@ -1,0 +1,140 @@
+"""Reads the signatures of a PDF (ISO 32000-1, 12.8), and what was done to the file after each."""
+
+# mypy: allow-untyped-calls
+# pyHanko's PDF layer bears no types.
+
+import re
+from os import SEEK_END
+from pathlib import Path
+from typing import BinaryIO
+
+from asn1crypto import core
+from pyhanko.pdf_utils.decode_limits import DEFAULT_PURPOSE_LIMITS, DecodeLimits, DecodePurpose, StreamDecodeLimits
+from pyhanko.pdf_utils.generic import DictionaryObject, PdfObject
+from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DiffResult
+from pyhanko.sign.fields import enumerate_sig_fields
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+from signing import cms_signature
+from signing.presented import Presented, refuse_crowds
+from signing.report import Check, Step
+from signing.verdict import Cause
+
+_MIB = 1024 * 1024
+_END_ZONE = 1024
+
+# A cross-reference stream of 41 kB can claim ten million objects: that is over a minute of reading. This allows
+# some two hundred thousand.
+_LIMITS = DecodeLimits(
+    per_purpose={**DEFAULT_PURPOSE_LIMITS, DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=_MIB)}
+)
+_DETACHED = frozenset({"/adbe.pkcs7.detached", "/ETSI.CAdES.detached"})
+_LAST_WORDS = re.compile(rb"\s*(?:endobj|(?:trailer\s*)?<<.*>>)\s*startxref\s+\d+\s+%%EOF\s*", re.DOTALL)
+_OBJECT = re.compile(rb"\d\s+obj\b")
+
+
+def read(document: Path) -> tuple[Presented, ...]:
+    """Return the signatures of the PDF at `document`; whatever is wrong with its structure raises.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `document-encrypted`, TOO_LARGE `too-many-signatures`.
+    """
+    with document.open("rb") as stream:
+        _require_end_mark(stream)
+        # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
+        reader = PdfFileReader(stream, strict=False, decode_limits=_LIMITS)
+        if reader.encrypted:
+            raise JpkiError(
+                Kind.UNPROCESSABLE,
+                "document-encrypted",
+                Text("暗号化されたPDFは読み取れません。", "The PDF is encrypted and cannot be read."),
+                Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
+            )
+        # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
+        fields = [field for field in enumerate_sig_fields(reader, filled_status=True) if not _is_timestamp(field[1])]
+        refuse_crowds(fields)
+        return tuple(_present(reader, *field) for field in fields)
+
+
+def _require_end_mark(stream: BinaryIO) -> None:
+    """Refuse a file that does not end as a PDF: pyHanko would search backwards through it, octet by octet."""
+    stream.seek(max(stream.seek(0, SEEK_END) - _END_ZONE, 0))
+    if b"%%EOF" not in stream.read():
+        raise PdfReadError("no end mark near the end")
+
+
+def _is_timestamp(value: PdfObject) -> bool:
+    return bool(value.get_object().get("/SubFilter") == "/ETSI.RFC3161")
+
+
+def _present(reader: PdfFileReader, name: str, value: PdfObject, field: DictionaryObject) -> Presented:
+    sub_filter = value.get_object().get("/SubFilter")
+    if sub_filter not in _DETACHED:
+        return Presented(checks=(Check.stopped(Step.FORMAT, Cause.UNSUPPORTED, sub_filter=str(sub_filter)),))
+    signature = EmbeddedPdfSignature(reader, field, name)
+    if signature.signed_data["encap_content_info"]["content"] is not core.VOID:
+        return Presented(checks=(Check.stopped(Step.FORMAT, Cause.MALFORMED),))
+    found = Check.passed(Step.FORMAT, "署名付きPDFです。", "A signed PDF.", format="pdf", sub_filter=str(sub_filter))
+    signature.compute_integrity_info()
+    return cms_signature.present(
+        signature.signed_data,
+        signature.signer_info,
+        signature.compute_digest,
+        (found, _check_coverage(reader.stream, signature), _check_changes(reader, signature)),
+    )
+
+
+def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
+    covered = signature.coverage in {SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION}
+    if not covered or not _leaves_out_its_value_only(stream, signature):
+        return Check.stopped(Step.COVERAGE, Cause.NOT_COVERED)
+    return Check.passed(
+        Step.COVERAGE,
+        "署名時点のファイル全体が署名されています。",
+        "The whole file as it was when signed is covered.",
+        signed_octets=_signed_end(signature),
+    )
+
+
+def _leaves_out_its_value_only(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:
+    """Tell whether the gap in the ByteRange is the signature's own hexadecimal string and nothing else."""
+    _, gap_start, gap_end, _ = signature.byte_range
+    stream.seek(gap_start)
+    gap = stream.read(gap_end - gap_start)
+    in_brackets = gap[:1] == b"<" and gap[-1:] == b">"
+    return in_brackets and bytes.fromhex(gap[1:-1].decode("ascii")) == signature.pkcs7_content
+
+
+def _check_changes(reader: PdfFileReader, signature: EmbeddedPdfSignature) -> Check:
+    changes = signature.diff_result
+    allowed = bool(signature.summarise_integrity_info()["docmdp_ok"])
+    if not allowed or not isinstance(changes, DiffResult) :
+        return Check.stopped(Step.CHANGES, Cause.CHANGED_AFTER_SIGNING)
+    return Check.passed(
+        Step.CHANGES,
+        "署名の後に許されない変更はありません。",
+        "Nothing was changed after signing but what is allowed.",
+        level=changes.modification_level.name.lower(),
+    )
+
+
+def _has_unread_octets(reader: PdfFileReader, signature: EmbeddedPdfSignature) -> bool:
+    """Tell whether octets follow that belong to no revision: other software may show what they hold."""
+    stream = reader.stream
+    size = stream.seek(0, SEEK_END)
+    last_revision = reader.total_revisions - 1
+    if signature.signed_revision == last_revision:
+        return bool(size != _signed_end(signature))
+    stream.seek(reader.xrefs.get_xref_container_info(last_revision).end_location)
+    tail = stream.read()
+    return _LAST_WORDS.fullmatch(tail) is None or _OBJECT.search(tail) is not None
+
+
+def _signed_end(signature: EmbeddedPdfSignature) -> int:
+    _, _, start, length = signature.byte_range
+    return int(start) + int(length)

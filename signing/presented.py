@@ -1,0 +1,62 @@
+"""What a format's reader finds out about one signature, before any question of trust."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+from signing.report import Check
+
+MOST_SIGNATURES = 32
+MOST_CERTIFICATES = 20
+"""More than any honest document bears; hostile ones keep path building busy for minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithms:
+    """The algorithms that a signature names: digests such as `sha256`; `rsa`, `rsa-pss`, `ecdsa`, or one not known."""
+
+    mechanism: str
+    digests: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presented:
+    """One signature as its document presents it. `certificate` is the signer's, None where it does not come along."""
+
+    checks: tuple[Check, ...]
+    algorithms: Algorithms | None = None
+    certificate: x509.Certificate | None = None
+    others: tuple[x509.Certificate, ...] = ()
+    claimed_at: datetime | None = None
+
+
+def refuse_crowds(signatures: Sequence[object], certificates: int = 0) -> None:
+    """Refuse a document with more signatures or certificates than this room looks at.
+
+    Raises:
+        JpkiError: TOO_LARGE `too-many-signatures` or `too-many-certificates`.
+    """
+    if len(signatures) > MOST_SIGNATURES:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "too-many-signatures",
+            Text(
+                f"署名が{MOST_SIGNATURES}個を超えているため、読み取りません。",
+                f"The file bears more than {MOST_SIGNATURES} signatures and is not read.",
+            ),
+            Text("文書を分けて検証してください。", "Verify the document in parts."),
+        )
+    if certificates > MOST_CERTIFICATES:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "too-many-certificates",
+            Text(
+                f"一つの署名に証明書が{MOST_CERTIFICATES}枚を超えて添付されているため、読み取りません。",
+                f"A signature comes with more than {MOST_CERTIFICATES} certificates; the file is not read.",
+            ),
+            Text("署名者に作り直しを依頼してください。", "Ask the signer to sign again with the needed chain only."),
+        )

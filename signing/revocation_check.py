@@ -1,0 +1,101 @@
+"""Was the certificate revoked at the time that counts? The sources' words, weighed (RFC 5280 6.3; docs/adr/0006)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography import x509
+
+from jpki.clock import iso, whole_second
+from jpki.errors import JpkiError
+from jpki.ports import RevocationSource
+from jpki.revocation import Finding, RevocationEvidence
+from signing.report import Check, Step
+from signing.trust import Chain
+from signing.verdict import Cause
+
+_LEDGER = "ledger"
+
+
+def check_revocation(chain: Chain, sources: Sequence[RevocationSource], at: datetime, *, time_is_given: bool) -> Check:
+    """Check every certificate below the anchor at `at`; the first that is not known to be good decides.
+
+    `time_is_given` tells that `at` is the caller's statement, not merely the present.
+    """
+    checks = [_check(certificate, issuer, sources, at, time_is_given) for certificate, issuer in chain.links()]
+    return next((check for check in checks if check.cause is not None), checks[0])
+
+
+def _check(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    sources: Sequence[RevocationSource],
+    at: datetime,
+    time_is_given: bool,  # noqa: FBT001 - passed through by position, within this module
+) -> Check:
+    stale: RevocationEvidence | None = None
+    for source in sources:
+        evidence = _ask(source, certificate, issuer, at)
+        if evidence is None:
+            continue
+        if evidence.finding in {Finding.REVOKED, Finding.HELD}:
+            return _judge_revoked(evidence, certificate, at, time_is_given)
+        if evidence.finding is Finding.UNKNOWN:
+            return Check.stopped(Step.REVOCATION, Cause.REVOCATION_UNCHECKED, **_shown(evidence))
+        if _speaks_for(evidence, certificate, at):
+            return Check.passed(Step.REVOCATION, "失効していません。", "Not revoked.", **_shown(evidence))
+        stale = stale or evidence
+    if stale is not None:
+        return Check.stopped(Step.REVOCATION, Cause.REVOCATION_STALE, **_shown(stale))
+    return Check.stopped(Step.REVOCATION, Cause.REVOCATION_UNCHECKED)
+
+
+def _ask(
+    source: RevocationSource, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+) -> RevocationEvidence | None:
+    """Return the source's word; a source that cannot be reached or read has no say, and the next one is asked."""
+    try:
+        return source.evidence(certificate, issuer, at)
+    except JpkiError:
+        return None
+
+
+def _judge_revoked(
+    evidence: RevocationEvidence,
+    certificate: x509.Certificate,
+    at: datetime,
+    time_is_given: bool,  # noqa: FBT001 - as above
+) -> Check:
+    # A revocation that bears no time counts from the certificate's first second.
+    since = evidence.revoked_at or certificate.not_valid_before_utc
+    shown = _shown(evidence) | {"revoked_at": iso(since)}
+    if since <= at:
+        cause = Cause.REVOKED if time_is_given else Cause.REVOKED_UNPROVEN_TIME
+        return Check.stopped(Step.REVOCATION, cause, **shown)
+    return Check.passed(
+        Step.REVOCATION,
+        f"判定の時点より後の{iso(since)}に失効しました。",
+        f"Revoked after the time that counts, at {iso(since)}.",
+        at=iso(at),
+        **shown,
+    )
+
+
+def _speaks_for(evidence: RevocationEvidence, certificate: x509.Certificate, at: datetime) -> bool:
+    """Tell whether "good" holds at `at`: the word is not older, or its promise lasts until then.
+
+    A list made after the certificate's end may have dropped it (RFC 5280 3.3), so it says nothing; the ledger
+    forgets nothing.
+    """
+    if evidence.as_of > certificate.not_valid_after_utc and evidence.source != _LEDGER:
+        return False
+    promised = evidence.fresh_until
+    return evidence.as_of >= whole_second(at) or (promised is not None and promised >= at)
+
+
+def _shown(evidence: RevocationEvidence) -> dict[str, str | None]:
+    return {
+        "source": evidence.source,
+        "finding": evidence.finding,
+        "as_of": iso(evidence.as_of),
+        "reason": evidence.reason,
+    }

@@ -1,0 +1,112 @@
+"""The chain from a signer's certificate to a trust anchor: found by keys, then validated after RFC 5280 6.1."""
+
+# mypy: allow-untyped-calls
+# asn1crypto bears no types.
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
+
+from signing.validation import TrustAnchor
+
+_UNDERSTOOD = frozenset(
+    {
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    }
+)
+"""The critical extensions that a signer's certificate may bear: those that this room acts on or shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The signer's certificate, its issuers in order, and last the anchor's own certificate."""
+
+    certificates: tuple[x509.Certificate, ...]
+    anchor: TrustAnchor
+
+    @property
+    def below_anchor(self) -> tuple[x509.Certificate, ...]:
+        """The certificates that someone had to issue: all but the anchor's."""
+        return self.certificates[:-1]
+
+    def links(self) -> Iterator[tuple[x509.Certificate, x509.Certificate]]:
+        """Yield each certificate below the anchor with its issuer, the signer's first."""
+        return zip(self.certificates[:-1], self.certificates[1:], strict=True)
+
+
+def find_chain(
+    certificate: x509.Certificate, others: Sequence[x509.Certificate], anchors: Sequence[TrustAnchor], at: datetime
+) -> Chain | None:
+    """Return the shortest valid chain to an anchor, None where there is none.
+
+    An issuer is who signed, never who bears the name: generations of one CA share theirs. Every certificate is
+    looked at once, so that a crowd of cross-certificates costs little. Validity periods are the caller's to judge:
+    the chain is validated at the moment closest to `at` in the signer's own period.
+    """
+    moment = _within(certificate, at)
+    waiting: deque[tuple[x509.Certificate, ...]] = deque([(certificate,)])
+    unseen = list(others)
+    while waiting:
+        climbed = waiting.popleft()
+        for anchor in anchors:
+            if _issued(anchor.certificate, climbed[-1]):
+                chain = Chain((*climbed, anchor.certificate), anchor)
+                if _is_understood(certificate) and _is_valid(chain, moment):
+                    return chain
+        issuers = [other for other in unseen if _issued(other, climbed[-1])]
+        unseen = [other for other in unseen if other not in issuers]
+        waiting.extend((*climbed, issuer) for issuer in issuers)
+    return None
+
+
+def _within(certificate: x509.Certificate, at: datetime) -> datetime:
+    return min(max(at, certificate.not_valid_before_utc), certificate.not_valid_after_utc)
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _is_understood(certificate: x509.Certificate) -> bool:
+    """Tell whether every critical extension is one that this room knows (RFC 5280 4.2); the library leaves it to us."""
+    return all(extension.oid in _UNDERSTOOD for extension in certificate.extensions if extension.critical)
+
+
+def _is_valid(chain: Chain, moment: datetime) -> bool:
+    """Validate the chain but for revocation, algorithms and the signer's policy, which have checks of their own."""
+    from asn1crypto.x509 import Certificate
+    from pyhanko_certvalidator import ValidationContext
+    from pyhanko_certvalidator.authority import CertTrustAnchor
+    from pyhanko_certvalidator.errors import PathValidationError
+    from pyhanko_certvalidator.path import ValidationPath
+    from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
+    from pyhanko_certvalidator.validate import async_validate_path
+
+    leaf, *issuers, root = (Certificate.load(one.public_bytes(Encoding.DER)) for one in chain.certificates)
+    context = ValidationContext(
+        trust_roots=[root],
+        moment=moment,
+        allow_fetching=False,
+        revocation_mode="soft-fail",
+        time_tolerance=timedelta(0),
+        algorithm_usage_policy=AcceptAllAlgorithms(),
+    )
+    try:
+        asyncio.run(async_validate_path(context, ValidationPath(CertTrustAnchor(root), issuers[::-1], leaf)))
+    except PathValidationError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""The XML vocabulary of signed documents: XMLDSig names, safe parsing, and where an e-Tax document bears what."""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+
+DSIG = "http://www.w3.org/2000/09/xmldsig#"
+SIGNATURE = f"{{{DSIG}}}Signature"
+NAMESPACES = {"ds": DSIG}
+
+C14N_1_0 = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+ENVELOPED = f"{DSIG}enveloped-signature"
+
+ID_ATTRIBUTES = ("id", "ID", "Id", "{http://www.w3.org/XML/1998/namespace}id")
+"""e-Tax writes `id`, and `ID` within IT; XAdES writes `Id`."""
+
+
+def parse(octets: bytes) -> etree._Element:
+    """Parse XML without entities, network and huge trees, and return its root.
+
+    Raises:
+        JpkiError: MALFORMED `xml-dtd`: a document type declaration has no place in a signed document.
+        etree.XMLSyntaxError: not well-formed.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    root = etree.fromstring(octets, parser)
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "xml-dtd",
+            Text("文書型宣言（DTD）を含むXMLは受け付けません。", "XML with a document type declaration is not taken."),
+            Text("DTDを取り除いて作り直してください。", "Make the document again without a DTD."),
+        )
+    return root
+
+
+def elements(parent: etree._Element) -> Iterator[etree._Element]:
+    """Yield the child elements of `parent`, without comments and processing instructions."""
+    return parent.iterchildren(tag=etree.Element)
+
+
+def identifiers(root: etree._Element) -> Iterator[str]:
+    """Yield the value of every id attribute in the tree, repeated ones repeatedly."""
+    for element in root.iter(tag=etree.Element):
+        yield from (value for name in ID_ATTRIBUTES if (value := element.get(name)) is not None)
+
+
+def own_identifier(element: etree._Element) -> str | None:
+    """Return the value of the element's id attribute."""
+    return next((value for name in ID_ATTRIBUTES if (value := element.get(name)) is not None), None)
+
+
+def is_etax(root: etree._Element) -> bool:
+    """Tell whether `root` is the DATA element of an e-Tax document."""
+    return etree.QName(root).localname == "DATA"
+
+
+def procedure(root: etree._Element) -> etree._Element | None:
+    """Return the procedure element, such as RKO0010: DATA's first child, which bears an id."""
+    first = next(elements(root), None)
+    if first is None or first.tag == SIGNATURE or own_identifier(first) is None:
+        return None
+    return first

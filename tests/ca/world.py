@@ -1,0 +1,106 @@
+"""A small CA in memory for this room's tests: keys made once, everything else by the room itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from ca import names
+from ca.ceremony import new_generation
+from ca.draft import Draft, common_name
+from ca.profile import CARD_V1
+from hsm_adapter.software import generate
+from jpki.certificate import Purpose, Validity
+from jpki.clock import end_of_day
+from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
+from jpki.holder import Gender, Holder, Municipality
+from jpki.ids import HolderCode, KeyUri, PartitionId, new_serial
+from jpki.partition import Partition
+from jpki.randomness import system_randomness
+from jpki.signature import KeySpec, PrivateKey
+from jpki.text import Text
+
+NOW = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
+BASE_URL = "http://127.0.0.1:8080"
+CHIYODA = Municipality(
+    code="131016", prefecture="東京都", name="千代田区", prefecture_romaji="Tokyo-to", name_romaji="Chiyoda-ku"
+)
+HANAKO = Holder(
+    code=HolderCode("H-0001"),
+    name="日本　花子",
+    name_substitutes="00010",
+    birth_date=date(1990, 4, 1),
+    gender=Gender.FEMALE,
+    address="東京都千代田区霞が関一丁目１−１",
+    address_substitutes="0" * 16,
+    municipality=CHIYODA,
+)
+
+
+@dataclass
+class MemoryKeys:
+    """A key provider in memory."""
+
+    kept: dict[KeyUri, PrivateKey] = field(default_factory=dict)
+
+    def create(self, label: str, spec: KeySpec) -> KeyUri:
+        uri = KeyUri(f"memory:{label}")
+        self.kept[uri] = generate(spec)
+        return uri
+
+    def signer(self, uri: KeyUri) -> PrivateKey:
+        if uri not in self.kept:
+            raise JpkiError(Kind.UNAVAILABLE, "key-not-found", Text("鍵がない", "no key"), Text("-", "-"))
+        return self.kept[uri]
+
+
+@cache
+def holder_key() -> rsa.RSAPrivateKey:
+    """The holder's key; making one takes long."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+@cache
+def authority(purpose: Purpose) -> tuple[Generation, MemoryKeys]:
+    """A CA's first generation and its keys."""
+    keys = MemoryKeys()
+    generation = new_generation(CARD_V1, purpose, 1, keys=keys, clock=lambda: NOW, randomness=system_randomness)
+    return generation, keys
+
+
+def partition(purpose: Purpose) -> Partition:
+    """A partition of this CA's list."""
+    unit = (x509.NameOID.COMMON_NAME, "Chiyoda-ku CRLDP")
+    name = names.below_root(purpose, unit)
+    return Partition(id=PartitionId("p0615"), purpose=purpose, name=name, base_urls=(BASE_URL,))
+
+
+def draft(purpose: Purpose, holder: Holder = HANAKO) -> Draft:
+    """A draft of this purpose for the holder."""
+    generation, _ = authority(purpose)
+    lifetime = Validity(NOW, end_of_day(date(2031, 4, 1)))
+    return Draft(
+        profile=CARD_V1,
+        generation=generation,
+        partition=partition(purpose),
+        base_url=BASE_URL,
+        serial=new_serial(system_randomness),
+        common_name=common_name(purpose, lifetime, system_randomness),
+        validity=lifetime,
+        disclosed=holder if purpose is Purpose.SIGNING else None,
+        public_key=holder_key().public_key(),
+    )
+
+
+def request(
+    key: rsa.RSAPrivateKey,
+    shape: Callable[[x509.CertificateSigningRequestBuilder], x509.CertificateSigningRequestBuilder] | None = None,
+) -> x509.CertificateSigningRequest:
+    """A CSR for the key, shaped by the test."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return (shape(builder) if shape else builder).sign(key, SHA256())

@@ -1,0 +1,53 @@
+"""What every suite shares: where the outside cases lie, and a clock and randomness that repeat."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of outside cases beside the project (../shared, or JPKI_SHARED)."""
+    folder = Path(os.environ.get("JPKI_SHARED", PROJECT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"the outside cases are not here: no {folder.name}/ beside the project, and no JPKI_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Find an outside program, or skip the test and name it."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None:
+            pytest.skip(f"the outside program {name} is not installed")
+        return found
+
+    return find
+
+
+class SteppingClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Move forward, or back, by a timedelta's arguments."""
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> SteppingClock:
+    """A clock that stands at noon in Japan on 1 October 2026."""
+    return SteppingClock(datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC))

@@ -1,0 +1,54 @@
+"""Real servers on loopback, each on a free port and stopped afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from threading import Thread
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from ocsp.http import make_blueprint
+from ocsp.responder import Responder
+
+
+@contextmanager
+def serving(responder: Responder) -> Iterator[str]:
+    """Serve `responder` by Flask, and give its address."""
+    app = Flask(__name__)
+    app.register_blueprint(make_blueprint(responder))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with _running(server):
+        yield f"http://127.0.0.1:{server.server_port}/ocsp"
+
+
+@contextmanager
+def replying(reply: Callable[[bytes], tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
+    """Serve whatever `reply` makes of a POST's body, and give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, headers, body = reply(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _running(server):
+        yield f"http://127.0.0.1:{server.server_port}/"
+
+
+@contextmanager
+def _running(server: HTTPServer) -> Iterator[None]:
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,327 @@
+"""What the responder answers: statuses, times, echoes, and the DER they are written in."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseStatus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jpki import der, oids
+from jpki.certificate import Purpose
+from jpki.clock import whole_second
+from jpki.errors import JpkiError, Kind
+from jpki.ids import Serial
+from jpki.ports import StatusSource
+from jpki.revocation import Reason, State, Status
+from jpki.signature import check
+from jpki.text import Text
+from ocsp.issuers import Issuer
+from ocsp.responder import Responder
+from tests.ocsp.authority import (
+    GOOD,
+    HASH_NAMES,
+    HELD,
+    NEVER_ISSUED,
+    NOW,
+    REVOKED,
+    REVOKED_AT,
+    cert_id,
+    cert_id_of,
+    issuer,
+    ledger,
+    make_issuer,
+    nonce_extension,
+    question,
+    root,
+    rsa_responder_key,
+    status,
+)
+
+SECOND = timedelta(seconds=1)
+
+
+def ask(responder: Responder, data: bytes) -> ocsp.OCSPResponse:
+    answer = responder.answer("POST", "", {"content-type": "application/ocsp-request"}, data)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/ocsp-response"
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+    return ocsp.load_der_ocsp_response(answer.body)
+
+
+def single(responder: Responder, asked: bytes) -> ocsp.OCSPSingleResponse:
+    (answer,) = ask(responder, question(asked)).responses
+    return answer
+
+
+def responder_of(rows: StatusSource, *issuers: Issuer, now: datetime = NOW) -> Responder:
+    return Responder(lambda: issuers, rows, lambda: now)
+
+
+# --- statuses --------------------------------------------------------------------------------------------------
+
+
+def test_active_is_good(responder: Responder) -> None:
+    answer = single(responder, cert_id(GOOD))
+    assert answer.certificate_status is OCSPCertStatus.GOOD
+    assert answer.serial_number == GOOD
+
+
+def test_active_stays_good_past_its_end() -> None:
+    expired = replace(status(GOOD, State.ACTIVE), not_after=NOW - timedelta(days=1))
+    assert single(responder_of({GOOD: expired}.get, issuer()), cert_id(GOOD)).certificate_status is OCSPCertStatus.GOOD
+
+
+def test_revoked_comes_with_time_and_reason(responder: Responder) -> None:
+    answer = single(responder, cert_id(REVOKED))
+    assert answer.certificate_status is OCSPCertStatus.REVOKED
+    assert answer.revocation_time_utc == whole_second(REVOKED_AT)
+    assert answer.revocation_reason is x509.ReasonFlags.key_compromise
+
+
+def test_held_is_revoked_for_now(responder: Responder) -> None:
+    answer = single(responder, cert_id(HELD))
+    assert answer.certificate_status is OCSPCertStatus.REVOKED
+    assert answer.revocation_reason is x509.ReasonFlags.certificate_hold
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_r10_every_reason_is_written_but_unspecified(reason: Reason) -> None:
+    responder = responder_of(lambda serial: status(serial, State.REVOKED, reason), issuer())
+    answer = single(responder, cert_id(REVOKED))
+    if reason is Reason.UNSPECIFIED:
+        assert answer.revocation_reason is None
+    else:
+        assert answer.revocation_reason == x509.ReasonFlags(reason.value)
+
+
+# --- rule R15: no "good" on doubt ------------------------------------------------------------------------------
+
+
+def test_r15_never_issued_is_unknown(responder: Responder) -> None:
+    assert single(responder, cert_id(NEVER_ISSUED)).certificate_status is OCSPCertStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("state", [State.RESERVED, State.INTENDED, State.ISSUED, State.VOID])
+def test_r15_not_yet_or_never_active_is_unknown(state: State) -> None:
+    responder = responder_of(lambda serial: status(serial, state), issuer())
+    assert single(responder, cert_id(GOOD)).certificate_status is OCSPCertStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("algorithm", list(HASH_NAMES))
+@pytest.mark.parametrize("wrong", ["name", "key"])
+def test_r15_a_wrong_issuer_hash_with_a_right_serial_is_unauthorized(
+    responder: Responder, algorithm: str, wrong: str
+) -> None:
+    right = cert_id(GOOD, algorithm=algorithm)
+    assert single(responder, right).certificate_status is OCSPCertStatus.GOOD
+    read = _hashes(right)
+    read[wrong] = bytes((read[wrong][0] ^ 1,)) + read[wrong][1:]
+    foreign = cert_id_of(algorithm, read["name"], read["key"], serial=der.integer(GOOD))
+    assert ask(responder, question(foreign)).response_status is OCSPResponseStatus.UNAUTHORIZED
+
+
+def _hashes(written: bytes) -> dict[str, bytes]:
+    fields = der.Reader(der.Reader(written).read(der.Tag.SEQUENCE))
+    fields.read(der.Tag.SEQUENCE)
+    return {"name": fields.read(der.Tag.OCTET_STRING), "key": fields.read(der.Tag.OCTET_STRING)}
+
+
+def test_r15_the_name_of_one_ca_and_the_key_of_another_are_unauthorized(responder: Responder) -> None:
+    name = _hashes(cert_id(GOOD))["name"]
+    other_key = _hashes(cert_id(GOOD, of=root("a1", Purpose.AUTHENTICATION).generation))["key"]
+    mixed = cert_id_of(oids.SHA1, name, other_key, serial=der.integer(GOOD))
+    assert ask(responder, question(mixed)).response_status is OCSPResponseStatus.UNAUTHORIZED
+
+
+def test_r15_an_unknown_hash_function_is_unauthorized(responder: Responder) -> None:
+    asked = cert_id_of("1.2.840.113549.2.5", b"n" * 16, b"k" * 16, serial=der.integer(GOOD))
+    assert ask(responder, question(asked)).response_status is OCSPResponseStatus.UNAUTHORIZED
+
+
+def test_r15_one_foreign_cert_id_makes_the_whole_answer_unauthorized(responder: Responder) -> None:
+    foreign = cert_id(GOOD, of=root("x1", organization="Elsewhere").generation)
+    assert ask(responder, question(cert_id(GOOD), foreign)).response_status is OCSPResponseStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("algorithm", list(HASH_NAMES))
+@pytest.mark.parametrize("parameters", [b"", b"\x05\x00"])
+def test_r15_the_answer_repeats_the_question(responder: Responder, algorithm: str, parameters: bytes) -> None:
+    asked = cert_id(GOOD, algorithm=algorithm, parameters=parameters)
+    body = responder.answer("POST", "", {}, question(asked)).body
+    assert asked in body
+    answer = ocsp.load_der_ocsp_response(body)
+    assert (answer.hash_algorithm.name, answer.serial_number) == (HASH_NAMES[algorithm], GOOD)
+
+
+def _failing(kind: Kind) -> StatusSource:
+    def source(_serial: Serial) -> Status | None:
+        raise JpkiError(kind, "ledger-away", Text("", ""), Text("", ""))
+
+    return source
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(Kind.UNAVAILABLE, OCSPResponseStatus.TRY_LATER), (Kind.INTERNAL, OCSPResponseStatus.INTERNAL_ERROR)],
+)
+def test_r15_a_ledger_that_fails_gives_no_answer(kind: Kind, expected: OCSPResponseStatus) -> None:
+    assert ask(responder_of(_failing(kind), issuer()), question(cert_id(GOOD))).response_status is expected
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.REVOKED])
+def test_r15_a_revocation_without_a_time_gives_no_answer(state: State) -> None:
+    broken = replace(status(GOOD, state, Reason.SUPERSEDED), revoked_at=None)
+    answer = ask(responder_of({GOOD: broken}.get, issuer()), question(cert_id(GOOD)))
+    assert answer.response_status is OCSPResponseStatus.INTERNAL_ERROR
+
+
+# --- rule R23: generations -------------------------------------------------------------------------------------
+
+
+def test_r23_one_generation_does_not_vouch_for_another(responder: Responder) -> None:
+    other = root("s2").generation
+    assert other.name_der == root("s1").generation.name_der
+    for serial in (GOOD, REVOKED):
+        assert single(responder, cert_id(serial, of=other)).certificate_status is OCSPCertStatus.UNKNOWN
+
+
+def test_r23_two_generations_in_one_question_are_refused(responder: Responder) -> None:
+    asked = question(cert_id(GOOD), cert_id(GOOD, of=root("s2").generation))
+    assert ask(responder, asked).response_status is OCSPResponseStatus.MALFORMED_REQUEST
+
+
+def test_each_generation_answers_by_its_own_responder(issuers: list[Issuer], responder: Responder) -> None:
+    for one in issuers:
+        answer = ask(responder, question(cert_id(GOOD, of=one.generation)))
+        assert answer.certificates == [one.certificate]
+
+
+# --- times -----------------------------------------------------------------------------------------------------
+
+
+def test_times_are_whole_seconds_and_a_quarter_of_an_hour_apart(responder: Responder) -> None:
+    answer = ask(responder, question(cert_id(GOOD)))
+    assert answer.produced_at_utc == answer.this_update_utc == whole_second(NOW)
+    assert answer.next_update_utc == whole_second(NOW) + timedelta(minutes=15)
+
+
+def test_r25_an_answer_never_outlives_its_responder(rows: dict[Serial, Status]) -> None:
+    end = whole_second(NOW) + timedelta(minutes=5)
+    ending = make_issuer(root("s1"), end=end)
+    answer = ask(responder_of(rows.get, ending), question(cert_id(GOOD)))
+    assert answer.next_update_utc == end
+
+
+def test_r25_a_responder_signs_to_its_last_second_and_no_longer(rows: dict[Serial, Status]) -> None:
+    end = whole_second(NOW)
+    ending = make_issuer(root("s1"), end=end)
+    last = ask(responder_of(rows.get, ending, now=NOW), question(cert_id(GOOD)))
+    assert last.next_update_utc == end
+    after = ask(responder_of(rows.get, ending, now=NOW + SECOND), question(cert_id(GOOD)))
+    assert after.response_status is OCSPResponseStatus.TRY_LATER
+
+
+def test_r25_a_responder_does_not_sign_before_its_first_second(rows: dict[Serial, Status]) -> None:
+    starting = make_issuer(root("s1"), begin=whole_second(NOW) + SECOND)
+    answer = ask(responder_of(rows.get, starting), question(cert_id(GOOD)))
+    assert answer.response_status is OCSPResponseStatus.TRY_LATER
+
+
+# --- form ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["p-256", "rsa-2048"])
+def test_the_response_is_signed_by_the_delegated_responder(key: str, rows: dict[Serial, Status]) -> None:
+    signer = issuer() if key == "p-256" else make_issuer(root("s1"), key=rsa_responder_key())
+    answer = ask(responder_of(rows.get, signer), question(cert_id(GOOD)))
+    check(signer.key.public_key(), answer.tbs_response_bytes, answer.signature)
+    assert answer.certificates == [signer.certificate]
+    identifier = x509.SubjectKeyIdentifier.from_public_key(signer.certificate.public_key())
+    assert answer.responder_key_hash == identifier.digest
+    assert answer.responder_name is None
+
+
+def test_pyca_writes_the_same_octets(rows: dict[Serial, Status]) -> None:
+    signer = make_issuer(root("s1"), key=rsa_responder_key())
+    answer = ask(
+        responder_of(rows.get, signer), question(cert_id(REVOKED), extensions=(nonce_extension(b"\x09" * 16),))
+    )
+    written = (
+        ocsp.OCSPResponseBuilder()
+        .add_response_by_hash(
+            answer.issuer_name_hash,
+            answer.issuer_key_hash,
+            REVOKED,
+            answer.hash_algorithm,
+            OCSPCertStatus.REVOKED,
+            whole_second(NOW),
+            whole_second(NOW) + timedelta(minutes=15),
+            REVOKED_AT,
+            x509.ReasonFlags.key_compromise,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        .certificates([signer.certificate])
+        .add_extension(x509.OCSPNonce(b"\x09" * 16), critical=False)
+        .sign(signer.key, answer.signature_hash_algorithm)
+    )
+    # pyca takes producedAt from the machine's clock: it is the one field that may differ.
+    ours, theirs = answer.public_bytes(Encoding.DER), written.public_bytes(Encoding.DER)
+    assert len(ours) == len(theirs)
+    assert _without_produced_at(answer) == _without_produced_at(written)
+
+
+def _without_produced_at(response: ocsp.OCSPResponse) -> bytes:
+    return response.tbs_response_bytes.replace(der.generalized_time(response.produced_at_utc), b"", 1)
+
+
+def test_several_cert_ids_are_answered_in_their_order(responder: Responder) -> None:
+    answers = list(ask(responder, question(*map(cert_id, (REVOKED, NEVER_ISSUED, GOOD)))).responses)
+    assert [answer.serial_number for answer in answers] == [REVOKED, NEVER_ISSUED, GOOD]
+    assert [answer.certificate_status for answer in answers] == [
+        OCSPCertStatus.REVOKED,
+        OCSPCertStatus.UNKNOWN,
+        OCSPCertStatus.GOOD,
+    ]
+
+
+@pytest.mark.parametrize("length", [1, 16, 128])
+def test_the_nonce_comes_back(responder: Responder, length: int) -> None:
+    answer = ask(responder, question(cert_id(GOOD), extensions=(nonce_extension(b"n" * length),)))
+    assert answer.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == b"n" * length
+
+
+def test_without_a_nonce_there_are_no_extensions(responder: Responder) -> None:
+    assert list(ask(responder, question(cert_id(GOOD))).extensions) == []
+
+
+def test_the_errors_of_the_room_are_logged_without_a_serial(caplog: pytest.LogCaptureFixture) -> None:
+    ask(responder_of(_failing(Kind.UNAVAILABLE), issuer()), question(cert_id(GOOD)))
+    assert [record.getMessage() for record in caplog.records] == ["no OCSP answer: ledger-away"]
+
+
+# --- whatever comes in -----------------------------------------------------------------------------------------
+
+VALID = question(cert_id(GOOD), extensions=(nonce_extension(b"n" * 16),))
+_HASHES = range(VALID.index(_hashes(cert_id(GOOD))["name"]), VALID.index(der.integer(GOOD)))
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(VALID) - 1), st.integers(1, 255))
+def test_r15_a_changed_octet_never_makes_another_certificate_good(position: int, change: int) -> None:
+    mutated = VALID[:position] + bytes((VALID[position] ^ change,)) + VALID[position + 1 :]
+    answer = ask(responder_of(ledger().get, issuer()), mutated)
+    good = answer.response_status is OCSPResponseStatus.SUCCESSFUL and answer.certificate_status is OCSPCertStatus.GOOD
+    assert not good or (answer.serial_number == GOOD and position not in _HASHES)
+
+
+def test_outside_cases_are_never_good(responder: Responder, shared: Path) -> None:
+    for path in sorted((shared / "conformance/ocsp-req").glob("*/*")):
+        answer = ask(responder, path.read_bytes())
+        refused = {OCSPResponseStatus.MALFORMED_REQUEST, OCSPResponseStatus.UNAUTHORIZED}
+        assert answer.response_status in refused, path.name

@@ -1,0 +1,246 @@
+"""What every implementation of `CertificateLedger` must do; each one's test class inherits this."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jpki.acts import LOCAL_OPERATOR as BY
+from jpki.certificate import CARD, Purpose, Validity
+from jpki.errors import JpkiError
+from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
+from jpki.ports import Reservation
+from jpki.randomness import system_randomness
+from jpki.revocation import Reason, State
+from server.wiring import Store
+from tests.conftest import SteppingClock
+
+
+def code_of(refused: pytest.ExceptionInfo[JpkiError]) -> str:
+    return refused.value.code
+
+
+class LedgerContract:
+    """The fixtures `store` (two generations, two partitions) and `clock` come from the implementation's tests."""
+
+    def wanted(self, clock: SteppingClock, holder: str = "H-0001", renews: Serial | None = None) -> Reservation:
+        return Reservation(
+            serial=new_serial(system_randomness),
+            purpose=Purpose.SIGNING,
+            carrier=CARD,
+            holder=HolderCode(holder),
+            generation=GenerationId("s1"),
+            partition=PartitionId("p0001"),
+            base_url="http://127.0.0.1:8080",
+            profile_hash="0" * 64,
+            key_hash=system_randomness(32),
+            validity=Validity(clock(), clock() + timedelta(days=1800)),
+            renews=renews,
+        )
+
+    def live(self, store: Store, clock: SteppingClock, holder: str = "H-0001", renews: Serial | None = None) -> Serial:
+        reservation = self.wanted(clock, holder, renews)
+        serial = reservation.serial
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.intend(serial, b"tbs", BY, clock())
+        store.ledger.complete(serial, b"der", BY, clock())
+        store.ledger.activate(serial, BY, clock())
+        return serial
+
+    def state(self, store: Store, serial: Serial) -> State:
+        status = store.ledger.status(serial)
+        assert status is not None
+        return status.state
+
+    def test_a_certificate_goes_through_its_states_in_order(self, store: Store, clock: SteppingClock) -> None:
+        reservation = self.wanted(clock)
+        serial = reservation.serial
+        assert store.ledger.status(serial) is None
+        store.ledger.reserve(reservation, BY, clock())
+        assert self.state(store, serial) is State.RESERVED
+        store.ledger.intend(serial, b"tbs", BY, clock())
+        assert self.state(store, serial) is State.INTENDED
+        store.ledger.complete(serial, b"der", BY, clock())
+        assert self.state(store, serial) is State.ISSUED
+        store.ledger.activate(serial, BY, clock())
+        assert self.state(store, serial) is State.ACTIVE
+        record = store.ledger.find(serial)
+        assert record is not None
+        assert record.der == b"der"
+        assert record.validity == reservation.validity
+
+    def test_no_step_can_be_left_out_or_done_twice(self, store: Store, clock: SteppingClock) -> None:
+        reservation = self.wanted(clock)
+        serial = reservation.serial
+        store.ledger.reserve(reservation, BY, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.complete(serial, b"der", BY, clock())
+        assert code_of(refused) == "state-changed"
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.activate(serial, BY, clock())
+        assert code_of(refused) == "state-changed"
+        store.ledger.intend(serial, b"tbs", BY, clock())
+        with pytest.raises(JpkiError):
+            store.ledger.intend(serial, b"tbs", BY, clock())
+
+    def test_r20_a_second_live_certificate_is_refused(self, store: Store, clock: SteppingClock) -> None:
+        self.live(store, clock)
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve(self.wanted(clock), BY, clock())
+        assert code_of(refused) == "certificate-live"
+
+    def test_r20_of_many_at_once_one_succeeds(self, store: Store, clock: SteppingClock) -> None:
+        def attempt(_: int) -> str:
+            try:
+                self.live(store, clock)
+            except JpkiError as error:
+                return error.code
+            return "live"
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = list(pool.map(attempt, range(24)))
+        assert outcomes.count("live") == 1
+        assert set(outcomes) <= {"live", "certificate-live", "certificate-pending"}
+
+    def test_r20_holders_and_purposes_do_not_disturb_each_other(self, store: Store, clock: SteppingClock) -> None:
+        self.live(store, clock, "H-0001")
+        self.live(store, clock, "H-0002")
+        other = replace(
+            self.wanted(clock),
+            purpose=Purpose.AUTHENTICATION,
+            generation=GenerationId("a1"),
+            partition=PartitionId("b01"),
+        )
+        store.ledger.reserve(other, BY, clock())
+
+    def test_an_expired_certificate_makes_room(self, store: Store, clock: SteppingClock) -> None:
+        old = self.live(store, clock)
+        clock.advance(days=1801)
+        assert store.ledger.live(HolderCode("H-0001"), Purpose.SIGNING, CARD, clock()) is None
+        new = self.live(store, clock)
+        assert self.state(store, old) is State.ACTIVE
+        live = store.ledger.live(HolderCode("H-0001"), Purpose.SIGNING, CARD, clock())
+        assert live is not None
+        assert live.serial == new
+
+    def test_a_renewal_supersedes_in_the_instant_it_becomes_live(self, store: Store, clock: SteppingClock) -> None:
+        old = self.live(store, clock)
+        clock.advance(days=1700)
+        new = self.live(store, clock, renews=old)
+        status = store.ledger.status(old)
+        assert status is not None
+        assert (status.state, status.reason) == (State.REVOKED, Reason.SUPERSEDED)
+        assert self.state(store, new) is State.ACTIVE
+
+    def test_a_renewal_whose_old_one_was_revoked_meanwhile_is_refused(self, store: Store, clock: SteppingClock) -> None:
+        old = self.live(store, clock)
+        reservation = self.wanted(clock, renews=old)
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        store.ledger.complete(reservation.serial, b"der", BY, clock())
+        store.ledger.revoke(old, Reason.KEY_COMPROMISE, BY, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.activate(reservation.serial, BY, clock())
+        assert code_of(refused) == "already-revoked"
+        assert self.state(store, reservation.serial) is State.ISSUED
+
+    def test_revocation_is_at_once_and_for_good(self, store: Store, clock: SteppingClock) -> None:
+        serial = self.live(store, clock)
+        clock.advance(seconds=1.75)
+        store.ledger.revoke(serial, Reason.AFFILIATION_CHANGED, BY, clock())
+        status = store.ledger.status(serial)
+        assert status is not None
+        assert status.revoked_at == clock().replace(microsecond=0)
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        assert code_of(refused) == "already-revoked"
+        self.live(store, clock)
+
+    def test_an_unknown_serial_cannot_be_revoked(self, store: Store, clock: SteppingClock) -> None:
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.revoke(Serial(5), Reason.KEY_COMPROMISE, BY, clock())
+        assert code_of(refused) == "serial-unknown"
+
+    def test_what_was_never_signed_becomes_void_and_is_not_listed(self, store: Store, clock: SteppingClock) -> None:
+        reservation = self.wanted(clock)
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.discard(reservation.serial, BY, clock())
+        assert self.state(store, reservation.serial) is State.VOID
+        assert not store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
+        self.live(store, clock)
+
+    @pytest.mark.parametrize("completed", [False, True])
+    def test_r04_what_may_have_been_signed_is_revoked(
+        self, store: Store, clock: SteppingClock, *, completed: bool
+    ) -> None:
+        reservation = self.wanted(clock)
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        if completed:
+            store.ledger.complete(reservation.serial, b"der", BY, clock())
+        store.ledger.discard(reservation.serial, BY, clock())
+        entries = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
+        assert [(entry.serial, entry.reason) for entry in entries] == [(reservation.serial, Reason.UNSPECIFIED)]
+
+    def test_an_abandoned_certificate_blocks_for_ten_minutes_only(self, store: Store, clock: SteppingClock) -> None:
+        reservation = self.wanted(clock)
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve(self.wanted(clock), BY, clock())
+        assert code_of(refused) == "certificate-pending"
+        clock.advance(minutes=10)
+        self.live(store, clock)
+        assert self.state(store, reservation.serial) is State.REVOKED
+
+    def test_r17_a_key_that_a_certificate_bears_is_refused(self, store: Store, clock: SteppingClock) -> None:
+        reservation = self.wanted(clock)
+        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        store.ledger.complete(reservation.serial, b"der", BY, clock())
+        again = replace(self.wanted(clock, "H-0002"), key_hash=reservation.key_hash)
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve(again, BY, clock())
+        assert code_of(refused) == "key-reused"
+
+    def test_r22_a_clock_that_goes_back_stops_signing_but_not_revoking(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        serial = self.live(store, clock)
+        clock.advance(seconds=10)
+        other = self.live(store, clock, "H-0002")
+        clock.advance(seconds=-5)
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve(self.wanted(clock, "H-0003"), BY, clock())
+        assert code_of(refused) == "clock-went-back"
+        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        clock.advance(seconds=4)
+        store.ledger.revoke(other, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.reserve(self.wanted(clock, "H-0003"), BY, clock())
+
+    def test_r26_positions_are_gap_free_under_concurrent_writers(self, store: Store, clock: SteppingClock) -> None:
+        serials = [self.live(store, clock, f"H-{number:04}") for number in range(12)]
+        begun = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).position
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda serial: store.ledger.revoke(serial, Reason.SUPERSEDED, BY, clock()), serials))
+        statuses = [store.ledger.status(serial) for serial in serials]
+        positions = sorted(status.position for status in statuses if status)
+        assert positions == list(range(begun + 1, begun + 13))
+
+    def test_lists_hold_their_partition_and_the_complete_list_all(self, store: Store, clock: SteppingClock) -> None:
+        one = self.live(store, clock, "H-0001")
+        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        register = store.partitions
+        assert [each.id for each in register.partitions_in_use(Purpose.SIGNING)] == ["p0001"]
+        for listed in ("p0001", "complete"):
+            assert [e.serial for e in register.revocations(Purpose.SIGNING, PartitionId(listed), None).entries] == [one]
+            assert register.last_change(Purpose.SIGNING, PartitionId(listed)) == 2
+        assert register.revocations(Purpose.SIGNING, PartitionId("p0002"), None).entries == []
+        assert register.last_change(Purpose.AUTHENTICATION, PartitionId("complete")) == 0
+
+    def test_an_ended_certificate_leaves_its_list_when_told(self, store: Store, clock: SteppingClock) -> None:
+        one = self.live(store, clock)
+        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        after_end = clock() + timedelta(days=1801)
+        assert store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), after_end).entries == []

@@ -1,0 +1,99 @@
+"""CMS files: content inside, DER, BER or PEM; what is missing, posing, or unknown in them."""
+
+import base64
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signing.cms_writer import write_detached
+from signing.credential import Credential
+from signing.intake import Format
+from signing.presented import MOST_CERTIFICATES
+from signing.sign import sign
+from signing.verdict import Cause, Decision
+from tests.signing import odd_cms
+from tests.signing.conftest import Judge
+from tests.signing.expect import causes
+from tests.signing.town import NOW, Town
+
+CONTENT = b"the signed content"
+
+
+def test_altered_content_is_refused(town: Town, judge: Judge) -> None:
+    signed = sign(CONTENT, town.holder, Format.CMS, NOW)
+    verdict = judge(signed.replace(CONTENT, CONTENT.upper()), town.validation())
+    assert causes(verdict) == [{Cause.ALTERED}]
+
+
+def test_altered_attributes_are_refused(town: Town, judge: Judge) -> None:
+    signed = sign(CONTENT, town.holder, Format.CMS, NOW)
+    verdict = judge(signed.replace(b"261123030000Z", b"251123030000Z"), town.validation())
+    assert causes(verdict) == [{Cause.SIGNATURE_WRONG}]
+
+
+def test_indefinite_lengths_and_pem_are_read(town: Town, judge: Judge) -> None:
+    signed = sign(CONTENT, town.holder, Format.CMS, NOW)
+    assert judge(odd_cms.indefinite(signed), town.validation()).decision is Decision.ACCEPT
+    armoured = b"-----BEGIN CMS-----\n" + base64.encodebytes(signed) + b"-----END CMS-----\n"
+    assert judge(armoured, town.validation()).decision is Decision.ACCEPT
+
+
+def test_detached_cms_is_undecided_as_its_content_is_elsewhere(town: Town, judge: Judge) -> None:
+    verdict = judge(write_detached(b"x" * 32, town.holder, NOW), town.validation())
+    assert causes(verdict) == [{Cause.CONTENT_ABSENT}]
+    assert verdict.decision is Decision.UNDECIDED
+
+
+def test_attributes_that_pose_as_content_are_refused(town: Town, judge: Judge) -> None:
+    forged = odd_cms.from_attributes(sign(CONTENT, town.holder, Format.CMS, NOW))
+    verdict = judge(forged, town.validation())
+    assert causes(verdict) == [{Cause.MALFORMED}]
+
+
+def test_a_binding_to_another_certificate_is_refused(town: Town, judge: Judge) -> None:
+    signed = sign(CONTENT, town.holder, Format.CMS, NOW)
+    bound = odd_cms.bound_to(signed, town.holder, town.holder.certificate)
+    assert judge(bound, town.validation()).decision is Decision.ACCEPT
+    misbound = odd_cms.bound_to(signed, town.holder, town.visitor.certificate)
+    verdict = judge(misbound, town.validation())
+    assert causes(verdict) == [{Cause.WRONG_BINDING}]
+    assert verdict.decision is Decision.REFUSE
+
+
+def test_sha1_is_weak_and_an_unknown_algorithm_refused(town: Town, judge: Judge) -> None:
+    weak = judge(odd_cms.with_sha1(town.holder, CONTENT), town.validation())
+    assert causes(weak) == [{Cause.WEAK_ALGORITHM}]
+    unknown = judge(odd_cms.with_unknown_algorithm(town.holder, CONTENT), town.validation())
+    assert causes(unknown) == [{Cause.UNKNOWN_ALGORITHM}]
+    assert unknown.decision is Decision.REFUSE
+
+
+def test_a_crowd_of_certificates_is_not_read(town: Town, judge: Judge) -> None:
+    crowd = (town.root.certificate,) * MOST_CERTIFICATES
+    crowded = Credential(certificate=town.holder.certificate, key=town.holder.key, chain=crowd)
+    verdict = judge(sign(CONTENT, crowded, Format.CMS, NOW), town.validation())
+    assert verdict.decision is Decision.UNREADABLE
+    assert "certificates" in verdict.sentence.en
+
+
+@given(octets=st.binary(max_size=300))
+def test_garbage_is_never_accepted_and_never_raises(town: Town, judge: Judge, octets: bytes) -> None:
+    for head in (b"", b"%PDF-1.7\n", b"<DATA>", b"\x30\x82"):
+        verdict = judge(head + octets, town.validation())
+        assert verdict.decision in {Decision.UNREADABLE, Decision.REFUSE}
+
+
+@given(cut=st.floats(0, 1, exclude_max=True))
+def test_a_cut_file_is_never_accepted(town: Town, judge: Judge, cut: float) -> None:
+    signed = sign(CONTENT, town.visitor, Format.CMS, NOW)
+    verdict = judge(signed[: int(len(signed) * cut)], town.validation())
+    assert verdict.decision in {Decision.UNREADABLE, Decision.REFUSE}
+
+
+def test_deep_nesting_is_refused(town: Town, judge: Judge) -> None:
+    nested = b"\x30\x80" * 50_000 + bytes.fromhex("06092a864886f70d010702")
+    assert judge(nested, town.validation()).decision is Decision.REFUSE
+    deep = b"<DATA>" * 5_000 + b'<x xmlns="http://www.w3.org/2000/09/xmldsig#"/>' + b"</DATA>" * 5_000
+    assert judge(deep, town.validation()).decision is not Decision.ACCEPT
+    pdf = b"%PDF-1.7\n1 0 obj\n" + b"[" * 50_000 + b"/ByteRange\ntrailer << /Root 1 0 R >>\nstartxref\n9\n%%EOF"
+    assert judge(pdf, town.validation()).decision is Decision.REFUSE

@@ -1,0 +1,74 @@
+"""Cases that nobody in this project wrote, judged without trust: none is accepted, and each says what was expected.
+
+A case passes where integrity, coverage and changes come out as the suite says; trust is left aside.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from signing.report import FileVerdict, Outcome, Step
+from signing.validation import Validation
+from signing.verdict import Decision
+from signing.verify import verify
+from tests.signing.town import NOW
+
+FOLDER = Path(os.environ.get("JPKI_SHARED", Path(__file__).parents[3] / "shared")) / "conformance"
+UNTRUSTING = Validation(anchors=(), revocation=(), clock=lambda: NOW)
+SUITES = ("pdf", "xml-bomb", "xades", "xmldsig", "fuzz-cms")
+
+
+def _cases() -> list[dict[str, str]]:
+    index = FOLDER / "expected.csv"
+    if not index.exists():
+        return []
+    with index.open(encoding="utf-8", newline="") as stream:
+        return [row for row in csv.DictReader(stream) if row["suite"] in SUITES]
+
+
+CASES = _cases()
+
+if not CASES:
+    pytest.skip("the outside cases (JPKI_SHARED/conformance) are not here", allow_module_level=True)
+
+
+def _id(case: dict[str, str]) -> str:
+    return f"{case['suite']}/{case['case']}"
+
+
+HARD = [case for case in CASES if case["hard"] == "yes"]
+
+
+def _sound(verdict: FileVerdict) -> bool:
+    """Tell whether nothing but trust stands in the way of any signature."""
+    steps = (Step.INTEGRITY, Step.COVERAGE, Step.CHANGES)
+    made = [check.outcome for one in verdict.signatures for check in one.checks if check.name in steps]
+    return verdict.decision is Decision.UNDECIDED and set(made) == {Outcome.PASSED}
+
+
+@pytest.mark.parametrize("case", HARD, ids=_id)
+def test_a_hard_case_comes_out_as_expected(case: dict[str, str]) -> None:
+    verdict = verify(FOLDER / case["path"], UNTRUSTING)
+    match case["expected"]:
+        case "accept":
+            assert _sound(verdict)
+        case "reject" | "reject-cleanly":
+            assert verdict.decision in {Decision.REFUSE, Decision.UNREADABLE}
+        case "unsigned" | "not-signed":
+            assert verdict.decision is Decision.UNREADABLE
+        case "indeterminate":
+            assert verdict.decision is Decision.UNDECIDED
+        case "invalid" | "no-crash":
+            assert verdict.decision is not Decision.ACCEPT
+        case _:
+            # XAdES is not supported yet: a valid one is undecided, never refused.
+            assert verdict.decision is Decision.UNDECIDED
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case["expected"].startswith("valid")], ids=_id)
+def test_a_valid_foreign_signature_is_at_most_weak_or_unknown(case: dict[str, str]) -> None:
+    verdict = verify(FOLDER / case["path"], UNTRUSTING)
+    failed = {check.name for one in verdict.signatures for check in one.checks if check.outcome is Outcome.FAILED}
+    assert failed <= {Step.ALGORITHM}

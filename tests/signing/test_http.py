@@ -1,0 +1,85 @@
+"""The upload route: verdicts as 200, errors as ours, nothing left behind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from jpki.errors import JpkiError
+from signing.http import LARGEST_UPLOAD, make_blueprint
+from signing.intake import Format
+from signing.report import FileVerdict
+from signing.sign import sign
+from signing.verify import verify
+from tests.signing.town import NOW, Town
+
+ROUTE = "/api/v1/verifications"
+
+
+@pytest.fixture
+def seen() -> list[Path]:
+    return []
+
+
+@pytest.fixture
+def client(town: Town, seen: list[Path]) -> FlaskClient:
+    def verify_upload(document: Path) -> FileVerdict:
+        seen.append(document)
+        return verify(document, town.validation())
+
+    app = Flask(__name__)
+    app.register_blueprint(make_blueprint(verify_upload))
+
+    @app.errorhandler(JpkiError)
+    def show(error: JpkiError) -> Response:
+        return Response(f"{error.kind} {error.code}", 400)
+
+    return app.test_client()
+
+
+def _upload(client: FlaskClient, content: bytes, name: str) -> TestResponse:
+    head = (
+        f'--X\r\nContent-Disposition: form-data; name="file"; filename="{name.replace(chr(92), chr(92) * 2)}"\r\n\r\n'
+    )
+    return client.post(
+        ROUTE, data=head.encode() + content + b"\r\n--X--\r\n", content_type="multipart/form-data; boundary=X"
+    )
+
+
+def _post(client: FlaskClient, content: bytes, name: str) -> Any:  # noqa: ANN401 - JSON
+    answer = _upload(client, content, name)
+    assert answer.status_code == 200
+    return answer.get_json()
+
+
+def test_an_upload_is_judged_and_deleted(client: FlaskClient, town: Town, seen: list[Path]) -> None:
+    body = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m")
+    assert body["decision"] == "accept"
+    assert not seen[0].exists()
+    assert not seen[0].parent.exists()
+
+
+def test_a_failed_verification_is_a_verdict(client: FlaskClient) -> None:
+    assert _post(client, b"garbage", "x")["decision"] == "unreadable"
+
+
+@pytest.mark.parametrize("name", ["return.p7m", "/etc/return.p7m", "..\\..\\return.p7m", "C:\\tax\\return.p7m"])
+def test_the_path_is_the_uploads_base_name(client: FlaskClient, name: str) -> None:
+    (file,) = _post(client, b"garbage", name)["files"]
+    assert file["path"] == "return.p7m"
+
+
+@pytest.mark.parametrize("data", [{}, {"other": "x"}, {"file": "a field, not a file"}])
+def test_no_file_is_malformed(client: FlaskClient, data: dict[str, str]) -> None:
+    answer = client.post(ROUTE, data=data, content_type="multipart/form-data")
+    assert answer.text == "malformed file-missing"
+
+
+@pytest.mark.parametrize("excess", [1, 1024 * 1024])
+def test_a_file_over_the_cap_is_too_large(client: FlaskClient, seen: list[Path], excess: int) -> None:
+    answer = _upload(client, bytes(LARGEST_UPLOAD + excess), "large.pdf")
+    assert answer.text == "too-large upload-too-large"
+    assert seen == []

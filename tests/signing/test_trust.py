@@ -1,0 +1,183 @@
+"""The chain, the certificate's kind and policy, and its validity and revocation at the time that counts."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from jpki.revocation import Finding
+from signing.intake import Format
+from signing.sign import sign
+from signing.trust import find_chain
+from signing.validation import TrustAnchor, Validation
+from signing.verdict import Cause, Decision, SubIndication
+from tests.signing.conftest import Judge
+from tests.signing.expect import causes
+from tests.signing.town import (
+    NOW,
+    Outage,
+    Town,
+    Word,
+    good,
+    make_authentication_certificate,
+    make_certificate,
+    make_intermediate,
+    make_root,
+    revoked,
+    unknown,
+)
+
+DAY = timedelta(days=1)
+CONTENT = b"content"
+
+
+def _signed(town: Town, certificate: x509.Certificate, *chain: x509.Certificate) -> bytes:
+    return sign(CONTENT, town.credential(certificate, *chain), Format.CMS, NOW, force=True)
+
+
+def _by_holder(town: Town) -> bytes:
+    return sign(CONTENT, town.holder, Format.CMS, NOW)
+
+
+# --- chain -----------------------------------------------------------------------------------------------------
+
+
+def test_the_generation_is_told_by_its_key_never_by_its_name(town: Town) -> None:
+    anchors = (town.next_root.anchor, town.root.anchor)
+    for credential, root in ((town.holder, town.root), (town.accountant, town.next_root)):
+        chain = find_chain(credential.certificate, (), anchors, NOW)
+        assert chain is not None
+        assert chain.anchor.certificate == root.certificate
+
+
+def test_a_namesake_of_the_root_is_no_anchor(town: Town, judge: Judge) -> None:
+    namesake = make_root(town.spare_keys[0])
+    validation = Validation(anchors=(namesake.anchor,), revocation=(good(),), clock=lambda: NOW)
+    verdict = judge(_by_holder(town), validation)
+    assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
+    assert verdict.signatures[0].signer is not None
+    assert verdict.signatures[0].signer.trust_domain is None
+
+
+def test_without_trust_a_wrong_kind_is_undecided_not_refused(town: Town, judge: Judge) -> None:
+    misused = _signed(town, make_authentication_certificate(town.holder.key, town.root))
+    verdict = judge(misused, Validation(anchors=(), revocation=(), clock=lambda: NOW))
+    assert verdict.decision is Decision.UNDECIDED
+    assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+def test_an_intermediate_that_comes_along_is_followed(town: Town, judge: Judge) -> None:
+    middle = make_intermediate(town.spare_keys[0], town.root)
+    leaf = make_certificate(town.holder.key, middle)
+    assert judge(_signed(town, leaf, middle.certificate), town.validation()).decision is Decision.ACCEPT
+    assert causes(judge(_signed(town, leaf), town.validation())) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+def test_a_holder_is_no_issuer(town: Town, judge: Judge) -> None:
+    impostor = make_intermediate(town.spare_keys[0], town.root, ca=False)
+    leaf = make_certificate(town.holder.key, impostor)
+    verdict = judge(_signed(town, leaf, impostor.certificate), town.validation())
+    assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+def test_the_trust_domain_is_named(town: Town, judge: Judge) -> None:
+    anchor = TrustAnchor(certificate=town.root.certificate, domain="configured")
+    verdict = judge(_by_holder(town), Validation(anchors=(anchor,), revocation=(good(),), clock=lambda: NOW))
+    assert verdict.signatures[0].signer is not None
+    assert verdict.signatures[0].signer.trust_domain == "configured"
+
+
+# --- policy and period -----------------------------------------------------------------------------------------
+
+
+def test_a_foreign_policy_is_refused(town: Town, judge: Judge) -> None:
+    verdict = judge(_signed(town, make_certificate(town.holder.key, town.root, policy="1.2.3.4")), town.validation())
+    assert causes(verdict) == [{Cause.WRONG_POLICY}]
+    assert verdict.decision is Decision.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("at", "cause"),
+    [
+        (NOW - 201 * DAY, Cause.NOT_YET_VALID),
+        (NOW + 800 * DAY, None),
+        (NOW + 800 * DAY + timedelta(seconds=1), Cause.EXPIRED),
+    ],
+)
+def test_r11_validity_counts_its_last_second(town: Town, judge: Judge, at: datetime, cause: Cause | None) -> None:
+    verdict = judge(_by_holder(town), town.validation(good(as_of=at), at=at))
+    assert causes(verdict) == [{cause} if cause else set()]
+    assert verdict.decision is (Decision.UNDECIDED if cause else Decision.ACCEPT)
+
+
+# --- revocation ------------------------------------------------------------------------------------------------
+
+
+def test_revoked_before_now_is_refused_and_says_when(town: Town, judge: Judge) -> None:
+    verdict = judge(_by_holder(town), town.validation(revoked(NOW - DAY)))
+    (signature,) = verdict.signatures
+    assert verdict.decision is Decision.REFUSE
+    assert signature.sub_indication is SubIndication.REVOKED_NO_POE
+    assert "revoked at 2026-11-22T03:00:00Z" in signature.sentence.en
+    assert "2026-11-22T03:00:00Z" in signature.sentence.ja
+
+
+@pytest.mark.parametrize("finding", [Finding.REVOKED, Finding.HELD])
+def test_the_given_time_decides_between_revoked_and_valid(town: Town, judge: Judge, finding: Finding) -> None:
+    word = revoked(NOW - DAY, finding)
+    on_the_second = judge(_by_holder(town), town.validation(word, at=NOW - DAY))
+    assert on_the_second.signatures[0].sub_indication is SubIndication.REVOKED
+    before = judge(_by_holder(town), town.validation(word, at=NOW - DAY - timedelta(seconds=1)))
+    assert before.decision is Decision.ACCEPT
+    assert "revoked later, at 2026-11-22T03:00:00Z" in before.sentence.en
+
+
+def test_revoked_without_a_time_is_refused(town: Town, judge: Judge) -> None:
+    word = revoked(NOW)
+    assert word.evidence_given is not None
+    timeless = Word(replace(word.evidence_given, revoked_at=None))
+    assert judge(_by_holder(town), town.validation(timeless, at=NOW - DAY)).decision is Decision.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("sources", "cause"),
+    [
+        ((), Cause.REVOCATION_UNCHECKED),
+        ((Outage(),), Cause.REVOCATION_UNCHECKED),
+        ((Word(None),), Cause.REVOCATION_UNCHECKED),
+        ((unknown(), good()), Cause.REVOCATION_UNCHECKED),
+        ((good(NOW - DAY),), Cause.REVOCATION_STALE),
+        ((good(NOW - 2 * DAY, "crl", NOW - DAY),), Cause.REVOCATION_STALE),
+        ((good(NOW - 2 * DAY, "crl", NOW),), None),
+        ((Outage(), Word(None), good()), None),
+        ((good(NOW - DAY), good()), None),
+        ((good(NOW - DAY), revoked(NOW - 3 * DAY)), Cause.REVOKED_UNPROVEN_TIME),
+        ((good(), revoked(NOW - 3 * DAY)), None),
+    ],
+)
+def test_sources_are_asked_in_order_until_one_has_a_say(
+    town: Town, judge: Judge, sources: tuple[Word | Outage, ...], cause: Cause | None
+) -> None:
+    validation = Validation(anchors=(town.root.anchor,), revocation=sources, clock=lambda: NOW)
+    assert causes(judge(_by_holder(town), validation)) == [{cause} if cause else set()]
+
+
+def test_a_list_made_after_the_certificates_end_says_nothing(town: Town, judge: Judge) -> None:
+    ended = make_certificate(town.holder.key, town.root, not_after=NOW - DAY)
+    at = NOW - 2 * DAY
+    from_list = judge(_signed(town, ended), town.validation(good(NOW, "crl"), at=at))
+    assert causes(from_list) == [{Cause.REVOCATION_STALE}]
+    assert judge(_signed(town, ended), town.validation(good(NOW), at=at)).decision is Decision.ACCEPT
+
+
+# --- who signed ------------------------------------------------------------------------------------------------
+
+
+def test_r21_attributes_are_masked_unless_asked_for(town: Town, judge: Judge) -> None:
+    masked = judge(_by_holder(town), town.validation())
+    assert "花子" not in repr(masked) + str(masked.as_json())
+    shown = judge(_by_holder(town), town.validation(show=True)).signatures[0].signer
+    assert shown is not None
+    assert shown.attributes == {"name": "見本　花子", "gender": "2", "1.2.392.200149.8.5.5.99": "未知"}
+    assert "花子" not in repr(shown)
