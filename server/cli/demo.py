@@ -12,9 +12,9 @@ from jpki.clock import system_clock
 from jpki.randomness import system_randomness
 from jpki.text import Text
 from server.cli.frame import EXIT_FAILED, Output, command
-from server.demo import Demo
+from server.demo.story import Story
+from server.demo.tale import Tale
 from server.home import Home
-from server.story import Story
 
 _RULE = "─" * 78
 
@@ -41,7 +41,7 @@ def demo(path: Path | None, keys: str, output: Output) -> int:
         )
     )
     story = Story(tell)
-    Demo(home, story, system_clock, system_randomness).tell()
+    Tale(home, story, system_clock, system_randomness).tell()
     seconds = round(time.monotonic() - begun, 1)
     steps = [
         {

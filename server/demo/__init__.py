@@ -1,0 +1,1 @@
+"""The whole story of an authority, told in one process: `jpki demo`."""
