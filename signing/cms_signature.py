@@ -74,7 +74,7 @@ def _loadable(certificates: Iterable[asn1_x509.Certificate]) -> Iterator[x509.Ce
     for certificate in certificates:
         try:
             yield x509.load_der_x509_certificate(certificate.dump())
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue
 
 

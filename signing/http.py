@@ -11,13 +11,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from signing.report import FileVerdict, as_json
+from signing.report import FileVerdict, SignatureVerdict, as_json
 
 LARGEST_UPLOAD = 20 * 1024 * 1024
 _ROOM_FOR_MULTIPART = 64 * 1024
 
 VerifyUpload = Callable[[Path], FileVerdict]
-"""Judges the file at a path, with the house's own trust and with the signer's attributes masked."""
+"""Judges the file at a path with the house's own trust."""
 
 
 def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
@@ -58,7 +58,13 @@ def _verify(upload: FileStorage, verify_upload: VerifyUpload) -> FileVerdict:
         if document.stat().st_size > LARGEST_UPLOAD:
             raise _too_large()
         verdict = verify_upload(document)
-    return replace(verdict, path=_base_name(upload.filename or ""))
+    signatures = tuple(_masked(signature) for signature in verdict.signatures)
+    return replace(verdict, path=_base_name(upload.filename or ""), signatures=signatures)
+
+
+def _masked(verdict: SignatureVerdict) -> SignatureVerdict:
+    """Return the verdict without the signer's attributes: this door's callers are anonymous (rule R21)."""
+    return replace(verdict, signer=verdict.signer and replace(verdict.signer, attributes=None))
 
 
 def _base_name(name: str) -> str:

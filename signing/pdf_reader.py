@@ -113,7 +113,7 @@ def _leaves_out_its_value_only(stream: BinaryIO, signature: EmbeddedPdfSignature
 def _check_changes(reader: PdfFileReader, signature: EmbeddedPdfSignature) -> Check:
     changes = signature.diff_result
     allowed = bool(signature.summarise_integrity_info()["docmdp_ok"])
-    if not allowed or not isinstance(changes, DiffResult) :
+    if not allowed or not isinstance(changes, DiffResult) or _has_unread_octets(reader, signature):
         return Check.stopped(Step.CHANGES, Cause.CHANGED_AFTER_SIGNING)
     return Check.passed(
         Step.CHANGES,

@@ -6,6 +6,7 @@ from io import BytesIO
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
 from pyhanko.sign.signers.pdf_byterange import SignatureObject
@@ -25,16 +26,25 @@ def write(document: bytes, credential: Credential, signing_time: datetime) -> by
         JpkiError: UNPROCESSABLE `pdf-unreadable`: not a PDF, broken, or encrypted.
     """
     try:
-        writer = IncrementalPdfFileWriter(BytesIO(document))
+        writer = _open(document)
         fields = sum(1 for _ in enumerate_sig_fields(writer))
         return _embed(writer, f"Signature{fields + 1}", credential, signing_time)
-    except (PdfReadError, ValueError, KeyError) as error:
+    except JpkiError:
+        raise
+    except Exception as error:  # a broken PDF makes pyHanko raise anything
         raise JpkiError(
             Kind.UNPROCESSABLE,
             "pdf-unreadable",
             Text("PDFとして読み取れないため、署名できません。", "The file cannot be read as a PDF and was not signed."),
             Text("暗号化されていない正しいPDFを指定してください。", "Give a sound PDF without a password."),
         ) from error
+
+
+def _open(document: bytes) -> IncrementalPdfFileWriter:
+    reader = PdfFileReader(BytesIO(document), strict=False)
+    if reader.encrypted:
+        raise PdfReadError("encrypted")
+    return IncrementalPdfFileWriter.from_reader(reader)
 
 
 def _embed(writer: IncrementalPdfFileWriter, field: str, credential: Credential, signing_time: datetime) -> bytes:

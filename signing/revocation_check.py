@@ -21,7 +21,9 @@ def check_revocation(chain: Chain, sources: Sequence[RevocationSource], at: date
 
     `time_is_given` tells that `at` is the caller's statement, not merely the present.
     """
-    checks = [_check(certificate, issuer, sources, at, time_is_given) for certificate, issuer in chain.links()]
+    checks = [
+        _check(certificate, issuer, sources, at, time_is_given=time_is_given) for certificate, issuer in chain.links()
+    ]
     return next((check for check in checks if check.cause is not None), checks[0])
 
 
@@ -30,7 +32,8 @@ def _check(
     issuer: x509.Certificate,
     sources: Sequence[RevocationSource],
     at: datetime,
-    time_is_given: bool,  # noqa: FBT001 - passed through by position, within this module
+    *,
+    time_is_given: bool,
 ) -> Check:
     stale: RevocationEvidence | None = None
     for source in sources:
@@ -38,7 +41,7 @@ def _check(
         if evidence is None:
             continue
         if evidence.finding in {Finding.REVOKED, Finding.HELD}:
-            return _judge_revoked(evidence, certificate, at, time_is_given)
+            return _judge_revoked(evidence, certificate, at, time_is_given=time_is_given)
         if evidence.finding is Finding.UNKNOWN:
             return Check.stopped(Step.REVOCATION, Cause.REVOCATION_UNCHECKED, **_shown(evidence))
         if _speaks_for(evidence, certificate, at):
@@ -60,10 +63,7 @@ def _ask(
 
 
 def _judge_revoked(
-    evidence: RevocationEvidence,
-    certificate: x509.Certificate,
-    at: datetime,
-    time_is_given: bool,  # noqa: FBT001 - as above
+    evidence: RevocationEvidence, certificate: x509.Certificate, at: datetime, *, time_is_given: bool
 ) -> Check:
     # A revocation that bears no time counts from the certificate's first second.
     since = evidence.revoked_at or certificate.not_valid_before_utc

@@ -12,19 +12,8 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtensionOID
 
 from signing.validation import TrustAnchor
-
-_UNDERSTOOD = frozenset(
-    {
-        ExtensionOID.KEY_USAGE,
-        ExtensionOID.BASIC_CONSTRAINTS,
-        ExtensionOID.CERTIFICATE_POLICIES,
-        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    }
-)
-"""The critical extensions that a signer's certificate may bear: those that this room acts on or shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +50,7 @@ def find_chain(
         for anchor in anchors:
             if _issued(anchor.certificate, climbed[-1]):
                 chain = Chain((*climbed, anchor.certificate), anchor)
-                if _is_understood(certificate) and _is_valid(chain, moment):
+                if _is_valid(chain, moment):
                     return chain
         issuers = [other for other in unseen if _issued(other, climbed[-1])]
         unseen = [other for other in unseen if other not in issuers]
@@ -79,11 +68,6 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
-
-
-def _is_understood(certificate: x509.Certificate) -> bool:
-    """Tell whether every critical extension is one that this room knows (RFC 5280 4.2); the library leaves it to us."""
-    return all(extension.oid in _UNDERSTOOD for extension in certificate.extensions if extension.critical)
 
 
 def _is_valid(chain: Chain, moment: datetime) -> bool:

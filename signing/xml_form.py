@@ -14,8 +14,8 @@ NAMESPACES = {"ds": DSIG}
 C14N_1_0 = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 ENVELOPED = f"{DSIG}enveloped-signature"
 
-ID_ATTRIBUTES = ("id", "ID", "Id", "{http://www.w3.org/XML/1998/namespace}id")
-"""e-Tax writes `id`, and `ID` within IT; XAdES writes `Id`."""
+_ID_ATTRIBUTES = frozenset({"id", "ID", "Id"})
+"""e-Tax writes `id`, and `ID` within IT; XAdES writes `Id`. With any prefix, as verifiers differ on that."""
 
 
 def parse(octets: bytes) -> etree._Element:
@@ -45,12 +45,16 @@ def elements(parent: etree._Element) -> Iterator[etree._Element]:
 def identifiers(root: etree._Element) -> Iterator[str]:
     """Yield the value of every id attribute in the tree, repeated ones repeatedly."""
     for element in root.iter(tag=etree.Element):
-        yield from (value for name in ID_ATTRIBUTES if (value := element.get(name)) is not None)
+        yield from _own_identifiers(element)
 
 
 def own_identifier(element: etree._Element) -> str | None:
-    """Return the value of the element's id attribute."""
-    return next((value for name in ID_ATTRIBUTES if (value := element.get(name)) is not None), None)
+    """Return the value of the element's id attribute, None where it has none."""
+    return next(_own_identifiers(element), None)
+
+
+def _own_identifiers(element: etree._Element) -> Iterator[str]:
+    return (str(value) for name, value in element.items() if etree.QName(name).localname in _ID_ATTRIBUTES)
 
 
 def is_etax(root: etree._Element) -> bool:

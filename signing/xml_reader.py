@@ -163,15 +163,20 @@ def _is_supported(signature: _Signature) -> bool:
 def _covers_document(signature: _Signature) -> bool:
     root, uri = signature.root, signature.uris[0]
     if not xml_form.is_etax(root):
-        return uri in {"", f"#{xml_form.own_identifier(root)}"}
+        return uri == "" or _points_to(uri, root)
     procedure = xml_form.procedure(root)
     content = [child for child in xml_form.elements(root) if child.tag != SIGNATURE]
     return (
         procedure is not None
         and content == [procedure]
         and not _has_text_of_its_own(root)
-        and uri == f"#{xml_form.own_identifier(procedure)}"
+        and _points_to(uri, procedure)
     )
+
+
+def _points_to(uri: str, element: etree._Element) -> bool:
+    identifier = xml_form.own_identifier(element)
+    return identifier is not None and uri == f"#{identifier}"
 
 
 def _has_text_of_its_own(root: etree._Element) -> bool:

@@ -13,11 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA1, Hash, HashAlgorithm
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
 from pyhanko.sign.signers.pdf_byterange import SignatureObject
 
 from jpki import signature
@@ -27,14 +28,35 @@ from signing.credential import Credential
 _END = b"\0\0"
 
 
-def embed(document: bytes, digest: HashAlgorithm, make_cms: Callable[[bytes], bytes]) -> bytes:
-    """Sign a PDF with whatever `make_cms` makes of the document's digest."""
+def embed(
+    document: bytes, digest: HashAlgorithm, make_cms: Callable[[bytes], bytes], *, certify: bool = False
+) -> bytes:
+    """Sign a PDF with whatever `make_cms` makes of the document's digest; `certify` forbids any later change."""
+    lock = SigMDPSetup(md_algorithm=digest.name, certify=True, docmdp_perms=MDPPerm.NO_CHANGES) if certify else None
     steps = PdfCMSEmbedder().write_cms("Odd", IncrementalPdfFileWriter(BytesIO(document)))
     next(steps)
-    steps.send(SigObjSetup(SignatureObject(timestamp=datetime(2026, 1, 1, tzinfo=UTC))))
+    steps.send(SigObjSetup(SignatureObject(timestamp=datetime(2026, 1, 1, tzinfo=UTC)), mdp_setup=lock))
     prepared, output = steps.send(SigIOSetup(md_algorithm=digest.name))
     steps.send(make_cms(prepared.document_digest))
     return bytes(output.getvalue())
+
+
+def leave_out_the_end(signed: bytes, octets: int, make_cms: Callable[[bytes], bytes]) -> bytes:
+    """Sign a signed PDF anew so that the gap ends early and the file's last `octets` are signed by nobody.
+
+    The lengths still add up to the file's size: part of the value's padding is signed instead.
+    """
+    head, tail = signed.split(b"/ByteRange ", 1)
+    old = tail[: tail.index(b"]") + 1]
+    _, length, start, rest = (int(number) for number in old.strip(b"[]").split())
+    moved = b"[0 %d %d %d]" % (length, start - octets, rest)
+    skeleton = bytearray(head + b"/ByteRange " + moved.ljust(len(old)) + tail[len(old) :])
+    skeleton[length + 1 : start - 1] = b"0" * (start - length - 2)
+    digest = Hash(SHA256())
+    digest.update(bytes(skeleton[:length] + skeleton[start - octets : start - octets + rest]))
+    value = make_cms(digest.finalize()).hex().encode()
+    skeleton[length + 1 : length + 1 + len(value)] = value
+    return bytes(skeleton)
 
 
 def without_attributes(credential: Credential, digest: HashAlgorithm, hashed: bytes, content: bytes | None) -> bytes:

@@ -28,7 +28,7 @@ def seen() -> list[Path]:
 def client(town: Town, seen: list[Path]) -> FlaskClient:
     def verify_upload(document: Path) -> FileVerdict:
         seen.append(document)
-        return verify(document, town.validation())
+        return verify(document, town.validation(show=True))
 
     app = Flask(__name__)
     app.register_blueprint(make_blueprint(verify_upload))
@@ -60,6 +60,11 @@ def test_an_upload_is_judged_and_deleted(client: FlaskClient, town: Town, seen: 
     assert body["decision"] == "accept"
     assert not seen[0].exists()
     assert not seen[0].parent.exists()
+
+
+def test_r21_attributes_are_masked_whatever_the_wiring_says(client: FlaskClient, town: Town) -> None:
+    (file,) = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m")["files"]
+    assert set(file["signatures"][0]["signer"]) == {"serial", "kind", "identifier", "trust_domain"}
 
 
 def test_a_failed_verification_is_a_verdict(client: FlaskClient) -> None:

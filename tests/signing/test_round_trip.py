@@ -1,5 +1,7 @@
 """What is signed here verifies here, in every format and with every kind of key."""
 
+import logging
+
 import pytest
 
 from jpki.errors import JpkiError
@@ -53,6 +55,17 @@ def test_an_authentication_certificate_does_not_sign_unless_forced_and_is_refuse
     assert verdict.decision is Decision.REFUSE
     assert {check.cause for check in verdict.signatures[0].checks} >= {Cause.WRONG_KIND, Cause.WRONG_POLICY}
     assert "authentication certificate" in verdict.sentence.en
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_r21_no_library_logs_what_a_document_says(
+    town: Town, judge: Judge, form: Format, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    signed = sign(DOCUMENTS[form], town.holder, form, NOW)
+    judge(signed, town.validation(show=True))
+    judge(signed + b"changed", town.validation())
+    assert {record.name for record in caplog.records} <= {"asyncio"}
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(town: Town) -> None:

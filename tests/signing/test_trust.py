@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from jpki.revocation import Finding
+from signing.credential import Credential
 from signing.intake import Format
 from signing.sign import sign
 from signing.trust import find_chain
@@ -72,6 +75,27 @@ def test_an_intermediate_that_comes_along_is_followed(town: Town, judge: Judge) 
     leaf = make_certificate(town.holder.key, middle)
     assert judge(_signed(town, leaf, middle.certificate), town.validation()).decision is Decision.ACCEPT
     assert causes(judge(_signed(town, leaf), town.validation())) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+def test_a_critical_extension_that_is_not_known_breaks_the_chain(town: Town, judge: Judge) -> None:
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    leaf = make_certificate(town.holder.key, town.root, critical=[strange])
+    assert causes(judge(_signed(town, leaf), town.validation())) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+def test_a_broken_certificate_beside_the_signers_does_no_harm(town: Town, judge: Judge) -> None:
+    signed = _signed(town, town.holder.certificate, town.root.certificate)
+    der = town.root.certificate.public_bytes(Encoding.DER)
+    broken = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020107"), 1)
+    assert judge(signed.replace(der, broken), town.validation()).decision is Decision.ACCEPT
+
+
+def test_a_short_key_is_weak(town: Town, judge: Judge) -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the point of the test
+    short = Credential(certificate=make_certificate(key, town.root), key=key)
+    verdict = judge(sign(CONTENT, short, Format.CMS, NOW), town.validation())
+    assert causes(verdict) == [{Cause.WEAK_ALGORITHM}]
+    assert verdict.decision is Decision.UNDECIDED
 
 
 def test_a_holder_is_no_issuer(town: Town, judge: Judge) -> None:

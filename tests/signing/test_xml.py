@@ -78,7 +78,7 @@ def test_a_wrapped_original_is_refused(town: Town, judge: Judge, signed: bytes, 
     assert judge(etree.tostring(root), town.validation()).decision is not Decision.ACCEPT
 
 
-@pytest.mark.parametrize("name", ["id", "ID", "Id", "xml:id"])
+@pytest.mark.parametrize("name", ["id", "ID", "Id", "xml:id", "gen:Id"])
 def test_a_repeated_id_is_refused(town: Town, judge: Judge, signed: bytes, name: str) -> None:
     doubled = signed.replace(b"<dsig:SignatureValue>", b'<dsig:SignatureValue %b="RKO0010">' % name.encode())
     assert Cause.NOT_COVERED in causes(judge(doubled, town.validation()))[0]
@@ -134,6 +134,23 @@ def test_a_crowd_of_signatures_is_not_read(town: Town, judge: Judge, signed: byt
     verdict = judge(etree.tostring(root), town.validation())
     assert verdict.decision is Decision.UNREADABLE
     assert "signatures" in verdict.sentence.en
+
+
+def test_a_root_without_id_is_not_covered_by_a_reference_to_an_inner_element(town: Town, judge: Judge) -> None:
+    inner = etree.fromstring(_issuer_signed(town).replace(b"TEG800", b"None"))
+    root = etree.Element("TEG800")
+    root.append(inner)
+    root.append(inner[-1])
+    verdict = judge(etree.tostring(root), town.validation())
+    assert Cause.NOT_COVERED in causes(verdict)[0]
+
+
+def test_two_enveloped_signatures_are_undecided(town: Town, judge: Judge) -> None:
+    root = etree.fromstring(_issuer_signed(town))
+    root.append(copy.deepcopy(root[-1]))
+    verdict = judge(etree.tostring(root), town.validation())
+    assert [one.decision for one in verdict.signatures] == [Decision.UNDECIDED] * 2
+    assert "not supported" in verdict.sentence.en
 
 
 def _issuer_signed(town: Town, method: SignatureMethod = SignatureMethod.RSA_SHA256) -> bytes:

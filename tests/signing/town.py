@@ -76,6 +76,7 @@ def make_certificate(
     content_commitment: bool = True,
     not_before: datetime = NOW - timedelta(days=200),
     not_after: datetime = NOW + timedelta(days=800),
+    critical: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     """Issue a holder's certificate: critical policies with a CPS URI, otherNames in the subjectAltName, AKI and SKI."""
     name = x509.Name(
@@ -96,6 +97,8 @@ def make_certificate(
         .add_extension(policies, critical=True)
         .add_extension(_authority_key(issuer), critical=False)
     )
+    for extension in critical:
+        builder = builder.add_extension(extension, critical=True)
     return builder.sign(issuer.key, SHA256())
 
 
