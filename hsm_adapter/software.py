@@ -46,10 +46,14 @@ class SoftwareKeys:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(pem)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except BaseException:
+                path.unlink()
+                raise
         except FileExistsError:
             raise JpkiError(
                 Kind.CONFLICT,
@@ -87,7 +91,7 @@ class SoftwareKeys:
                     "Restore the home's keys folder; no key is ever made anew by itself.",
                 ),
             ) from error
-        except ValueError as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise JpkiError(
                 Kind.FORBIDDEN,
                 "passphrase-wrong",
@@ -108,6 +112,15 @@ class SoftwareKeys:
                 Text("英小文字・数字・ハイフンで付けてください。", "Use lower-case letters, digits and hyphens."),
             )
         return self._directory / f"{label}.pem"
+
+
+def _flush(directory: Path) -> None:
+    """Flush a directory, so that a new file's name survives a power cut too."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def generate(spec: KeySpec) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:

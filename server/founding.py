@@ -29,7 +29,7 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
     """Make both CAs, the infrastructure root, OCSP responders, the first lists and the first administrator.
 
     Raises:
-        JpkiError: CONFLICT `home-not-empty`, UNPROCESSABLE `home-unwritable`; then nothing was made.
+        JpkiError: CONFLICT `home-not-empty`, UNPROCESSABLE `directory-unwritable`; then nothing was made.
     """
     with home.creating():
         if given_passphrase() is None:
@@ -43,7 +43,7 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
         rooms.delegation.renew_responders(holders_roots, store.generations, LOCAL_OPERATOR)
         rooms.publisher.publish_due()
         _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
-        home.settings.write_text(settings.as_toml(), "utf-8")
+        write_new(home.settings, settings.as_toml().encode(), 0o644)
     return rooms
 
 
