@@ -1,4 +1,4 @@
-"""Object identifiers, dotted (docs/profile.md; docs/profile.md)."""
+"""Object identifiers, dotted (docs/profile.md)."""
 
 JPKI_ARC = "1.2.392.200149.8.5"
 """id-jpki-pki of the real service."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from asn1crypto import cms, core, pem
 
 from signing import cms_signature
-from signing.presented import Presented, refuse_crowds
+from signing.presented import NO_REVISIONS, Presented, refuse_crowds
 from signing.report import Check, Step
 from signing.verdict import Cause
 
@@ -39,7 +39,7 @@ def _present(signed_data: cms.SignedData, signer_info: cms.SignerInfo) -> Presen
     found = Check.passed(Step.FORMAT, "CMS署名データです。", "CMS SignedData.", format="cms")
     whole = Check.passed(Step.COVERAGE, "内容全体が署名されています。", "The whole content is signed.")
     return cms_signature.present(
-        signed_data, signer_info, lambda digest: hashlib.new(digest, content).digest(), (found, whole)
+        signed_data, signer_info, lambda digest: hashlib.new(digest, content).digest(), (found, whole, NO_REVISIONS)
     )
 
 

@@ -8,11 +8,19 @@ from cryptography import x509
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from signing.report import Check
+from signing.report import Check, Step
 
 MOST_SIGNATURES = 32
 MOST_CERTIFICATES = 20
 """More than any honest document bears; hostile ones keep path building busy for minutes."""
+
+
+NO_REVISIONS = Check.not_applicable(
+    Step.CHANGES,
+    "この形式には、署名後に追記する仕組みがありません。",
+    "This format has no later revisions.",
+)
+"""The check of changes after signing, for every format but PDF."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from signing import xml_form
 from signing.algorithms import are_known
-from signing.presented import Algorithms, Presented, refuse_crowds
+from signing.presented import NO_REVISIONS, Algorithms, Presented, refuse_crowds
 from signing.report import Check, Step
 from signing.verdict import Cause
 from signing.xml_form import NAMESPACES, SIGNATURE
@@ -145,6 +145,7 @@ def _check_form(signature: _Signature) -> tuple[Check, ...]:
             "The whole content of the document is signed.",
             reference=signature.uris[0],
         ),
+        NO_REVISIONS,
     )
 
 
