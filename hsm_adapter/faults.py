@@ -1,0 +1,107 @@
+"""What can go wrong with a token, in our words. "Not found" after trouble is an outage (rule R19)."""
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+
+_CHECK = Text("HSMの状態・接続・設定を確認してください。", "Check the HSM, its connection and the settings.")
+_PIN = Text(
+    "JPKI_PIN（資格情報・ファイル・環境変数）を確認してください。", "Check JPKI_PIN (credential, file or environment)."
+)
+
+_FAULTS = {
+    "PinIncorrect": (
+        Kind.FORBIDDEN,
+        "pin-wrong",
+        Text(
+            "トークンのPINが違います。ロックを避けるため、再試行しません。",
+            "The token's PIN is wrong. It is not tried again, lest the token lock.",
+        ),
+        _PIN,
+    ),
+    "PinLocked": (
+        Kind.FORBIDDEN,
+        "pin-locked",
+        Text("トークンのPINがロックされています。", "The token's PIN is locked."),
+        Text("HSMの管理者にロックの解除を依頼してください。", "Ask the HSM's security officer to unlock it."),
+    ),
+    "TokenNotPresent": (
+        Kind.UNAVAILABLE,
+        "token-not-found",
+        Text("指定されたラベルのトークンがありません。", "There is no token with this label."),
+        _CHECK,
+    ),
+    "TokenAmbiguous": (
+        Kind.CONFLICT,
+        "token-ambiguous",
+        Text("同じラベルのトークンが複数あります。", "Several tokens have this label."),
+        Text("トークンのラベルを一意にしてください。", "Give each token a label of its own."),
+    ),
+    "KeyNotFound": (
+        Kind.UNAVAILABLE,
+        "key-not-found",
+        Text("鍵がトークンにありません。", "The key is not in the token."),
+        Text(
+            "トークンを復旧してください。鍵は自動では作り直されません。",
+            "Restore the token; no key is ever made anew by itself.",
+        ),
+    ),
+    "KeyAmbiguous": (
+        Kind.CONFLICT,
+        "key-ambiguous",
+        Text("同じ名前の鍵がトークンに複数あります。", "Several keys in the token have this name."),
+        Text("URIに id を加えて1つに絞ってください。", "Add the id to the URI so that it names one."),
+    ),
+    "LabelTaken": (
+        Kind.CONFLICT,
+        "key-exists",
+        Text("その名前の鍵は既にトークンにあります。", "A key of this name is in the token already."),
+        Text("別の名前を使ってください。鍵は上書きされません。", "Use another name; no key is overwritten."),
+    ),
+}
+
+
+def failed(name: str) -> JpkiError:
+    """Return our error for a PKCS#11 error's name."""
+    if name in _FAULTS:
+        return JpkiError(*_FAULTS[name])
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "hsm-unavailable",
+        Text(f"HSMがエラーを返しました（{name}）。", f"The HSM answered with an error ({name})."),
+        _CHECK,
+    )
+
+
+def hung(deadline: float) -> JpkiError:
+    """Return our error for a token that did not answer in time."""
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "hsm-timeout",
+        Text(f"HSMが{deadline:g}秒以内に応答しません。", f"The HSM did not answer within {deadline:g} seconds."),
+        _CHECK,
+    )
+
+
+def died() -> JpkiError:
+    """Return our error for a signer process that ended."""
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "hsm-unavailable",
+        Text("HSMとの通信プロセスが終了しました。", "The process that talks to the HSM ended."),
+        _CHECK,
+    )
+
+
+def not_sealed(uri: str) -> JpkiError:
+    """Return our error for a key that could leave its token, or do more than sign."""
+    return JpkiError(
+        Kind.FORBIDDEN,
+        "key-not-sealed",
+        Text(
+            f"鍵 {uri} は取り出せるか、署名以外にも使える属性をもっています。",
+            f"Key {uri} has attributes that let it leave the token, or do more than sign.",
+        ),
+        Text(
+            "トークン内で生成した、取り出せない署名専用の鍵を使ってください。", "Use a sign-only key made in the token."
+        ),
+    )

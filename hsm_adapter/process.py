@@ -1,0 +1,95 @@
+"""The parent's side of a signer process: asked with a deadline, killed and replaced when it hangs (docs/adr/0007)."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from hsm_adapter.faults import died, failed, hung
+
+
+class SignerProcess:
+    """One process and its session; one request at a time. It starts when first asked, and anew after it failed.
+
+    `opening` returns the request that opens the session, and is asked at each start, so that no PIN is kept;
+    `deadline` bounds each request in seconds.
+    """
+
+    def __init__(self, opening: Callable[[], Sequence[str]], environment: Mapping[str, str], deadline: float) -> None:
+        self._opening = opening
+        self._environment = environment
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._owner = 0
+
+    def ask(self, operation: str, *arguments: object) -> Any:  # noqa: ANN401 - the answer's type is the operation's
+        """Send one request and return the answer.
+
+        Raises:
+            JpkiError: UNAVAILABLE when the process hangs or dies; what `hsm_adapter.faults` makes of the token's error.
+        """
+        with self._lock:
+            self._start_if_needed()
+            return self._exchange((operation, *arguments))
+
+    def start(self) -> None:
+        """Start the process if it does not run, and make its opening request."""
+        with self._lock:
+            self._start_if_needed()
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._kill()
+
+    def _start_if_needed(self) -> None:
+        # After a fork the socket is the parent's: two processes must never speak over one session.
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+            return
+        if self._owner == os.getpid():
+            self._kill()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hsm_adapter.signer", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+            )
+        self._connection = Connection(ours.detach())
+        self._owner = os.getpid()
+        try:
+            self._exchange(self._opening())
+        except BaseException:
+            self._kill()
+            raise
+
+    def _exchange(self, request: Sequence[object]) -> Any:  # noqa: ANN401 - as `ask`
+        if self._connection is None:
+            raise died()
+        try:
+            self._connection.send(tuple(request))
+            if not self._connection.poll(self._deadline):
+                self._kill()
+                raise hung(self._deadline)
+            outcome, value = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._kill()
+            raise died() from error
+        if outcome != "ok":
+            raise failed(value)
+        return value
+
+    def _kill(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._connection = None
