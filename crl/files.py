@@ -47,9 +47,15 @@ class ListFiles:
         """Tell whether every stable name is that of publication `number`."""
         return all(_same_file(self.numbered(each, number), self.stable(each)) for each in self.generations)
 
-    def highest_published(self) -> int:
-        """Return the highest number that the world can read, 0 where it can read none."""
-        return max(map(_published_number, map(self.stable, self.generations)))
+    def next_number(self, last: int) -> int:
+        """Return the next number above `last`, above all that the world can read, and with nothing in the archive.
+
+        After a restore of the store the files may be ahead of it (rule R11).
+        """
+        number = max(last, *map(_published_number, map(self.stable, self.generations))) + 1
+        while any(self.numbered(each, number).exists() for each in self.generations):
+            number += 1
+        return number
 
     def link(self, number: int) -> None:
         """Give publication `number` the stable names that bear no higher one; the caller holds the lock.
@@ -59,7 +65,9 @@ class ListFiles:
         """
         for each in self.generations:
             numbered, stable = self.numbered(each, number), self.stable(each)
-            if numbered.exists() and _published_number(stable) <= number:
+            if _same_file(numbered, stable) or not numbered.exists():
+                continue
+            if _published_number(stable) <= number:
                 _link(numbered, stable)
 
 
@@ -75,7 +83,8 @@ def locked(home: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.open("wb")
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _translated():
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -163,8 +172,6 @@ def _link(numbered: Path, stable: Path) -> None:
         new.unlink(missing_ok=True)
         new.hardlink_to(numbered)
         new.replace(stable)
-        # Where both names were the same file already, replacing does nothing and leaves the new one (rename(2)).
-        new.unlink(missing_ok=True)
         _flush_directory(stable.parent)
 
 

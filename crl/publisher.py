@@ -3,11 +3,12 @@
 One publication takes these steps, and a crash between any two of them leaves a whole list under the stable name:
 
 1. read the newest mark, then what the register holds: a picture can only be newer than the mark it will replace;
+   choose a number under which nothing lies in the archive;
 2. tell the audit, which may refuse (rule R18);
 3. for each generation: sign, read back with another parser, write to a waiting file of its own name, flush;
 4. swap the mark, committed. This decides: of several publishers of one number exactly one wins;
 5. the winner alone gives its waiting files the numbered names, so one number never stands for two contents;
-6. under a lock, link the stable names to the numbered files of the mark that is the newest by then: a publisher
+6. under a lock, link the stable names to the numbered files, unless they bear a higher number already: a publisher
    that was overtaken while it slept cannot put an old list back.
 
 A loser, or a crash before step 4, leaves nothing but waiting files. A crash between 4 and 6 leaves a mark whose
@@ -34,8 +35,8 @@ from jpki.ports import AuditSink, CrlShelf, Generations, RevocationRegister, Rev
 from jpki.signature import PrivateKey
 from jpki.text import Text
 
-PERIOD = timedelta(hours=24)
-PROMISE = timedelta(hours=48)
+_PERIOD = timedelta(hours=24)
+_PROMISE = timedelta(hours=48)
 _ATTEMPTS = 3
 
 
@@ -129,7 +130,7 @@ class Publisher:
         mark = self.shelf.newest(wanted.purpose, wanted.id)
         return (
             mark is None
-            or self.clock() - mark.this_update >= PERIOD
+            or self.clock() - mark.this_update >= _PERIOD
             or self.register.last_change(wanted.purpose, wanted.id) > mark.position
             or not self._project(mark, wanted.generations)
         )
@@ -149,8 +150,7 @@ class Publisher:
     def _next(self, wanted: _List, old: ShelfMark | None) -> tuple[ShelfMark, Sequence[RevokedEntry]]:
         """Return what will be published: the mark and its entries.
 
-        The number is above the old one and above all that the world can read, which is more after a restore
-        (rule R11). thisUpdate never goes back. The mark's nextUpdate is the latest of its lists' (rule R25).
+        thisUpdate never goes back. The mark's nextUpdate is the latest of its lists' (rule R25).
         """
         now = whole_second(self.clock())
         files = self._files(wanted.id, wanted.generations)
@@ -162,9 +162,9 @@ class Publisher:
         mark = ShelfMark(
             purpose=wanted.purpose,
             partition=wanted.id,
-            number=max(files.highest_published(), 0 if old is None else old.number) + 1,
+            number=files.next_number(0 if old is None else old.number),
             this_update=this_update,
-            next_update=min(this_update + PROMISE, max(each.not_after for each in wanted.generations)),
+            next_update=min(this_update + _PROMISE, max(each.not_after for each in wanted.generations)),
             position=picture.position,
             entries=len(picture.entries),
         )
@@ -196,12 +196,11 @@ class Publisher:
             yield files.numbered(generation, mark.number), encoded
 
     def _project(self, mark: ShelfMark, generations: Sequence[Generation]) -> bool:
-        """Give the newest list the stable names; tell whether all of them are those of `mark` now."""
+        """Give the list of `mark` the stable names that bear no higher number; tell whether it has all of them now."""
         files = self._files(mark.partition, generations)
         if not files.stand(mark.number):
             with locked(self.home):
-                newest = self.shelf.newest(mark.purpose, mark.partition)
-                files.link(mark.number if newest is None else newest.number)
+                files.link(mark.number)
         return files.stand(mark.number)
 
     def _files(self, partition: PartitionId, generations: Sequence[Generation]) -> ListFiles:

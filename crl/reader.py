@@ -10,7 +10,6 @@ from typing import TypeVar, cast
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
-from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
 from jpki.errors import JpkiError, Kind
@@ -59,15 +58,13 @@ class CrlFile:
         return self._word(certificate.serial_number) if has_say else None
 
     def _is_signed_by(self, issuer: x509.Certificate) -> bool:
-        """Tell whether the list is this issuer's: by name, and by key, since generations share a name (rule R23)."""
+        """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
         usage = _extension(issuer.extensions, x509.KeyUsage)
-        if self._issuer != issuer.subject or (usage is not None and not usage.crl_sign):
-            return False
-        if isinstance(self._list.signature_hash_algorithm, (MD5, SHA1)):
+        if usage is not None and not usage.crl_sign:
             return False
         key = cast("CertificateIssuerPublicKeyTypes", issuer.public_key())
         try:
-            return self._list.is_signature_valid(key)
+            return self._list.is_signature_valid(key)  # Never over MD5 or SHA-1: cryptography takes neither.
         except TypeError:  # The key is of a kind that cannot sign.
             return False
 
@@ -121,11 +118,15 @@ def _is_understood(parsed: x509.CertificateRevocationList) -> bool:
 
     An unknown critical one in a single entry forbids the whole list (RFC 5280 5.3).
     """
-    entries = [each for entry in parsed for each in entry.extensions]
     return (
         all(each.oid in _LIST_EXTENSIONS for each in parsed.extensions if each.critical)
         and _extension(parsed.extensions, x509.DeltaCRLIndicator) is None
-        and all(each.oid == CRLEntryExtensionOID.CRL_REASON for each in entries if each.critical)
+        and all(
+            each.oid == CRLEntryExtensionOID.CRL_REASON
+            for entry in parsed
+            for each in entry.extensions
+            if each.critical
+        )
     )
 
 

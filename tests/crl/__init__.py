@@ -1,0 +1,1 @@
+"""The lists, and those who publish and read them."""

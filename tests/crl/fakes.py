@@ -1,0 +1,183 @@
+"""In memory, the ports that the publisher is given; and a fuse that crashes it at any step."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from crl.publisher import Publisher
+from jpki.acts import Actor, AuditEvent
+from jpki.certificate import Purpose
+from jpki.errors import JpkiError, Kind
+from jpki.ids import PartitionId, Serial
+from jpki.partition import COMPLETE, Partition
+from jpki.ports import Generations, Revocations, RevokedEntry, ShelfMark
+from jpki.revocation import Reason
+from jpki.text import Text
+from tests.crl.authority import BUCKET, CHIYODA, END, NOW, generations, signer
+
+_P = TypeVar("_P")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A revoked certificate in the ledger."""
+
+    partition: Partition
+    entry: RevokedEntry
+    not_after: datetime
+    position: int
+
+
+@dataclass
+class MemoryRegister:
+    partitions: list[Partition] = field(default_factory=lambda: [CHIYODA, BUCKET])
+    rows: list[Row] = field(default_factory=list)
+    position: int = 0
+
+    def revoke(
+        self,
+        serial: Serial,
+        partition: Partition = CHIYODA,
+        *,
+        reason: Reason = Reason.KEY_COMPROMISE,
+        at: datetime = NOW,
+        not_after: datetime = END,
+    ) -> None:
+        self.position += 1
+        self.rows.append(Row(partition, RevokedEntry(serial, at, reason), not_after, self.position))
+
+    def partitions_in_use(self, purpose: Purpose) -> Sequence[Partition]:
+        return [each for each in self.partitions if each.purpose is purpose]
+
+    def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
+        return max((row.position for row in self._rows(purpose, partition)), default=0)
+
+    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
+        rows = [
+            row for row in self._rows(purpose, partition) if ending_after is None or not row.not_after < ending_after
+        ]
+        return Revocations(self.position, sorted((row.entry for row in rows), key=lambda entry: entry.serial))
+
+    def _rows(self, purpose: Purpose, partition: PartitionId) -> list[Row]:
+        return [
+            row for row in self.rows if row.partition.purpose is purpose and partition in {row.partition.id, COMPLETE}
+        ]
+
+
+class MemoryShelf:
+    def __init__(self) -> None:
+        self._marks: dict[tuple[Purpose, PartitionId], ShelfMark] = {}
+        self._lock = threading.Lock()
+
+    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
+        return self._marks.get((purpose, partition))
+
+    def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
+        del by
+        with self._lock:
+            if self._marks.get((new.purpose, new.partition)) != old:
+                return False
+            self._marks[new.purpose, new.partition] = new
+            return True
+
+    def marks(self) -> Sequence[ShelfMark]:
+        return list(self._marks.values())
+
+    def restore(self, marks: Sequence[ShelfMark]) -> None:
+        """Go back to an earlier state, as a store does that is restored from a backup."""
+        self._marks = {(mark.purpose, mark.partition): mark for mark in marks}
+
+
+@dataclass
+class MemoryAudit:
+    events: list[AuditEvent] = field(default_factory=list)
+    full: bool = False
+
+    def record(self, event: AuditEvent) -> None:
+        if self.full:
+            text = Text("監査記録を書けません。", "The audit cannot be written.")
+            raise JpkiError(Kind.UNAVAILABLE, "audit-unavailable", text, text)
+        self.events.append(event)
+
+
+@dataclass
+class Hands:
+    """A clock whose hands the test turns."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class World:
+    """A publisher's surroundings, all sound."""
+
+    home: Path
+    register: MemoryRegister = field(default_factory=MemoryRegister)
+    shelf: MemoryShelf = field(default_factory=MemoryShelf)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
+    clock: Hands = field(default_factory=Hands)
+    generations: Generations = generations
+
+    def publisher(self) -> Publisher:
+        return Publisher(
+            register=self.register,
+            shelf=self.shelf,
+            generations=self.generations,
+            signer=signer,
+            audit=self.audit,
+            home=self.home,
+            clock=self.clock,
+        )
+
+    def fused(self, fuse: "Fuse") -> Publisher:
+        """A publisher that crashes when the fuse blows."""
+        return replace(
+            self.publisher(),
+            register=fuse.port(self.register),
+            shelf=fuse.port(self.shelf),
+            audit=fuse.port(self.audit),
+            signer=fuse.call(signer),
+        )
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class Fuse:
+    """Lets `left` steps pass, where each call of a port is two: before it is done, and after."""
+
+    left: int
+
+    def burn(self) -> None:
+        if self.left == 0:
+            raise Crash
+        self.left -= 1
+
+    def call(self, function: Callable[..., _P]) -> Callable[..., _P]:
+        def fused(*args: object) -> _P:
+            self.burn()
+            result = function(*args)
+            self.burn()
+            return result
+
+        return fused
+
+    def port(self, port: _P) -> _P:
+        return cast("_P", _FusedPort(port, self))
+
+
+class _FusedPort:
+    def __init__(self, port: object, fuse: Fuse) -> None:
+        self._port = port
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return self._fuse.call(getattr(self._port, name))

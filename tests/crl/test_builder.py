@@ -1,0 +1,154 @@
+"""The octets of a list, against cryptography's own builder."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crl.builder import Edition, certificate_list, encode_entries
+from jpki import der
+from jpki.ids import Serial
+from jpki.partition import Partition
+from jpki.ports import RevokedEntry
+from jpki.revocation import Reason
+from tests.crl.authority import CHIYODA, END, TODAY, generation, key_of, partition, serial
+
+TWO_DAYS = timedelta(hours=48)
+
+
+def edition(entries: Sequence[RevokedEntry], number: int = 1, this_update: datetime = TODAY) -> Edition:
+    return Edition(
+        number=number,
+        this_update=this_update,
+        next_update=this_update + TWO_DAYS,
+        revoked=encode_entries(entries),
+    )
+
+
+def ours(entries: Sequence[RevokedEntry], of: Partition | None = CHIYODA, number: int = 1) -> bytes:
+    return certificate_list(edition(entries, number), generation("s1"), of, key_of("s1"))
+
+
+def theirs(entries: Sequence[RevokedEntry], of: Partition | None = CHIYODA, number: int = 1) -> bytes:
+    """The same list by cryptography's builder; RSA with PKCS #1 v1.5 signs the same octets alike."""
+    issuer = generation("s1")
+    builder = (
+        x509.CertificateRevocationListBuilder(issuer.certificate.subject, TODAY, TODAY + TWO_DAYS)
+        .add_extension(x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None), critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
+    if of is not None:
+        names = of.distribution_names(issuer.id)
+        point = x509.IssuingDistributionPoint(
+            full_name=names,
+            relative_name=None,
+            only_contains_user_certs=False,
+            only_contains_ca_certs=False,
+            only_some_reasons=None,
+            indirect_crl=False,
+            only_contains_attribute_certs=False,
+        )
+        builder = builder.add_extension(point, critical=True)
+    for each in entries:
+        builder = builder.add_revoked_certificate(their_entry(each))
+    return builder.sign(key_of("s1"), SHA256()).public_bytes(Encoding.DER)
+
+
+def their_entry(entry: RevokedEntry) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.revoked_at)
+    if entry.reason is not Reason.UNSPECIFIED:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(entry.reason.value)), critical=False)
+    return builder.build()
+
+
+def parsed(encoded: bytes) -> x509.CertificateRevocationList:
+    return x509.load_der_x509_crl(encoded)
+
+
+an_entry = st.builds(
+    RevokedEntry,
+    st.integers(1, (1 << 159) - 1).map(Serial),
+    st.datetimes(datetime(1950, 1, 1), datetime(2060, 1, 1)).map(  # noqa: DTZ001 - the next line adds the zone
+        lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+    ),
+    st.sampled_from(Reason),
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(an_entry, max_size=300, unique_by=lambda entry: entry.serial),
+    st.sampled_from([CHIYODA, None, partition("p0003", base_urls=("http://old.test", "http://new.test"))]),
+    st.integers(1, 1 << 70),
+)
+def test_a_list_is_what_cryptography_writes(entries: list[RevokedEntry], of: Partition | None, number: int) -> None:
+    assert ours(entries, of, number=number) == theirs(entries, of, number)
+
+
+@pytest.mark.parametrize("octets", [127, 128, 255, 256, 65535, 65536])
+def test_lengths_at_the_boundaries(octets: int) -> None:
+    entries = [RevokedEntry(Serial(1 << 8 * (each - 20)), TODAY, Reason.UNSPECIFIED) for each in entry_lengths(octets)]
+    assert encode_entries(entries) == der.header(der.Tag.SEQUENCE, octets) + encode_entries(entries)[-octets:]
+    assert ours(entries) == theirs(entries)
+
+
+def entry_lengths(octets: int) -> list[int]:
+    """Lengths of entries that take so many octets together; an entry takes its serial's octets and 19 more."""
+    count = -(-octets // 39)
+    return [octets // count + (number < octets % count) for number in range(count)]
+
+
+def test_r10_a_reason_is_encoded_unless_it_is_unspecified() -> None:
+    entries = [RevokedEntry(serial(number), TODAY, reason) for number, reason in enumerate(Reason)]
+    for entry, written in zip(entries, parsed(ours(entries)), strict=True):
+        reasons = [each.value.reason.value for each in written.extensions if isinstance(each.value, x509.CRLReason)]
+        assert reasons == ([] if entry.reason is Reason.UNSPECIFIED else [entry.reason.value])
+        assert not any(each.critical for each in written.extensions)
+    assert b"\x0a\x01\x00" not in encode_entries(entries)
+
+
+def test_r11_an_empty_list_has_no_revoked_certificates() -> None:
+    assert encode_entries([]) == b""
+    assert ours([]) == theirs([])
+
+
+def test_a_list_says_when_and_of_whom() -> None:
+    written = parsed(ours([], number=7))
+    assert written.is_signature_valid(key_of("s1").public_key())
+    assert written.issuer == generation("s1").certificate.subject
+    assert (written.last_update_utc, written.next_update_utc) == (TODAY, TODAY + TWO_DAYS)
+    assert [(each.oid._name, each.critical) for each in written.extensions] == [  # noqa: SLF001 - pyca's own words
+        ("authorityKeyIdentifier", False),
+        ("cRLNumber", False),
+        ("issuingDistributionPoint", True),
+    ]
+
+
+def test_a_partition_names_itself_by_all_its_names_and_the_complete_list_by_none() -> None:
+    point = parsed(ours([])).extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    assert list(point.full_name or ()) == CHIYODA.distribution_names(generation("s1").id)
+    extensions = [type(each.value) for each in parsed(ours([], None)).extensions]
+    assert extensions == [x509.AuthorityKeyIdentifier, x509.CRLNumber]
+
+
+def test_r25_a_list_promises_nothing_beyond_its_generation() -> None:
+    ending = generation("s8", end=TODAY + timedelta(hours=5))
+    written = parsed(certificate_list(edition([]), ending, None, key_of("s8")))
+    assert written.next_update_utc == ending.not_after
+    in_time = parsed(
+        certificate_list(edition([], this_update=END - 2 * TWO_DAYS), generation("s1"), None, key_of("s1"))
+    )
+    assert in_time.next_update_utc == END - TWO_DAYS
+
+
+def test_times_from_2050_on_are_generalized() -> None:
+    late = RevokedEntry(serial(1), datetime(2050, 1, 1, tzinfo=UTC), Reason.UNSPECIFIED)
+    last = RevokedEntry(serial(2), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC), Reason.UNSPECIFIED)
+    encoded = encode_entries([late, last])
+    assert b"\x18\x0f20500101000000Z" in encoded
+    assert b"\x17\x0d491231235959Z" in encoded
