@@ -1,0 +1,73 @@
+"""What curl gets at the other doors: CA certificates, health, problems, document validation."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.interop.authority import Town
+from tests.interop.programs import curl, openssl
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["hanako.signing", "hanako.authentication"])
+def test_the_issuer_that_a_certificate_points_at_is_its_issuer(town: Town, name: str) -> None:
+    card = town.card(name)
+    reply = curl(card.issuer_url)
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/pkix-cert")
+    assert reply.body == card.issuer.public_bytes(Encoding.DER)
+    card.parsed.verify_directly_issued_by(card.issuer)
+
+
+@pytest.mark.parametrize("name", ["hanako.signing", "hanako.authentication"])
+def test_the_ca_is_offered_in_every_form(town: Town, tmp_path: Path, name: str) -> None:
+    card, bundle = town.card(name), tmp_path / "bundle.p7c"
+    base = f"{town.authority.url}/ca/{name.rpartition('.')[2]}"
+    assert curl(f"{base}.cer").body == card.issuer.public_bytes(Encoding.DER)
+    pem = curl(f"{base}.pem")
+    assert (pem.headers["Content-Type"], pem.body) == ("application/pem-certificate-chain", card.chain.read_bytes())
+    bundle.write_bytes(curl(f"{base}.p7c").body)
+    printed = openssl("pkcs7", "-inform", "DER", "-in", bundle, "-print_certs")
+    assert card.chain.read_text("ascii") in printed.out.decode()
+
+
+def test_the_practice_statement_is_where_certificates_say(town: Town) -> None:
+    printed = openssl("x509", "-in", town.hanako.signing.certificate, "-noout", "-text").out.decode()
+    url = printed.partition("CPS: ")[2].split()[0]
+    reply = curl(url)
+    assert reply.status == 200
+    assert "試験用" in reply.body.decode()
+
+
+def test_the_service_lives_and_is_ready(town: Town) -> None:
+    assert curl(f"{town.authority.url}/livez").body == b"ok\n"
+    ready = json.loads(curl(f"{town.authority.url}/readyz").body)
+    assert ready["ready"] is True
+    assert set(ready["checks"]) == {"database", "ocsp", "crl"}
+    assert set(ready["checks"].values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [
+        ("/no/such/thing", (), 404),
+        ("/ca/infrastructure.cer", (), 404),
+        ("/livez", ("--request", "DELETE"), 405),
+        ("/api/v1/verifications", ("--form", "other=here"), 400),
+        ("/api/v1/verifications", ("--data", "file=here"), 400),
+    ],
+)
+def test_what_goes_wrong_is_a_problem_document_in_both_languages(
+    town: Town, path: str, options: tuple[str, ...], status: int
+) -> None:
+    reply = curl(f"{town.authority.url}{path}", *options)
+    assert (reply.status, reply.headers["Content-Type"]) == (status, "application/problem+json")
+    assert reply.headers["Cache-Control"] == "no-store"
+    problem = json.loads(reply.body)
+    assert problem["status"] == status
+    assert problem["code"]
+    for words in (problem["problem"], problem["action"]):
+        assert words["ja"]
+        assert words["en"]
