@@ -26,6 +26,14 @@ from jpki.ports import CertificateLedger, CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
 
+HandOver = Callable[[x509.Certificate], object]
+"""Gives a certificate to its holder; if it raises, the certificate was not delivered and never comes to life."""
+
+
+def _at_the_counter(certificate: x509.Certificate) -> None:
+    """Hand over by returning: the caller is the counter."""
+    del certificate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -39,7 +47,12 @@ class Desk:
     clock: Clock
 
     def issue(
-        self, holder: Holder, purpose: Purpose, csr: x509.CertificateSigningRequest, by: Actor
+        self,
+        holder: Holder,
+        purpose: Purpose,
+        csr: x509.CertificateSigningRequest,
+        by: Actor,
+        hand_over: HandOver = _at_the_counter,
     ) -> x509.Certificate:
         """Issue a first certificate, or one after the last was revoked or ended, and deliver it.
 
@@ -57,10 +70,16 @@ class Desk:
                 validity=lifetime,
             ),
             by,
+            hand_over,
         )
 
     def renew(
-        self, serial: Serial, csr: x509.CertificateSigningRequest, by: Actor, holder: Holder | None = None
+        self,
+        serial: Serial,
+        csr: x509.CertificateSigningRequest,
+        by: Actor,
+        holder: Holder | None = None,
+        hand_over: HandOver = _at_the_counter,
     ) -> x509.Certificate:
         """Issue the successor of a live certificate inside its renewal window; the old one is superseded at once.
 
@@ -84,6 +103,7 @@ class Desk:
                 renews=serial,
             ),
             by,
+            hand_over,
         )
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> CertificateRecord:
@@ -115,12 +135,13 @@ class Desk:
             cap = None if beside is None else beside.validity.not_after
         return validity(self.profile, birth_date, now, renewal=renewal, not_later_than=cap)
 
-    def _deliver(self, order: Order, by: Actor) -> x509.Certificate:
-        """Issue, see to it that the list the certificate names exists, and only then make it live."""
+    def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:
+        """Issue, see to it that the list the certificate names exists, hand over, and only then make it live."""
         certificate = self.authority.issue(order, by)
         serial = Serial(certificate.serial_number)
         try:
             self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
+            hand_over(certificate)
             self.authority.activate(serial, by)
         except Exception:
             self.authority.discard(serial, by)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,27 +66,21 @@ class Home:
         """Make the directory, which must be new or empty; on any failure leave nothing behind.
 
         Raises:
-            JpkiError: CONFLICT `home-not-empty`, or UNPROCESSABLE `home-unwritable`.
+            JpkiError: CONFLICT `home-not-empty`, or UNPROCESSABLE `directory-unwritable`.
         """
-        existed = self._require_empty()
-        try:
+        self._require_empty()
+        with new_directory(self.path):
             try:
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                (self.path / ".writable").touch()
-                (self.path / ".writable").unlink()
-            except OSError as error:
-                raise _unwritable(self.path, error) from error
-            yield
-        except BaseException:
-            self._clear(keep_directory=existed)
-            raise
+                self._require_writable()
+                yield
+            except BaseException:
+                self._clear()
+                raise
 
-    def _require_empty(self) -> bool:
+    def _require_empty(self) -> None:
         try:
-            if not self.path.exists():
-                return False
-            if self.path.is_dir() and not any(self.path.iterdir()):
-                return True
+            if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+                return
         except OSError as error:
             raise _unwritable(self.path, error) from error
         raise JpkiError(
@@ -99,12 +93,16 @@ class Home:
             ),
         )
 
-    def _clear(self, *, keep_directory: bool) -> None:
-        if keep_directory:
-            for entry in self.path.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        else:
-            shutil.rmtree(self.path, ignore_errors=True)
+    def _require_writable(self) -> None:
+        try:
+            (self.path / ".writable").touch()
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _clear(self) -> None:
+        for entry in self.path.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def passphrase(self) -> bytes:
         """Return the passphrase of the home's keys: a credential, a file, the environment, or what `init` made.
@@ -135,7 +133,7 @@ def given_passphrase() -> bytes | None:
     Looked for as a systemd credential, then in the file that JPKI_KEY_PASSPHRASE_FILE names, then in the environment.
 
     Raises:
-        JpkiError: FORBIDDEN `passphrase-unreadable` when a file was named and cannot be read.
+        JpkiError: FORBIDDEN `passphrase-unreadable` when a file was named and cannot be read, or is empty.
     """
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), PASSPHRASE.lower())
     file = os.environ.get(f"{PASSPHRASE}_FILE")
@@ -144,14 +142,49 @@ def given_passphrase() -> bytes | None:
         value = os.environ.get(PASSPHRASE)
         return None if not value else value.encode()
     try:
-        return source.read_bytes().rstrip(b"\r\n")
+        passphrase = source.read_bytes().rstrip(b"\r\n")
     except OSError as error:
-        raise JpkiError(
-            Kind.FORBIDDEN,
-            "passphrase-unreadable",
-            Text(f"{source} を読めません（{error.strerror}）。", f"{source} cannot be read ({error.strerror})."),
-            Text("ファイルの場所と権限を確認してください。", "Check where the file is and who may read it."),
-        ) from error
+        raise _no_passphrase(source, error.strerror) from error
+    if not passphrase:
+        raise _no_passphrase(source, "empty")
+    return passphrase
+
+
+def _no_passphrase(source: Path, why: str | None) -> JpkiError:
+    return JpkiError(
+        Kind.FORBIDDEN,
+        "passphrase-unreadable",
+        Text(f"{source} からパスフレーズを読めません（{why}）。", f"{source} gives no passphrase ({why})."),
+        Text(
+            "ファイルの場所・内容・権限を確認してください。",
+            "Check where the file is, what is in it and who may read it.",
+        ),
+    )
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[None]:
+    """Make the directory and what it lacks above it; on any failure remove again what was made and is empty.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `directory-unwritable`.
+    """
+    made: list[Path] = []
+    try:
+        try:
+            made = [each for each in (path, *path.parents) if not each.exists()]
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield
+    except BaseException:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:
@@ -163,10 +196,14 @@ def write_new(file: Path, content: bytes, mode: int) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except BaseException:
+            file.unlink()
+            raise
     except FileExistsError as error:
         raise JpkiError(
             Kind.CONFLICT,
@@ -186,7 +223,7 @@ def write_new(file: Path, content: bytes, mode: int) -> None:
 def _unwritable(path: Path, error: OSError) -> JpkiError:
     return JpkiError(
         Kind.UNPROCESSABLE,
-        "home-unwritable",
+        "directory-unwritable",
         Text(f"{path} に書き込めません（{error.strerror}）。", f"{path} cannot be written ({error.strerror})."),
         Text("書き込めるディレクトリを指定してください。", "Name a directory that you may write."),
     )

@@ -1,6 +1,7 @@
 """jpki.toml: what an operator decides about a home."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +12,10 @@ from jpki.text import Text
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 
-BaseUrl = Annotated[
-    str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$")
-]
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_PATH = r"(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?"
+
+BaseUrl = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}{_PATH}$")]
 """An http or https URL without a slash at its end: it goes into every certificate."""
 
 
@@ -39,6 +41,16 @@ class Settings(BaseModel):
         )
 
 
+_EXPECTED = {
+    "base_url": Text(
+        "は末尾に / のない http:// 又は https:// のURLです", "must be an http or https URL without a slash at its end"
+    ),
+    "profile": Text("は card-v1 です", "must be card-v1"),
+    "keys": Text("は software です", "must be software"),
+}
+_NO_SETTING = Text("という設定はありません", "is no setting")
+
+
 def read_settings(file: Path) -> Settings:
     """Read jpki.toml.
 
@@ -46,27 +58,39 @@ def read_settings(file: Path) -> Settings:
         JpkiError: UNPROCESSABLE `settings-invalid`, listing every mistake at once.
     """
     try:
-        return Settings.model_validate(tomllib.loads(file.read_text("utf-8")))
+        values = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _invalid(file, str(error)) from error
-    except ValidationError as error:
-        mistakes = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise _invalid(file, "; ".join(mistakes)) from error
+        raise _invalid([Text(f"{file} はTOMLではありません：{error}", f"{file} is not TOML: {error}")]) from error
+    return check_settings(values)
 
 
-def check_settings(base_url: str, profile: str, keys: str) -> Settings:
-    """Return settings from a command's options, checked as a file's would be."""
+def check_settings(values: Mapping[str, object]) -> Settings:
+    """Return settings from a file's or a command's values.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `settings-invalid`, listing every mistake at once.
+    """
     try:
-        return Settings.model_validate({"base_url": base_url, "profile": profile, "keys": keys})
+        return Settings.model_validate(values)
     except ValidationError as error:
-        raise _invalid(None, "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from error
+        raise _invalid([_mistake(str(each["loc"][0])) for each in error.errors()]) from error
 
 
-def _invalid(file: Path | None, detail: str) -> JpkiError:
-    where = "" if file is None else f"{file}: "
+def _mistake(name: str) -> Text:
+    expected = _EXPECTED.get(name, _NO_SETTING)
+    return Text(f"{name} {expected.ja}", f"{name} {expected.en}")
+
+
+def _invalid(mistakes: Sequence[Text]) -> JpkiError:
     return JpkiError(
         Kind.UNPROCESSABLE,
         "settings-invalid",
-        Text(f"設定に誤りがあります（{where}{detail}）。", f"The settings are wrong ({where}{detail})."),
-        Text("その項目を直して、もう一度実行してください。", "Correct them and run this again."),
+        Text(
+            "設定に誤りがあります：" + "；".join(each.ja for each in mistakes),
+            "The settings are wrong: " + "; ".join(each.en for each in mistakes),
+        ),
+        Text(
+            "jpki.toml 又はオプションを直して、もう一度実行してください。",
+            "Correct jpki.toml, or the options, and run this again.",
+        ),
     )

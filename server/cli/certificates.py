@@ -1,34 +1,25 @@
 """`jpki issue`, `renew`, `revoke`, `status`: one certificate's life at the desk."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ca.key_policy import read_csr
 from enroll.holder_file import read_holder
-from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, iso
-from jpki.errors import JpkiError, Kind
-from jpki.generation import Generation
 from jpki.ids import Serial, format_serial
 from jpki.ports import CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
-from server.cli.frame import Output, SerialType, command
-from server.home import Home, write_new
+from server.cli.delivery import delivery
+from server.cli.frame import Output, SerialType, command, home_option
+from server.home import Home
 from server.wiring import Rooms, open_rooms
 
-home_option = click.option(
-    "--home", "path", required=True, type=click.Path(path_type=Path), envvar="JPKI_HOME", help="The authority's home."
-)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _csr_option = click.option(
     "--csr", "csr_file", type=_file, help="PKCS#10 from the card; without it a key is made here."
@@ -44,14 +35,13 @@ _out_option = click.option(
 @click.option("--holder", "holder_file", required=True, type=_file, help="holder.json, the registry's answer.")
 @_csr_option
 @_out_option
-def issue(path: Path, kind: str, holder_file: Path, csr_file: Path | None, out: Path, output: Output) -> None:
+def issue(home: Home, kind: str, holder_file: Path, csr_file: Path | None, out: Path, output: Output) -> None:
     """Issue one certificate through the full flow, and deliver it."""
-    rooms = open_rooms(Home.open(path))
+    rooms = open_rooms(home)
     holder = read_holder(holder_file.read_bytes(), day_in_japan(rooms.clock()))
-    with _delivery(rooms, out, csr_file) as (csr, files):
-        certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR)
-        _write_certificate(rooms, certificate, files)
-    _report(rooms, "jpki.issue/1", certificate, files, output)
+    with delivery(rooms, out, csr_file) as (csr, folder):
+        certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over)
+    _report(rooms, "jpki.issue/1", certificate, folder.files, output)
 
 
 @command("renew")
@@ -61,91 +51,36 @@ def issue(path: Path, kind: str, holder_file: Path, csr_file: Path | None, out: 
 @_csr_option
 @_out_option
 def renew(
-    serial: Serial, path: Path, holder_file: Path | None, csr_file: Path | None, out: Path, output: Output
+    serial: Serial, home: Home, holder_file: Path | None, csr_file: Path | None, out: Path, output: Output
 ) -> None:
     """Issue the successor of a certificate inside its renewal window; the old one is superseded at once."""
-    rooms = open_rooms(Home.open(path))
+    rooms = open_rooms(home)
     today = day_in_japan(rooms.clock())
     holder = None if holder_file is None else read_holder(holder_file.read_bytes(), today)
-    with _delivery(rooms, out, csr_file) as (csr, files):
-        certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder)
-        _write_certificate(rooms, certificate, files)
-    _report(rooms, "jpki.renew/1", certificate, files, output, superseded=serial)
+    with delivery(rooms, out, csr_file) as (csr, folder):
+        certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder, folder.hand_over)
+    _report(rooms, "jpki.renew/1", certificate, folder.files, output, superseded=serial)
 
 
 @command("revoke")
 @click.argument("serial", type=SerialType())
 @home_option
 @click.option("--reason", required=True, type=click.Choice([str(each) for each in Reason]), help="Why (RFC 5280).")
-def revoke(serial: Serial, path: Path, reason: str, output: Output) -> None:
+def revoke(serial: Serial, home: Home, reason: str, output: Output) -> None:
     """Revoke a certificate, at once and for good."""
-    record = open_rooms(Home.open(path)).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
+    record = open_rooms(home).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
     _report_status("jpki.revoke/1", record, State.REVOKED, output)
 
 
 @command("status")
 @click.argument("serial", type=SerialType())
 @home_option
-def status(serial: Serial, path: Path, output: Output) -> None:
+def status(serial: Serial, home: Home, output: Output) -> None:
     """Say where a certificate stands."""
-    rooms = open_rooms(Home.open(path))
+    rooms = open_rooms(home)
     record = rooms.desk.authority.record(serial)
     ended = record.status.state is State.ACTIVE and rooms.clock() > record.validity.not_after
     _report_status("jpki.status/1", record, "expired" if ended else record.status.state, output)
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _delivery(
-    rooms: Rooms, out: Path, csr_file: Path | None
-) -> Iterator[tuple[x509.CertificateSigningRequest, dict[str, Path]]]:
-    """Prepare the output directory; on any failure remove what was written, the key included."""
-    names = ("certificate.pem", "chain.pem") if csr_file else ("key.pem", "certificate.pem", "chain.pem")
-    files = {name.removesuffix(".pem"): out / name for name in names}
-    made_directory = not out.exists()
-    _require_new(files.values())
-    try:
-        # The key is on disk before a certificate for it can exist.
-        csr = read_csr(csr_file.read_bytes()) if csr_file else _new_key(rooms, files["key"])
-        yield csr, files
-    except BaseException:
-        for file in files.values():
-            file.unlink(missing_ok=True)
-        if made_directory and out.is_dir():
-            out.rmdir()
-        raise
-
-
-def _require_new(files: Iterable[Path]) -> None:
-    """Refuse before anything is issued rather than after."""
-    for file in files:
-        if file.exists():
-            raise JpkiError(
-                Kind.CONFLICT,
-                "file-exists",
-                Text(f"{file} は既にあります。", f"{file} exists already."),
-                Text(
-                    "別の --out を指定してください。何も変更していません。", "Name another --out; nothing was changed."
-                ),
-            )
-
-
-def _new_key(rooms: Rooms, file: Path) -> x509.CertificateSigningRequest:
-    key = generate(rooms.profile.key)
-    write_new(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-    return x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, SHA256())
-
-
-def _write_certificate(rooms: Rooms, certificate: x509.Certificate, files: dict[str, Path]) -> None:
-    write_new(files["certificate"], certificate.public_bytes(Encoding.PEM), 0o644)
-    write_new(files["chain"], _issuer(rooms, certificate).certificate.public_bytes(Encoding.PEM), 0o644)
-
-
-def _issuer(rooms: Rooms, certificate: x509.Certificate) -> Generation:
-    key = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    return next(each for each in rooms.every_generation() if each.key_identifier == key)
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
@@ -155,7 +90,7 @@ def _report(
     rooms: Rooms,
     schema: str,
     certificate: x509.Certificate,
-    files: dict[str, Path],
+    files: Mapping[str, Path],
     output: Output,
     superseded: Serial | None = None,
 ) -> None:
@@ -165,7 +100,7 @@ def _report(
     lines = [
         Text(
             f"{record.purpose.text.ja}を発行しました：{format_serial(record.serial)}",
-            f"Issued a {record.purpose.text.en}: {format_serial(record.serial)}",
+            f"Issued one {record.purpose.text.en}: {format_serial(record.serial)}",
         ),
         Text(f"  有効期限 {iso(record.validity.not_after)}", f"  valid until {iso(record.validity.not_after)}"),
         *(Text(f"  {file}", f"  {file}") for file in files.values()),

@@ -15,7 +15,7 @@ from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
 from ocsp.client import OcspClient
-from server.cli.frame import BadInput, Output, command
+from server.cli.frame import BadInput, HomeType, Output, command
 from server.documents import anchors_of
 from server.home import Home, given_passphrase, write_new
 from server.wiring import Rooms, open_rooms
@@ -118,7 +118,7 @@ class Moment(click.ParamType[datetime]):
 
 @command("verify")
 @click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
-@click.option("--home", "path", type=click.Path(path_type=Path), envvar="JPKI_HOME", help="Its CAs and its ledger.")
+@click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
 @click.option("--trust", "trust_files", multiple=True, type=_file, help="Trust anchors, PEM, in place of the home's.")
 @click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER.")
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
@@ -126,7 +126,7 @@ class Moment(click.ParamType[datetime]):
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
-    path: Path | None,
+    home: Home | None,
     trust_files: Sequence[Path],
     crl_files: Sequence[Path],
     ocsp_url: str | None,
@@ -137,7 +137,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
     try:
-        rooms = open_rooms(Home.open(path)) if path else None
+        rooms = open_rooms(home) if home else None
         validation = Validation(
             anchors=_anchors(rooms, trust_files),
             revocation=list(_sources(rooms, crl_files, ocsp_url)),

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -17,6 +18,7 @@ import click
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, parse_serial
 from jpki.text import Language, Text
+from server.home import Home
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
@@ -108,7 +110,7 @@ def command(name: str) -> Callable[[Callable[..., object]], click.Command]:
 
 
 class BadInput(click.ClickException):
-    """An error of ours in what the user gave, where the exit codes from 1 on mean something else."""
+    """An error of ours in how the command was called: exit code 64, and not 1, which says that it was refused."""
 
     def __init__(self, error: JpkiError) -> None:
         super().__init__(error.code)
@@ -120,20 +122,37 @@ class SerialType(click.ParamType[Serial]):
 
     name = "serial"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Serial:  # noqa: ANN401 - click's signature
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Serial:  # noqa: ANN401, ARG002 - click's signature
         """Read the serial; what cannot be read, or could be read twice, is a mistake of usage."""
         try:
             return parse_serial(str(value))
         except JpkiError as error:
-            self.fail(error.to(preferred_language()), param, ctx)
+            raise BadInput(error) from error
+
+
+class HomeType(click.ParamType[Home]):
+    """The directory of an authority's home, which must be there."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Home:  # noqa: ANN401, ARG002 - click's signature
+        """Find the home."""
+        try:
+            return Home.open(Path(value))
+        except JpkiError as error:
+            raise BadInput(error) from error
+
+
+home_option = click.option("--home", required=True, type=HomeType(), envvar="JPKI_HOME", help="The authority's home.")
 
 
 def main() -> NoReturn:
     """Run `jpki` and exit with the contract's code."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run `jpki` with these arguments and return the contract's exit code."""
     try:
         outcome = jpki.main(arguments, prog_name="jpki", standalone_mode=False)
     except JpkiError as error:
@@ -141,6 +160,9 @@ def _run(arguments: Sequence[str]) -> int:
         return EXIT_TRY_AGAIN if error.kind is Kind.UNAVAILABLE else EXIT_FAILED
     except BadInput as bad:
         _print_error(bad.error, arguments)
+        return EXIT_USAGE
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
         return EXIT_USAGE
     except click.ClickException as error:
         _print_usage_error(error, arguments)
@@ -160,7 +182,7 @@ def _print_error(error: JpkiError, arguments: Sequence[str]) -> None:
 
 
 def _print_usage_error(error: click.ClickException, arguments: Sequence[str]) -> None:
-    message = error.format_message()
+    message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "jpki"
     if "--json" in arguments:

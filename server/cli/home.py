@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import iso, system_clock
+from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from server.cli.frame import Output, command
+from server.cli.frame import BadInput, Output, command
 from server.founding import FIRST_ADMINISTRATOR, found
 from server.home import Home, given_passphrase
 from server.settings import DEFAULT_BASE_URL, check_settings
@@ -27,7 +28,10 @@ from server.settings import DEFAULT_BASE_URL, check_settings
 @click.option("--base-url", default=DEFAULT_BASE_URL, help="The URL that certificates will name.")
 def init(path: Path, keys: str, profile: str, base_url: str, output: Output) -> None:
     """Make both CAs, OCSP responders, the first lists and the first administrator."""
-    settings = check_settings(base_url.rstrip("/"), profile, keys)
+    try:
+        settings = check_settings({"base_url": base_url.rstrip("/"), "profile": profile, "keys": keys})
+    except JpkiError as error:
+        raise BadInput(error) from error
     trial = given_passphrase() is None
     home = Home(path.absolute())
     rooms = found(home, settings, system_clock, system_randomness)

@@ -1,14 +1,11 @@
 """`jpki crl publish` and `jpki crl list`."""
 
-from pathlib import Path
-
 import click
 
 from jpki.clock import iso
 from jpki.ports import ShelfMark
 from jpki.text import Text
-from server.cli.certificates import home_option
-from server.cli.frame import Output, command
+from server.cli.frame import Output, command, home_option
 from server.home import Home
 from server.wiring import open_rooms
 
@@ -21,9 +18,9 @@ def crl() -> None:
 @command("publish")
 @home_option
 @click.option("--all", "everything", is_flag=True, help="Every list, due or not.")
-def publish(path: Path, output: Output, *, everything: bool) -> None:
+def publish(home: Home, output: Output, *, everything: bool) -> None:
     """Publish every list that is new, changed, or a day old."""
-    rooms = open_rooms(Home.open(path))
+    rooms = open_rooms(home)
     rooms.maintenance.jobs["responders"]()
     published = rooms.publisher.publish_all() if everything else rooms.publisher.publish_due()
     total = Text(f"失効リストを{len(published)}件発行しました。", f"Published {len(published)} lists.")
@@ -34,9 +31,9 @@ def publish(path: Path, output: Output, *, everything: bool) -> None:
 
 @command("list")
 @home_option
-def list_(path: Path, output: Output) -> None:
+def list_(home: Home, output: Output) -> None:
     """Say which lists are current."""
-    marks = open_rooms(Home.open(path)).store.shelf.marks()
+    marks = open_rooms(home).store.shelf.marks()
     output.result("jpki.crl-list/1", {"lists": [_fields(each) for each in marks]}, [_line(each) for each in marks])
 
 

@@ -2,15 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
+from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.app import Door, checks
-from server.cli.certificates import home_option
-from server.cli.frame import Output, command
+from server.cli.frame import Output, command, home_option
 from server.home import Home
 from server.settings import read_settings
 from server.wiring import open_rooms
@@ -23,9 +22,8 @@ from server.wsgi import Server, listen
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes any.")
 @click.option("--door", "names", multiple=True, type=click.Choice([str(each) for each in Door]), help="Default: all.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-def serve(path: Path, host: str, port: int, names: tuple[str, ...], workers: int, output: Output) -> None:
+def serve(home: Home, host: str, port: int, names: tuple[str, ...], workers: int, output: Output) -> None:
     """Serve OCSP, CRLs, CA certificates and document validation; runs in the foreground."""
-    home = Home.open(path)
     doors = [Door(name) for name in names] or list(Door)
     _require_ready(home, doors)
     try:
@@ -47,10 +45,12 @@ def serve(path: Path, host: str, port: int, names: tuple[str, ...], workers: int
 def _require_ready(home: Home, doors: Sequence[Door]) -> None:
     """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
     rooms = open_rooms(home)
-    if Door.CA in doors:
-        rooms.maintenance.run()
     if Door.OCSP in doors:
         rooms.issuers()
+    if Door.CA in doors:
+        for purpose in HOLDER_PURPOSES:
+            rooms.keys.signer(rooms.living(purpose)[0].key)
+        rooms.maintenance.run()
     for check in checks(rooms, doors).values():
         check()
     rooms.store.database.close()
@@ -74,5 +74,5 @@ def _not_listening(host: str, port: int, error: OSError) -> JpkiError:
             f"{host}:{port} で待ち受けできません（{error.strerror}）。",
             f"Cannot listen on {host}:{port} ({error.strerror}).",
         ),
-        Text("--port で別のポートを指定してください。", "Name another port with --port."),
+        Text("--port（又は --host）で別のものを指定してください。", "Name another with --port, or with --host."),
     )
