@@ -1,7 +1,9 @@
 """Keys as files: the contract, and what is particular to a disk."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,24 @@ def test_a_directory_that_cannot_be_made_is_an_outage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     keys = SoftwareKeys(tmp_path / "file" / "keys", lambda: PASSPHRASE)
     assert refused(lambda: keys.create("ca-1", KeySpec.P256)) == (Kind.UNAVAILABLE, "key-unwritable")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow beyond a hundred octets: what a full disk is like."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_key_that_does_not_fit_on_the_disk_leaves_nothing(provider: SoftwareKeys, directory: Path) -> None:
+    with full_disk():
+        assert refused(lambda: provider.create("ca-1", KeySpec.P256)) == (Kind.UNAVAILABLE, "key-unwritable")
+    assert list(directory.iterdir()) == []
+    provider.signer(provider.create("ca-1", KeySpec.P256))
 
 
 def test_of_many_makers_of_one_key_one_succeeds(directory: Path) -> None:

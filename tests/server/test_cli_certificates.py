@@ -165,6 +165,7 @@ def test_nothing_is_ever_overwritten(jpki: Jpki, home: Path, name: str) -> None:
     refused = jpki.refused(*asking(home))
     assert (refused.exit, refused.code) == (1, "file-exists")
     assert [(file.name, file.read_text()) for file in out.iterdir()] == [(name, "mine")]
+    assert jpki.done("crl", "publish", "--home", home)["published"] == [], "something was issued, and discarded"
     (out / name).rename(out / "other")
     assert jpki.done(*asking(home))["state"] == "active"
 
@@ -175,6 +176,16 @@ def test_an_out_that_cannot_be_made_is_refused_before_anything_is_issued(jpki: J
     refused = jpki.refused(*asking(home)[:-1], home.parent / "out" / "below")
     assert (refused.exit, refused.code) == (1, "directory-unwritable")
     (home.parent / "out").unlink()
+    assert jpki.done(*asking(home))["state"] == "active"
+
+
+def test_what_cannot_be_written_never_comes_to_life(jpki: Jpki, home: Path) -> None:
+    out = home.parent / "out"
+    out.mkdir()
+    (out / "chain.pem").symlink_to(out / "nowhere")
+    assert jpki.refused(*asking(home)).code == "file-exists"
+    assert [file.name for file in out.iterdir()] == ["chain.pem"]
+    (out / "chain.pem").unlink()
     assert jpki.done(*asking(home))["state"] == "active"
 
 

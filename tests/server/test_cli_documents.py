@@ -1,6 +1,7 @@
 """`jpki sign` and `jpki verify`: what is signed, what is refused, and the exit code of every verdict."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,13 +14,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from jpki.certificate import Purpose
 from jpki.clock import iso, system_clock
 from server.cli.frame import run
 from signing.samples import tax_return_pdf
 from tests.conftest import PROJECT
-from tests.server.conftest import Town, certificate_in, serial_in
-from tests.server.console import Jpki, Word
-from tests.server.people import holder_file
+from tests.server.conftest import AgedHome, Town, certificate_in, serial_in
+from tests.server.console import Answer, Jpki, Word, refusal
 
 XTX = PROJECT / "examples" / "return.xtx"
 ACCEPT, REFUSE, UNDECIDED, UNREADABLE = 0, 1, 2, 3
@@ -96,6 +97,18 @@ def test_sign_never_overwrites(jpki: Jpki, town: Town, plain: Path, tmp_path: Pa
     refused = jpki.refused("sign", document, *credential(town.signing), "--out", document)
     assert (refused.exit, refused.code) == (1, "file-exists")
     assert document.read_bytes() == (plain / "return.txt").read_bytes()
+
+
+@pytest.mark.slow
+def test_sign_on_a_full_disk_leaves_nothing(
+    installed: Path, program: Callable[[str], str], town: Town, plain: Path, tmp_path: Path
+) -> None:
+    words = ["sign", plain / "return.txt", *credential(town.signing), "--out", tmp_path / "out", "--json"]
+    command = [program("prlimit"), "--fsize=100", installed, *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    refused = refusal(Answer(ended.returncode, ended.stdout, ended.stderr))
+    assert (refused.exit, refused.code) == (1, "file-unwritable")
+    assert not (tmp_path / "out").exists()
 
 
 def test_sign_refuses_another_certificates_key(jpki: Jpki, town: Town, plain: Path, tmp_path: Path) -> None:
@@ -182,16 +195,14 @@ def test_without_any_trust_nothing_is_decided(jpki: Jpki, signed: Path) -> None:
 
 
 def test_trust_that_is_given_takes_the_place_of_the_homes(
-    jpki: Jpki, town: Town, signed: Path, home: Path, tmp_path: Path
+    jpki: Jpki, town: Town, aged: AgedHome, signed: Path, tmp_path: Path
 ) -> None:
-    out = ("--out", tmp_path / "other")
-    jpki.done("init", "--home", tmp_path / "foreign")
-    holder = holder_file(tmp_path)
-    jpki.done("issue", "--home", tmp_path / "foreign", "--kind", "signing", "--holder", holder, *out)
-    foreign = tmp_path / "other" / "chain.pem"
-    jpki.judged(UNDECIDED, "verify", signed / "return.p7m", "--home", home, "--trust", foreign)
-    chain = town.signing / "chain.pem"
-    jpki.judged(ACCEPT, "verify", signed / "return.p7m", "--home", town.home, "--trust", foreign, "--trust", chain)
+    out = tmp_path / "foreign"
+    jpki.done("renew", aged.serials[Purpose.SIGNING], "--home", aged.home, "--out", out)
+    words = ("verify", signed / "return.p7m", "--home", town.home, "--trust", out / "chain.pem")
+    verdict = jpki.judged(UNDECIDED, *words)
+    assert verdict["files"][0]["signatures"][0]["sub_indication"] == "NO_CERTIFICATE_CHAIN_FOUND"
+    jpki.judged(ACCEPT, *words, "--trust", town.signing / "chain.pem")
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"", b"%PDF-1.7\n", b"<xml", b"0\x82\x10\x00cut", b"\x00" * 5000])

@@ -169,7 +169,7 @@ def test_settings_that_cannot_be_read_are_an_error(jpki: Jpki, home: Path, conte
     assert (refused.exit, refused.code) == (1, "settings-invalid")
 
 
-NEEDS_THE_LEDGER = ["status 0x11", "revoke 0x11 --reason superseded", "crl list", "crl publish", "serve --port 0"]
+NEEDS_THE_LEDGER = ["status 0x11", "revoke 0x11 --reason superseded", "crl list", "crl publish"]
 
 
 @pytest.mark.parametrize("command", NEEDS_THE_LEDGER)

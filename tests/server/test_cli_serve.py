@@ -1,12 +1,14 @@
 """`jpki serve`: what stops it before it listens, and what a served home answers."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
@@ -23,34 +25,50 @@ from tests.server.people import holder_file
 # --- before it listens ---------------------------------------------------------------------------------------------
 
 
-def test_a_busy_port_is_one_clear_error(jpki: Jpki, home: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[str]:
+    """A port that is taken, so that a server which should not start cannot."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused = jpki.refused("serve", "--home", home, "--port", str(taken.getsockname()[1]))
+        yield str(taken.getsockname()[1])
+
+
+def test_a_busy_port_is_one_clear_error(jpki: Jpki, home: Path, port: str) -> None:
+    refused = jpki.refused("serve", "--home", home, "--port", port)
     assert (refused.exit, refused.code) == (1, "port-busy")
 
 
-def test_a_host_that_is_none_is_one_clear_error(jpki: Jpki, home: Path) -> None:
+def test_an_address_of_another_machine_is_one_clear_error(jpki: Jpki, home: Path) -> None:
     refused = jpki.refused("serve", "--home", home, "--host", "192.0.2.1", "--port", "0")
     assert (refused.exit, refused.code) == (1, "port-busy")
 
 
 @pytest.mark.parametrize("door", [[], ["--door", "ocsp"], ["--door", "ca"]])
 def test_a_wrong_passphrase_is_one_clear_error(
-    jpki: Jpki, home: Path, monkeypatch: pytest.MonkeyPatch, door: list[str]
+    jpki: Jpki, home: Path, port: str, monkeypatch: pytest.MonkeyPatch, door: list[str]
 ) -> None:
     monkeypatch.setenv("JPKI_KEY_PASSPHRASE", "wrong")
-    refused = jpki.refused("serve", "--home", home, "--port", "0", *door)
+    refused = jpki.refused("serve", "--home", home, "--port", port, *door)
     assert (refused.exit, refused.code) == (1, "passphrase-wrong")
 
 
+def test_a_ledger_that_is_away_is_an_outage(jpki: Jpki, home: Path, port: str) -> None:
+    (home / "jpki.sqlite").unlink()
+    refused = jpki.refused("serve", "--home", home, "--port", port)
+    assert (refused.exit, refused.code) == (75, "database-unavailable")
+
+
 @pytest.mark.parametrize(("door", "code"), [("ocsp", "responder-expired"), ("crl", "crl-stale")])
-def test_r05_stale_answers_are_not_served(jpki: Jpki, aged: AgedHome, door: str, code: str) -> None:
-    refused = jpki.refused("serve", "--home", aged.home, "--port", "0", "--door", door)
+def test_r05_stale_answers_are_not_served(jpki: Jpki, aged: AgedHome, port: str, door: str, code: str) -> None:
+    words = ("serve", "--home", aged.home, "--port", port, "--door", door)
+    refused = jpki.refused(*words)
     assert (refused.exit, refused.code) == (75, code)
     jpki.done("crl", "publish", "--home", aged.home)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert jpki.refused("serve", "--home", aged.home, "--port", port, "--door", door).code == "port-busy"
+    assert jpki.refused(*words).code == "port-busy"
+
+
+def test_whoever_holds_the_ca_keys_makes_them_fresh_by_itself(jpki: Jpki, aged: AgedHome, port: str) -> None:
+    assert jpki.refused("serve", "--home", aged.home, "--port", port).code == "port-busy"
+    assert jpki.done("crl", "publish", "--home", aged.home)["published"] == []
 
 
 @pytest.mark.parametrize("words", ["--port 65536", "--port x", "--door console", "--workers 0"])
@@ -189,11 +207,18 @@ def answers(url: str) -> bool:
 def test_the_workers_die_with_their_master(home: Path, installed: Path) -> None:
     with serving(installed, home, "--workers", "2") as served:
         assert answers(served.url)
+        master = served.process.pid
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text("ascii").split()
         served.process.kill()
         begun = time.monotonic()
-        while answers(served.url):
-            assert time.monotonic() - begun < 1
-            time.sleep(0.02)
+        try:
+            while answers(served.url):
+                assert time.monotonic() - begun < 1
+                time.sleep(0.02)
+        finally:
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(int(worker), signal.SIGKILL)
 
 
 @pytest.mark.slow
