@@ -32,5 +32,4 @@ class SqlAudit:
     def record(self, event: AuditEvent) -> None:
         """Write the event in a transaction of its own."""
         with self._database.writing() as connection:
-            self._database.advance_clock(connection, event.at)
             write(connection, event)

@@ -1,57 +1,124 @@
-"""The database: how it is opened, and the two kinds of transaction. Foreign exceptions end here."""
+"""The database: how it is made and opened, and the two kinds of transaction. Foreign exceptions end here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event, insert, select, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    column,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+    table,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.store import tables
 
-SCHEMA_VERSION = 1
+SCHEMA = "0001"
+"""The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
+_VERSION = table("alembic_version", column("version_num"))
 
 
 class Database:
     """One SQL database; safe to share between threads, not across a fork."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-        event.listen(self._engine, "connect", _configure_sqlite)
-        event.listen(self._engine, "begin", _begin_sqlite)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     @classmethod
-    def at(cls, file: Path) -> "Database":
-        """Open the SQLite file, which must exist: a missing ledger is never silently made anew."""
-        return cls(f"sqlite:///file:{file}?mode=rw&uri=true")
+    def at_file(cls, file: Path, *, create: bool = False) -> Self:
+        """Open a SQLite file. One that is missing is an outage, and made only when asked to `create`."""
+        mode = {"mode": "rwc" if create else "rw", "uri": "true"}
+        url = URL.create("sqlite", database=f"file:{quote(str(file))}", query=mode)
+        engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return cls(engine)
 
     @classmethod
-    def create(cls, file: Path, now: datetime) -> "Database":
-        """Make the SQLite file with all tables and an empty ledger."""
-        database = cls(f"sqlite:///file:{file}?mode=rwc&uri=true")
-        with _translated(), database._engine.begin() as connection:
-            tables.metadata.create_all(connection)
-            connection.execute(
-                insert(tables.ledger).values(id=1, schema_version=SCHEMA_VERSION, epoch=1, position=0, latest=now)
-            )
-        file.chmod(0o600)
-        return database
+    def at_url(cls, url: str) -> Self:
+        """Open a PostgreSQL database, `postgresql://…`; libpq's own files and variables hold the password.
+
+        Raises:
+            JpkiError: UNPROCESSABLE `database-url-wrong`.
+        """
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise _url_wrong() from None
+        if parsed.drivername != "postgresql":
+            raise _url_wrong()
+        settings = f"-c timezone=UTC -c lock_timeout={_BUSY_SECONDS}s"
+        arguments = {"connect_timeout": 5, "options": settings}
+        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=arguments)
+        return cls(engine)
+
+    def found(self, now: datetime) -> None:
+        """Make all tables and an empty ledger in a database that has none.
+
+        Raises:
+            JpkiError: CONFLICT `database-not-empty`.
+        """
+        with self.reading() as connection:
+            if inspect(connection).get_table_names():
+                raise _not_empty()
+        self.migrate()
+        with self.writing() as connection:
+            connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
+            connection.execute(insert(tables.clock).values(id=1, latest=now))
+
+    def migrate(self, target: str = "head") -> None:
+        """Bring the schema to `target`: a migration's name, `head`, or `base` for nothing at all."""
+        from server.store.migrations import run
+
+        with translated(), self._engine.begin() as connection:
+            run(connection, target)
+
+    def schema(self) -> str | None:
+        """Return the name of the migration that the database is at, None where it has none of our tables."""
+        with self.reading() as connection:
+            if not inspect(connection).has_table(_VERSION.name):
+                return None
+            version: str | None = connection.execute(select(_VERSION.c.version_num)).scalar()
+            return version
+
+    def require_current(self) -> None:
+        """Require that the database is a ledger, of this version.
+
+        Raises:
+            JpkiError: CONFLICT `database-foreign` or `database-outdated`; UNAVAILABLE `database-unavailable`.
+        """
+        schema = self.schema()
+        if schema is None:
+            raise _foreign()
+        if schema != SCHEMA:
+            raise _outdated(schema)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Run a transaction that reads one consistent picture."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        options: dict[str, Any] = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with translated(), self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Run a transaction that writes; committed, and flushed to disk, when the block ends without an error."""
-        with _translated(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with translated(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
     def advance_clock(self, connection: Connection, at: datetime, *, tolerance_seconds: float = 2) -> None:
@@ -60,7 +127,7 @@ class Database:
         Raises:
             JpkiError: UNAVAILABLE `clock-went-back`.
         """
-        latest = connection.execute(select(tables.ledger.c.latest)).scalar_one()
+        latest = connection.execute(select(tables.clock.c.latest)).scalar_one()
         if (latest - at).total_seconds() > tolerance_seconds:
             raise JpkiError(
                 Kind.UNAVAILABLE,
@@ -69,11 +136,15 @@ class Database:
                 Text("時刻同期を確認してください。", "Check the machine's time synchronisation."),
             )
         if (at - latest).total_seconds() >= 1:
-            connection.execute(update(tables.ledger).values(latest=at))
+            connection.execute(update(tables.clock).where(tables.clock.c.latest < at).values(latest=at))
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's signature
@@ -89,7 +160,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turn the database's exceptions into ours: UNAVAILABLE `database-unavailable`."""
     try:
         yield
     except (DBAPIError, SQLAlchemyError, OSError) as error:
@@ -105,3 +177,42 @@ def _translated() -> Iterator[None]:
                 "Check that the database is up and the disk has room, then try again.",
             ),
         ) from error
+
+
+def _url_wrong() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "database-url-wrong",
+        Text("データベースのURLが正しくありません。", "The database's URL is wrong."),
+        Text("postgresql://利用者@ホスト/名前 の形で指定してください。", "Write it as postgresql://user@host/name."),
+    )
+
+
+def _not_empty() -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "database-not-empty",
+        Text("データベースに既に表があります。", "The database has tables already."),
+        Text("空のデータベースを指定してください。何も変更していません。", "Name an empty one; nothing was changed."),
+    )
+
+
+def _foreign() -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "database-foreign",
+        Text("このデータベースは認証局の台帳ではありません。", "This database is not an authority's ledger."),
+        Text("jpki.toml の database を確認してください。", "Check `database` in jpki.toml."),
+    )
+
+
+def _outdated(schema: str) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "database-outdated",
+        Text(
+            f"台帳の版は {schema} ですが、このプログラムには {SCHEMA} が必要です。",
+            f"The ledger is of version {schema}; this program needs {SCHEMA}.",
+        ),
+        Text("jpki db upgrade --home で更新してください。", "Bring it up with `jpki db upgrade --home`."),
+    )

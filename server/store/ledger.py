@@ -20,6 +20,8 @@ from server.store.rows import status_of
 ABANDONED_AFTER = timedelta(minutes=10)
 """A certificate pending for longer was left by a crash; the next order of the same holder closes it."""
 
+_BEYOND = 1 << 128
+"""No serial of ours has more than 16 octets, and no column holds one."""
 _PENDING = "pending"
 _LIVE = "live"
 
@@ -77,10 +79,18 @@ class SqlLedger:
             _audit(connection, at, by, Act.ACTIVATED, serial)
             _journal(connection, serial, State.ACTIVE, None, at)
 
-    def discard(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Close a pending certificate."""
+    def discard(self, serial: Serial, by: Actor, at: datetime) -> bool:
+        """Close a pending certificate; tell whether it was pending."""
         with self._database.writing() as connection:
-            _discard(connection, serial, by, at)
+            return _discard(connection, serial, by, at)
+
+    def discard_abandoned(self, by: Actor, at: datetime) -> int:
+        """Close every certificate that a crash left pending; return how many there were."""
+        place = tables.place
+        abandoned = select(place.c.serial).where(place.c.stage == _PENDING, place.c.since <= at - ABANDONED_AFTER)
+        with self._database.reading() as connection:
+            serials = connection.execute(abandoned).scalars().all()
+        return sum(self.discard(serial, by, at) for serial in serials)
 
     # --- revocation --------------------------------------------------------------------------------------------
 
@@ -89,10 +99,27 @@ class SqlLedger:
         with self._database.writing() as connection:
             _revoke(connection, serial, reason, by, at)
 
+    def hold(self, serial: Serial, by: Actor, at: datetime) -> None:
+        """Put a live certificate on hold."""
+        with self._database.writing() as connection:
+            _require_living(connection, serial, at, State.ACTIVE)
+            _audit(connection, at, by, Act.HELD, serial)
+            _journal(connection, serial, State.HELD, Reason.CERTIFICATE_HOLD, at)
+
+    def release(self, serial: Serial, by: Actor, at: datetime) -> None:
+        """Make a held certificate live again."""
+        with self._database.writing() as connection:
+            self._database.advance_clock(connection, at)
+            _require_living(connection, serial, at, State.HELD)
+            _audit(connection, at, by, Act.RELEASED, serial)
+            _journal(connection, serial, State.ACTIVE, None, at)
+
     # --- reading -----------------------------------------------------------------------------------------------
 
     def find(self, serial: Serial) -> CertificateRecord | None:
         """Return the record of `serial`."""
+        if serial >= _BEYOND:
+            return None
         with self._database.reading() as connection:
             return _find(connection, tables.certificate.c.serial == serial)
 
@@ -113,6 +140,8 @@ class SqlLedger:
 
     def status(self, serial: Serial) -> Status | None:
         """Return the status of `serial`: what OCSP asks (`jpki.ports.StatusSource`)."""
+        if serial >= _BEYOND:
+            return None
         with self._database.reading() as connection:
             return status_of(connection, serial)
 
@@ -141,7 +170,7 @@ class SqlLedger:
             raise _live_exists(live.serial, live.not_after)
         if wanted.renews is not None and live is None:
             raise _not_live(wanted.renews)
-        _require_new_key(connection, wanted.key_hash)
+        _free_key(connection, wanted)
 
 
 def _insert_certificate(connection: Connection, wanted: Reservation, at: datetime) -> None:
@@ -152,7 +181,6 @@ def _insert_certificate(connection: Connection, wanted: Reservation, at: datetim
             carrier=wanted.carrier,
             holder=wanted.holder,
             profile_hash=wanted.profile_hash,
-            key_hash=wanted.key_hash,
             not_before=wanted.validity.not_before,
             not_after=wanted.validity.not_after,
             renews=wanted.renews,
@@ -179,6 +207,7 @@ def _insert_certificate(connection: Connection, wanted: Reservation, at: datetim
             not_after=wanted.validity.not_after,
         )
     )
+    connection.execute(insert(tables.holder_key).values(key_hash=wanted.key_hash, serial=wanted.serial))
     _use_partition(connection, wanted)
 
 
@@ -191,22 +220,31 @@ def _use_partition(connection: Connection, wanted: Reservation) -> None:
         )
 
 
-def _require_new_key(connection: Connection, key_hash: bytes) -> None:
-    """Refuse a key that a signed certificate bears already (rule R17)."""
-    record = tables.certificate_record
-    used = (
-        select(tables.certificate.c.serial)
-        .join(record, record.c.serial == tables.certificate.c.serial)
-        .where(tables.certificate.c.key_hash == key_hash, record.c.certificate.is_not(None))
-        .limit(1)
-    )
-    if connection.execute(used).first() is not None:
+def _free_key(connection: Connection, wanted: Reservation) -> None:
+    """Refuse a key that another certificate bears, or may bear (rule R17).
+
+    A holder may try again with the key of an order that left no certificate: what was signed of it, if anything was,
+    is revoked.
+    """
+    key, record = tables.holder_key, tables.certificate_record
+    bearer = connection.execute(
+        select(key.c.serial, tables.status.c.state, tables.certificate.c.holder, record.c.certificate)
+        .join(tables.status, tables.status.c.serial == key.c.serial)
+        .join(tables.certificate, tables.certificate.c.serial == key.c.serial)
+        .outerjoin(record, record.c.serial == key.c.serial)
+        .where(key.c.key_hash == wanted.key_hash)
+    ).one_or_none()
+    if bearer is None:
+        return
+    left_nothing = bearer.state in (State.VOID, State.REVOKED) and bearer.certificate is None
+    if not (left_nothing and bearer.holder == wanted.holder):
         raise JpkiError(
             Kind.CONFLICT,
             "key-reused",
             Text("この鍵は既に別の証明書で使われています。", "This key is already in another certificate."),
             Text("カードで新しい鍵ペアを作成してください。", "Make a new key pair on the card."),
         )
+    connection.execute(delete(key).where(key.c.key_hash == wanted.key_hash))
 
 
 def _move(connection: Connection, serial: Serial, old: State, new: State) -> None:
@@ -218,40 +256,49 @@ def _move(connection: Connection, serial: Serial, old: State, new: State) -> Non
             Kind.CONFLICT,
             "state-changed",
             Text(
-                f"証明書 {format_serial(serial)} は「{old}」の状態ではありません。",
+                f"証明書 {format_serial(serial)} の状態が変わったため、この手続きを続けられません。",
                 f"Certificate {format_serial(serial)} is not in the state '{old}'.",
             ),
             Text("状態を確認してやり直してください。", "Look at its status and start again."),
         )
 
 
-def _discard(connection: Connection, serial: Serial, by: Actor, at: datetime) -> None:
+def _discard(connection: Connection, serial: Serial, by: Actor, at: datetime) -> bool:
     """Reserved becomes void. From "will sign" on a signature may exist, so it is revoked and listed (docs/adr/0003)."""
-    status = _require_status(connection, serial)
+    status = _require_status(connection, serial, lock=True)
     if status.state is State.RESERVED:
         _move(connection, serial, State.RESERVED, State.VOID)
         _audit(connection, at, by, Act.VOIDED, serial)
     elif status.state in (State.INTENDED, State.ISSUED):
         _audit(connection, at, by, Act.REVOKED, serial, reason=Reason.UNSPECIFIED)
         _journal(connection, serial, State.REVOKED, Reason.UNSPECIFIED, at)
-    connection.execute(delete(tables.place).where(tables.place.c.serial == serial, tables.place.c.stage == _PENDING))
+    closed = delete(tables.place).where(tables.place.c.serial == serial, tables.place.c.stage == _PENDING)
+    return connection.execute(closed).rowcount == 1
 
 
 def _revoke(connection: Connection, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-    status = _require_status(connection, serial)
-    if status.state is State.REVOKED:
-        raise _already_revoked(status)
-    if status.state not in (State.ACTIVE, State.HELD) or status.not_after < whole_second(at):
-        raise _not_live(serial)
+    # One that was signed and not yet delivered may be out already, so it can be revoked like a live one.
+    _require_living(connection, serial, at, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
     connection.execute(delete(tables.place).where(tables.place.c.serial == serial))
     _audit(connection, at, by, Act.REVOKED, serial, reason=reason)
     _journal(connection, serial, State.REVOKED, reason, at)
+
+
+def _require_living(connection: Connection, serial: Serial, at: datetime, *states: State) -> None:
+    status = _require_status(connection, serial, lock=True)
+    if status.state is State.REVOKED:
+        raise _already_revoked(status)
+    if status.state not in states or status.not_after < whole_second(at):
+        raise _not_live(serial)
 
 
 def _journal(connection: Connection, serial: Serial, state: State, reason: Reason | None, at: datetime) -> None:
     """Write the new status and its journal entry; the position comes last, so that its row is locked shortest."""
     old = _require_status(connection, serial)
     listed = state in LISTED_STATES
+    # What was on hold counts as revoked from the hold on (X.509 8.5.2.2); and a clock that is behind must not date a
+    # revocation before what is known to have happened, or signatures from before it would fall.
+    since = old.revoked_at or whole_second(max(at, connection.execute(select(tables.clock.c.latest)).scalar_one()))
     position = connection.execute(
         update(tables.ledger)
         .values(position=tables.ledger.c.position + 1)
@@ -263,7 +310,7 @@ def _journal(connection: Connection, serial: Serial, state: State, reason: Reaso
         .values(
             state=state,
             reason=reason,
-            revoked_at=whole_second(at) if listed else None,
+            revoked_at=since if listed else None,
             position=position.position,
         )
     )
@@ -276,7 +323,7 @@ def _journal(connection: Connection, serial: Serial, state: State, reason: Reaso
             state=state,
             reason=reason,
             listed=int(listed or old.state in LISTED_STATES),
-            effective_at=whole_second(at),
+            effective_at=since if listed else whole_second(at),
             recorded_at=at,
         )
     )
@@ -287,8 +334,8 @@ def _audit(connection: Connection, at: datetime, by: Actor, act: Act, serial: Se
     audit.write(connection, event)
 
 
-def _require_status(connection: Connection, serial: Serial) -> Status:
-    status = status_of(connection, serial)
+def _require_status(connection: Connection, serial: Serial, *, lock: bool = False) -> Status:
+    status = status_of(connection, serial, lock=lock)
     if status is None:
         raise JpkiError(
             Kind.NOT_FOUND,

@@ -7,9 +7,10 @@ from jpki.revocation import Reason, State, Status
 from server.store import tables
 
 
-def status_of(connection: Connection, serial: Serial) -> Status | None:
-    """Return the status row of `serial`."""
-    row = connection.execute(select(tables.status).where(tables.status.c.serial == serial)).one_or_none()
+def status_of(connection: Connection, serial: Serial, *, lock: bool = False) -> Status | None:
+    """Return the status row of `serial`; with `lock`, no other transaction changes it before this one ends."""
+    query = select(tables.status).where(tables.status.c.serial == serial)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         return None
     return Status(

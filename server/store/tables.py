@@ -5,6 +5,7 @@ one pending and one live certificate of a kind on a carrier (公的個人認証�
 """
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from server.store.types import Moment, SerialColumn
@@ -25,12 +27,18 @@ ledger = Table(
     "ledger",
     metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
-    Column("schema_version", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+"""One row: the journal's epoch and last position. It is locked last in a transaction, and shortest."""
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
     Column("latest", Moment, nullable=False),
 )
-"""One row: the journal's epoch and last position, and the latest moment ever written (rule R22)."""
+"""One row: the latest moment ever written (rule R22). It is locked first in a transaction, and once a second."""
 
 generation = Table(
     "generation",
@@ -44,6 +52,7 @@ generation = Table(
     Column("issue_until", Moment, nullable=False),
     Column("not_after", Moment, nullable=False),
     Column("compromised_at", Moment),
+    UniqueConstraint("purpose", "number"),
 )
 
 responder = Table(
@@ -84,12 +93,19 @@ certificate = Table(
     Column("carrier", String(64), nullable=False),
     Column("holder", String(64), nullable=False),
     Column("profile_hash", String(64), nullable=False),
-    Column("key_hash", LargeBinary(32), nullable=False, index=True),
     Column("not_before", Moment, nullable=False),
     Column("not_after", Moment, nullable=False),
     Column("renews", SerialColumn),
     Index("certificate_holder", "holder", "purpose"),
 )
+
+holder_key = Table(
+    "holder_key",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("serial", ForeignKey("certificate.serial"), nullable=False),
+)
+"""Which certificate bears a key: no key is ever in two (rule R17)."""
 
 certificate_record = Table(
     "certificate_record",
@@ -110,7 +126,7 @@ status = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(32)),
     Column("revoked_at", Moment),
-    Column("position", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
     Index("status_list", "partition", "state", "serial"),
     CheckConstraint(
         "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL) AND (revoked_at IS NULL) = (reason IS NULL)",
@@ -135,8 +151,8 @@ place = Table(
 journal = Table(
     "journal",
     metadata,
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("serial", SerialColumn, nullable=False, index=True),
     Column("partition", ForeignKey("partition.id"), nullable=False),
     Column("state", String(16), nullable=False),
@@ -151,7 +167,7 @@ journal = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
     Column("role", String(32), nullable=False),
     Column("name", String(64), nullable=False),
@@ -168,7 +184,7 @@ crl = Table(
     Column("number", Integer, nullable=False),
     Column("this_update", Moment, nullable=False),
     Column("next_update", Moment, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
     Column("entries", Integer, nullable=False),
 )
 """The newest publication of each list; the files are its projection."""

@@ -5,16 +5,43 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.x509.oid import NameOID
 
+from ca import names
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
+from jpki.partition import Partition
 from jpki.ports import Reservation
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
-from server.wiring import Store
+from server.store.database import Database
+from server.wiring import Store, store_of
+from tests.ca import world
 from tests.conftest import SteppingClock
+
+
+def furnished(database: Database) -> Store:
+    """A store over an empty ledger, with two signing partitions, one authentication bucket, and both CAs."""
+    store = store_of(database)
+    partitions = {"p0001": Purpose.SIGNING, "p0002": Purpose.SIGNING, "b01": Purpose.AUTHENTICATION}
+    store.partitions.add(
+        (
+            Partition(
+                id=PartitionId(name),
+                purpose=purpose,
+                name=names.below_root(purpose, (NameOID.COMMON_NAME, name)),
+                base_urls=(),
+            ),
+            None,
+        )
+        for name, purpose in partitions.items()
+    )
+    for purpose in (Purpose.SIGNING, Purpose.AUTHENTICATION):
+        generation, _ = world.authority(purpose)
+        store.generations.add(generation, 1)
+    return store
 
 
 def code_of(refused: pytest.ExceptionInfo[JpkiError]) -> str:
@@ -156,6 +183,39 @@ class LedgerContract:
             store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "already-revoked"
         self.live(store, clock)
+
+    def test_a_hold_is_listed_and_released_and_listed_no_more(self, store: Store, clock: SteppingClock) -> None:
+        serial = self.live(store, clock)
+        store.ledger.hold(serial, BY, clock())
+        listed = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None)
+        assert [entry.reason for entry in listed.entries] == [Reason.CERTIFICATE_HOLD]
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve(self.wanted(clock), BY, clock())
+        assert code_of(refused) == "certificate-live"
+        store.ledger.release(serial, BY, clock())
+        assert self.state(store, serial) is State.ACTIVE
+        assert store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries == []
+        assert store.partitions.last_change(Purpose.SIGNING, PartitionId("p0001")) > listed.position
+
+    def test_what_was_on_hold_counts_as_revoked_from_the_hold_on(self, store: Store, clock: SteppingClock) -> None:
+        serial = self.live(store, clock)
+        held_at = clock()
+        store.ledger.hold(serial, BY, held_at)
+        clock.advance(hours=5)
+        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        status = store.ledger.status(serial)
+        assert status is not None
+        assert (status.revoked_at, status.reason) == (held_at, Reason.KEY_COMPROMISE)
+
+    def test_only_what_is_on_hold_is_released(self, store: Store, clock: SteppingClock) -> None:
+        serial = self.live(store, clock)
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.release(serial, BY, clock())
+        assert code_of(refused) == "not-live"
+        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.release(serial, BY, clock())
+        assert code_of(refused) == "already-revoked"
 
     def test_an_unknown_serial_cannot_be_revoked(self, store: Store, clock: SteppingClock) -> None:
         with pytest.raises(JpkiError) as refused:

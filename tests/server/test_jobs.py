@@ -18,7 +18,9 @@ Jobs = dict[str, Callable[[], object]]
 
 @pytest.fixture
 def leases(tmp_path: Path, clock: SteppingClock) -> SqlLeases:
-    return SqlLeases(Database.create(tmp_path / "jpki.sqlite", clock()))
+    database = Database.at_file(tmp_path / "jpki.sqlite", create=True)
+    database.found(clock())
+    return SqlLeases(database)
 
 
 def raise_outage() -> None:

@@ -3,40 +3,24 @@
 from pathlib import Path
 
 import pytest
-from cryptography.x509.oid import NameOID
 
-from ca import names
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
-from jpki.ids import GenerationId, PartitionId, Serial
-from jpki.partition import Partition
+from jpki.ids import GenerationId, Serial
 from server.store import tables
 from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
-from tests.server.ledger_contract import LedgerContract
+from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.migrations_contract import check_up_and_down
 
 
 @pytest.fixture
 def store(tmp_path: Path, clock: SteppingClock) -> Store:
-    made = store_of(Database.create(tmp_path / "jpki.sqlite", clock()))
-    made.partitions.add(
-        (
-            Partition(
-                id=PartitionId(name),
-                purpose=purpose,
-                name=names.below_root(purpose, (NameOID.COMMON_NAME, name)),
-                base_urls=(),
-            ),
-            None,
-        )
-        for name, purpose in (("p0001", Purpose.SIGNING), ("p0002", Purpose.SIGNING), ("b01", Purpose.AUTHENTICATION))
-    )
-    for purpose in (Purpose.SIGNING, Purpose.AUTHENTICATION):
-        generation, _ = world.authority(purpose)
-        made.generations.add(generation, 1)
-    return made
+    database = Database.at_file(tmp_path / "jpki.sqlite", create=True)
+    database.found(clock())
+    return furnished(database)
 
 
 class TestSqliteLedger(LedgerContract):
@@ -53,7 +37,7 @@ def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
 def test_a_missing_ledger_is_an_outage_and_is_not_made_anew(tmp_path: Path) -> None:
     missing = tmp_path / "jpki.sqlite"
     with pytest.raises(JpkiError) as refused:
-        store_of(Database.at(missing)).ledger.status(Serial(1))
+        store_of(Database.at_file(missing)).ledger.status(Serial(1))
     assert refused.value.kind is Kind.UNAVAILABLE
     assert not missing.exists()
 
@@ -69,3 +53,28 @@ def test_the_status_row_holds_nothing_about_a_person() -> None:
         "revoked_at",
         "position",
     }
+
+
+def test_migrations_go_up_and_down_on_data(store: Store, tmp_path: Path) -> None:
+    empty = Database.at_file(tmp_path / "empty.sqlite", create=True)
+    check_up_and_down(store.database, empty)
+
+
+def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, clock: SteppingClock) -> None:
+    foreign = Database.at_file(tmp_path / "foreign.sqlite", create=True)
+    with foreign.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE cats (name TEXT)")
+    with pytest.raises(JpkiError) as refused:
+        foreign.require_current()
+    assert refused.value.code == "database-foreign"
+    with pytest.raises(JpkiError) as refused:
+        foreign.found(clock())
+    assert refused.value.code == "database-not-empty"
+
+
+def test_a_half_migrated_database_is_refused(store: Store) -> None:
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(JpkiError) as refused:
+        store.database.require_current()
+    assert refused.value.code == "database-outdated"

@@ -1,0 +1,96 @@
+"""A PostgreSQL server of the tests' own: on a free loopback port, stopped after, its data thrown away."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+_USER = "postgres"
+
+
+def _bin() -> Path:
+    """The server's programs; Debian keeps them off PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    on_path = shutil.which("postgres")
+    if not found and on_path is None:
+        pytest.skip("the outside program postgres is not installed")
+    return found[-1].parent if found else Path(on_path or "").parent
+
+
+def _run(words: Sequence[str | Path], as_postgres: bool) -> None:  # noqa: FBT001 - one of two ways
+    # initdb and postgres refuse to run as root.
+    user = {"user": _USER, "group": _USER, "extra_groups": []} if as_postgres else {}
+    subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60, **user)  # type: ignore[call-overload]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Server:
+    """A running server; `url(name)` makes an empty database of its own for whoever asks."""
+
+    def __init__(self, folder: Path, programs: Path, port: int, *, as_postgres: bool) -> None:
+        self._folder = folder
+        self._programs = programs
+        self._as_postgres = as_postgres
+        self.port = port
+
+    def new_database(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        words = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name]
+        _run([self._programs / words[0], *words[1:]], self._as_postgres)
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
+        self._control("start", "-w", "-t", "30", "-l", self._folder / "log", "-o", options)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; `immediate` is a crash."""
+        self._control("stop", "-w", "-t", "30", "-m", mode)
+
+    def _control(self, *words: str | Path) -> None:
+        _run([self._programs / "pg_ctl", "-D", self._folder / "data", *words], self._as_postgres)
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Run a server while the block runs."""
+    programs = _bin()
+    as_postgres = os.getuid() == 0
+    folder = Path(tempfile.mkdtemp(prefix="jpki-postgresql-"))
+    if as_postgres:
+        owner = pwd.getpwnam(_USER)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    server = Server(folder, programs, _free_port(), as_postgres=as_postgres)
+    try:
+        words: list[str | Path] = [
+            "-D",
+            folder / "data",
+            "-U",
+            _USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
+        _run([programs / "initdb", *words], as_postgres)
+        server.start()
+        yield server
+    finally:
+        with suppress(subprocess.CalledProcessError):
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""The store on PostgreSQL: the same contract, and migrations on data."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from server.store.database import Database
+from server.wiring import Store
+from tests.conftest import SteppingClock
+from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.migrations_contract import check_up_and_down
+from tests.server.postgresql import Server, running
+
+pytestmark = pytest.mark.slow
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def new_database(server: Server) -> Iterator[Callable[[], Database]]:
+    opened: list[Database] = []
+
+    def new() -> Database:
+        opened.append(Database.at_url(server.new_database(f"jpki{next(_numbers)}")))
+        return opened[-1]
+
+    yield new
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def store(new_database: Callable[[], Database], clock: SteppingClock) -> Store:
+    database = new_database()
+    database.found(clock())
+    return furnished(database)
+
+
+class TestPostgresqlLedger(LedgerContract):
+    """The ledger's contract on PostgreSQL."""
+
+
+def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:
+    check_up_and_down(store.database, new_database())
