@@ -7,6 +7,7 @@ from cryptography import x509
 from ca.issuer import Issuer, Order
 from ca.reasons import require_allowed
 from jpki.acts import Actor
+from jpki.certificate import Purpose
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, format_serial
@@ -35,9 +36,9 @@ class Authority:
         """Make an issued certificate live on delivery; the one it renews is superseded in the same instant."""
         self.ledger.activate(serial, by, self.clock())
 
-    def discard(self, serial: Serial, by: Actor) -> None:
-        """Close a certificate that was not delivered."""
-        self.ledger.discard(serial, by, self.clock())
+    def discard(self, serial: Serial, by: Actor) -> bool:
+        """Close a certificate that was not delivered; tell whether it was pending still."""
+        return self.ledger.discard(serial, by, self.clock())
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> None:
         """Revoke a live certificate, at once and for good.
@@ -47,6 +48,29 @@ class Authority:
         """
         require_allowed(reason, self.record(serial).purpose)
         self.ledger.revoke(serial, reason, by, self.clock())
+
+    def hold(self, serial: Serial, by: Actor) -> None:
+        """Put a live certificate on hold: its holder doubts the safety of the key."""
+        self.record(serial)
+        self.ledger.hold(serial, by, self.clock())
+
+    def release(self, serial: Serial, by: Actor) -> None:
+        """Lift the hold of an authentication certificate.
+
+        Raises:
+            JpkiError: FORBIDDEN `hold-final`: a signing certificate's hold never lifts (docs/profile.md).
+        """
+        if self.record(serial).purpose is Purpose.SIGNING:
+            raise JpkiError(
+                Kind.FORBIDDEN,
+                "hold-final",
+                Text(
+                    "署名用電子証明書の一時停止は解除できません。",
+                    "The hold of a signing certificate cannot be lifted.",
+                ),
+                Text("失効させて、新しい証明書を発行してください。", "Revoke it and issue a new one."),
+            )
+        self.ledger.release(serial, by, self.clock())
 
     def record(self, serial: Serial) -> CertificateRecord:
         """Return the record of a certificate.

@@ -33,7 +33,7 @@ def new_generation(
     """
     now = whole_second(clock())
     identifier = generation_id(purpose, number)
-    spec = INFRASTRUCTURE_KEY if purpose is Purpose.INFRASTRUCTURE else profile.key
+    spec = INFRASTRUCTURE_KEY if purpose is Purpose.INFRASTRUCTURE else profile.ca_key
     uri = keys.create(f"ca-{purpose}-{identifier}", spec)
     not_after = _root_end(day_in_japan(now), profile.root_years)
     certificate = _self_signed(purpose, now, not_after, keys.signer(uri), randomness)

@@ -1,6 +1,6 @@
 """Certificates that the CAs sign for the house itself: OCSP responders and clerks."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -10,6 +10,7 @@ from ca.draft import key_usage
 from jpki import oids
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import Clock, whole_second
+from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
 from jpki.ids import Serial, format_serial, new_serial
 from jpki.ports import AuditSink, KeyProvider, ResponderBook
@@ -35,14 +36,23 @@ class Delegation:
         now = self._clock()
         renewed = []
         for generation in generations:
-            responders = book.responders(generation.id)
-            ends = [responder.certificate.not_valid_after_utc for responder in responders]
             # A generation near its own end cannot give its responder ten days more: the last one serves to the end.
             wanted = min(now + RENEW_RESPONDER_BEFORE, generation.not_after)
-            if now <= generation.not_after and not any(end >= wanted for end in ends):
+            lasting = [each for each in book.responders(generation.id) if _serves(each, now, wanted)]
+            if now <= generation.not_after and not any(map(self._has_key, lasting)):
                 renewed.append(self._new_responder(generation, by))
                 book.add_responder(renewed[-1])
         return renewed
+
+    def _has_key(self, responder: Responder) -> bool:
+        """Tell whether the responder's key is here; without it a certificate answers nothing."""
+        try:
+            self._keys.signer(responder.key)
+        except JpkiError as error:
+            if error.kind is not Kind.UNAVAILABLE:
+                raise
+            return False
+        return True
 
     def clerk(self, root: Generation, public_key: PublicKey, clerk: str, by: Actor) -> x509.Certificate:
         """Sign a clerk's client certificate under the infrastructure root; `clerk` is an opaque account name."""
@@ -111,3 +121,8 @@ class Delegation:
                 details={"generation": generation.id},
             )
         )
+
+
+def _serves(responder: Responder, now: datetime, until: datetime) -> bool:
+    certificate = responder.certificate
+    return certificate.not_valid_before_utc <= now and certificate.not_valid_after_utc >= until

@@ -63,11 +63,12 @@ class Draft:
             .not_valid_after(self.validity.not_after)
             .public_key(self.public_key)
         )
-        for extension, critical in self._extensions():
+        for extension, critical in self.extensions():
             builder = builder.add_extension(extension, critical)
         return builder
 
-    def _extensions(self) -> list[tuple[x509.ExtensionType, bool]]:
+    def extensions(self) -> list[tuple[x509.ExtensionType, bool]]:
+        """Return the extensions in their order, each with its criticality (docs/profile.md)."""
         issuer_key = x509.SubjectKeyIdentifier(self.generation.key_identifier)
         return [
             (key_usage(digital_signature=True, non_repudiation=self.purpose is Purpose.SIGNING), True),

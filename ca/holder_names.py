@@ -14,7 +14,7 @@ _ERAS = (
     (date(1912, 7, 30), "2"),  # Taisho
     (date(1868, 1, 25), "1"),  # Meiji
 )
-_GENDERS = {Gender.MALE: "1", Gender.FEMALE: "2", Gender.UNSPECIFIED: "9"}
+GENDERS = {Gender.MALE: "1", Gender.FEMALE: "2", Gender.UNSPECIFIED: "9"}
 
 
 def subject_alternative_name(holder: Holder) -> x509.SubjectAlternativeName:
@@ -22,7 +22,7 @@ def subject_alternative_name(holder: Holder) -> x509.SubjectAlternativeName:
     fields = (
         (oids.NAME, holder.name),
         (oids.BIRTH_DATE, birth_date(holder.birth_date)),
-        (oids.GENDER, _GENDERS[holder.gender]),
+        (oids.GENDER, GENDERS[holder.gender]),
         (oids.ADDRESS, holder.address),
         (oids.NAME_SUBSTITUTES, holder.name_substitutes),
         (oids.ADDRESS_SUBSTITUTES, holder.address_substitutes),

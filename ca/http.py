@@ -23,37 +23,37 @@ Japan's Public Certification Service for Individuals, and they must not be relie
 """
 
 
-def make_blueprint(generations: Generations) -> Blueprint:
-    """Return the routes below /ca, and /cps."""
+def make_blueprint(generations: Generations, ever: Generations) -> Blueprint:
+    """Return the routes below /ca, and /cps; `ever` has the generations that ended too, for AIA names them for ever."""
     blueprint = Blueprint("ca", __name__)
 
-    def living(ca: str) -> list[Generation]:
-        found = list(generations(Purpose(ca))) if ca in HOLDER_PURPOSES else []
+    def of(ca: str, which: Generations) -> list[Generation]:
+        found = list(which(Purpose(ca))) if ca in HOLDER_PURPOSES else []
         if not found:
             raise _unknown()
         return found
 
     @blueprint.get("/ca/<ca>.cer")
     def current(ca: str) -> Response:
-        return _reply(living(ca)[0].certificate.public_bytes(Encoding.DER), "application/pkix-cert")
+        return _reply(of(ca, generations)[0].certificate.public_bytes(Encoding.DER), "application/pkix-cert")
 
     @blueprint.get("/ca/<ca>/<generation>.cer")
     def one(ca: str, generation: str) -> Response:
-        for each in living(ca):
+        for each in of(ca, ever):
             if each.id == generation:
                 return _reply(each.certificate.public_bytes(Encoding.DER), "application/pkix-cert")
         raise _unknown()
 
     @blueprint.get("/ca/<ca>.p7c")
     def bundle(ca: str) -> Response:
-        certificates = [each.certificate for each in living(ca)]
+        certificates = [each.certificate for each in of(ca, generations)]
         return _reply(
             serialize_certificates(certificates, Encoding.DER), "application/pkcs7-mime; smime-type=certs-only"
         )
 
     @blueprint.get("/ca/<ca>.pem")
     def pem(ca: str) -> Response:
-        chain = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in living(ca))
+        chain = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in of(ca, generations))
         return _reply(chain, "application/pem-certificate-chain")
 
     @blueprint.get("/cps")

@@ -13,7 +13,7 @@ from cryptography import x509
 from ca.draft import Draft, common_name
 from ca.key_policy import holder_key, key_hash
 from ca.lint import lint
-from ca.profile import Profile
+from ca.profile import Profile, profile_for
 from jpki.acts import Actor
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import Clock, iso
@@ -82,7 +82,7 @@ class Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Turns an order into a signed certificate."""
+    """Turns an order into a signed certificate; `profile` is the home's card profile."""
 
     profile: Profile
     base_url: str
@@ -100,7 +100,8 @@ class Issuer:
             JpkiError: of the key policy, of the ledger's constraints, `issuing-ended`, or `lint-failed`.
         """
         now = self.clock()
-        public_key = holder_key(order.csr, self.profile.key)
+        profile = profile_for(self.profile, order.carrier)
+        public_key = holder_key(order.csr, profile.key)
         generation = self._issuing_generation(order, now)
         serial = new_serial(self.randomness)
         partition = self.partitions(order.disclosed, serial)
@@ -112,14 +113,14 @@ class Issuer:
             generation=generation.id,
             partition=partition.id,
             base_url=self.base_url,
-            profile_hash=self.profile.hash,
+            profile_hash=profile.hash,
             key_hash=key_hash(public_key),
             validity=order.validity,
             renews=order.renews,
         )
         self.ledger.reserve(reservation, by, now)
         draft = Draft(
-            profile=self.profile,
+            profile=profile,
             generation=generation,
             partition=partition,
             base_url=self.base_url,
@@ -132,7 +133,7 @@ class Issuer:
         try:
             to_be_signed = draft.to_be_signed()
             lint(to_be_signed, draft)
-        except Exception:
+        except BaseException:
             self.ledger.discard(serial, by, self.clock())
             raise
         return Permit(generation, serial, to_be_signed)
@@ -148,13 +149,21 @@ class Issuer:
             self.ledger.intend(permit.serial, permit.to_be_signed, by, self.clock())
             der = signed(self.keys.signer(permit.generation.key), permit.to_be_signed)
             self.ledger.complete(permit.serial, der, by, self.clock())
-        except Exception:
+        except BaseException:
             self.ledger.discard(permit.serial, by, self.clock())
             raise
         return x509.load_der_x509_certificate(der)
 
     def _issuing_generation(self, order: Order, now: datetime) -> Generation:
-        generation = self.generations(order.purpose)[0]
+        living = self.generations(order.purpose)
+        if not living:
+            raise JpkiError(
+                Kind.UNAVAILABLE,
+                "no-generation",
+                Text("発行できる認証局の鍵がありません。", "The CA has no key that may issue."),
+                Text("新しい世代の鍵をセレモニーで作成してください。", "Make the next generation's key in a ceremony."),
+            )
+        generation = living[0]
         if now >= generation.issue_until or order.validity.not_after > generation.not_after:
             raise JpkiError(
                 Kind.CONFLICT,

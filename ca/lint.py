@@ -1,16 +1,19 @@
 """The last look before a key is touched: the draft's octets, read back and held against the profile.
 
-It reads what will be signed, with another parser than the builder's caller, and trusts nothing of how it was made.
+It reads what will be signed back from its octets, every field and extension, and holds the attributes against the
+holder once more by a way of its own.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID as Oid
 
-from ca.draft import Draft
-from jpki import der
+from ca.draft import Draft, key_usage
+from ca.holder_names import GENDERS, birth_date
+from jpki import der, oids
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.signature import algorithm_for
@@ -60,6 +63,8 @@ def _broken_rules(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
         and certificate.not_valid_after_utc == draft.validity.not_after,
         "outlives-issuer": issuer.not_valid_before_utc <= certificate.not_valid_before_utc
         and certificate.not_valid_after_utc <= issuer.not_valid_after_utc,
+        "longest-validity": certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        <= timedelta(days=draft.profile.longest_days),
         "public-key": _spki(certificate) == _spki(draft),
     }
     yield from (name for name, held in rules.items() if not held)
@@ -77,9 +82,9 @@ def _broken_extension_rules(extensions: x509.Extensions, draft: Draft) -> Iterat
     points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     authority_key = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     rules = {
-        "key-usage": usage.digital_signature
-        and usage.content_commitment is signing
-        and not (usage.key_cert_sign or usage.crl_sign or usage.key_encipherment or usage.key_agreement),
+        "values": [each.value for each in extensions] == [value for value, _ in draft.extensions()],
+        "key-usage": usage == key_usage(digital_signature=True, non_repudiation=signing),
+        "attributes": _disclosed(extensions) == _attributes(draft),
         "policy": [policy.policy_identifier.dotted_string for policy in policies]
         == [draft.profile.policy(draft.purpose)],
         "distribution-point": [point.full_name for point in points]
@@ -87,6 +92,34 @@ def _broken_extension_rules(extensions: x509.Extensions, draft: Draft) -> Iterat
         "authority-key": authority_key.key_identifier == draft.generation.key_identifier,
     }
     yield from (name for name, held in rules.items() if not held)
+
+
+def _disclosed(extensions: x509.Extensions) -> list[tuple[str, str]]:
+    """Return what the certificate will tell of its holder, read from its octets."""
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [
+        (each.type_id.dotted_string, der.Reader(each.value).read(der.Tag.UTF8_STRING).decode())
+        for each in names
+        if isinstance(each, x509.OtherName)
+    ]
+
+
+def _attributes(draft: Draft) -> list[tuple[str, str]]:
+    """Return what it should tell, from the holder alone."""
+    holder = draft.disclosed
+    if holder is None:
+        return []
+    return [
+        (oids.NAME, holder.name),
+        (oids.BIRTH_DATE, birth_date(holder.birth_date)),
+        (oids.GENDER, GENDERS[holder.gender]),
+        (oids.ADDRESS, holder.address),
+        (oids.NAME_SUBSTITUTES, holder.name_substitutes),
+        (oids.ADDRESS_SUBSTITUTES, holder.address_substitutes),
+    ]
 
 
 def _spki(source: x509.Certificate | Draft) -> bytes:

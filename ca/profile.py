@@ -2,23 +2,25 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from jpki import oids
-from jpki.certificate import Purpose
+from jpki.certificate import CARD, Carrier, Purpose
 from jpki.signature import KeySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One generation of cards: its keys and how long everything lives.
+    """One generation of cards, or of the mobile devices beside them: its keys and how long all lives.
 
+    `ca_key` is the kind of the CA's own keys, `key` of the holders'.
     `birthdays` and `birthdays_on_renewal` count the birthdays from issue to the end of validity;
     `renewal_months` is the window before the end in which renewal is open; `root_years` is a root's life;
     `longest_days` bounds an end-entity validity and, with `margin_days`, sets a generation's issue_until.
     """
 
     name: str
+    ca_key: KeySpec
     key: KeySpec
     root_years: int
     birthdays: int
@@ -42,6 +44,7 @@ class Profile:
 
 CARD_V1 = Profile(
     name="card-v1",
+    ca_key=KeySpec.RSA_2048,
     key=KeySpec.RSA_2048,
     root_years=10,
     birthdays=5,
@@ -55,4 +58,41 @@ CARD_V1 = Profile(
     authentication_policy=oids.LAB_AUTHENTICATION_POLICY,
 )
 
-PROFILES = {profile.name: profile for profile in (CARD_V1,)}
+CARD_V2 = Profile(
+    name="card-v2",
+    ca_key=KeySpec.P384,
+    key=KeySpec.P384,
+    root_years=25,
+    birthdays=10,
+    birthdays_on_renewal=11,
+    renewal_months=12,
+    # From the first day of the window, twelve months before a birthday, to the tenth birthday after it.
+    longest_days=11 * 365 + 3,
+    margin_days=30,
+    signing_policy=oids.LAB_SIGNING_POLICY,
+    authentication_policy=oids.LAB_AUTHENTICATION_POLICY,
+)
+
+
+def _mobile(card: Profile, name: str, key: KeySpec) -> Profile:
+    """Return the profile of mobile devices beside a card profile: verifiers tell them apart by the policy."""
+    return replace(
+        card,
+        name=name,
+        key=key,
+        signing_policy=oids.LAB_MOBILE_SIGNING_POLICY,
+        authentication_policy=oids.LAB_MOBILE_AUTHENTICATION_POLICY,
+    )
+
+
+MOBILE_V1 = _mobile(CARD_V1, "mobile-v1", KeySpec.P256)
+MOBILE_V2 = _mobile(CARD_V2, "mobile-v2", KeySpec.P384)
+
+CARDS = {profile.name: profile for profile in (CARD_V1, CARD_V2)}
+"""The profiles that a home can be of."""
+_MOBILE = {CARD_V1.name: MOBILE_V1, CARD_V2.name: MOBILE_V2}
+
+
+def profile_for(card: Profile, carrier: Carrier) -> Profile:
+    """Return the profile of certificates on this carrier, in a home of this card profile."""
+    return card if carrier == CARD else _MOBILE[card.name]

@@ -23,8 +23,11 @@ def validity(
     """
     count = profile.birthdays_on_renewal if renewal else profile.birthdays
     today = day_in_japan(now)
-    end = end_of_day(_birthday(birth_date, after=today - timedelta(days=1) if renewal else today, count=count))
     not_before = whole_second(now)
+    end = end_of_day(_birthday(birth_date, after=today - timedelta(days=1) if renewal else today, count=count))
+    if end - not_before > timedelta(days=profile.longest_days):
+        # Only where the register corrected the birth date meanwhile: then the window and the birthday do not meet.
+        end = end_of_day(_birthday(birth_date, after=today, count=count - 1))
     not_after = end if not_later_than is None else min(end, not_later_than)
     if not_after <= not_before:
         raise JpkiError(

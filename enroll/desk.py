@@ -92,6 +92,8 @@ class Desk:
         if holder is None and old.purpose is Purpose.SIGNING:
             holder = self._disclosed_by(old)
         birth_date = birthday_of(old.validity.not_after) if holder is None else holder.birth_date
+        if holder is not None:
+            require_eligible(holder, old.purpose, day_in_japan(self.clock()))
         lifetime = self._validity(old.holder, old.purpose, birth_date, renewal=True)
         return self._deliver(
             Order(
@@ -109,6 +111,24 @@ class Desk:
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> CertificateRecord:
         """Revoke a certificate at once and return its record."""
         self.authority.revoke(serial, reason, by)
+        return self.authority.record(serial)
+
+    def hold(self, serial: Serial, by: Actor) -> CertificateRecord:
+        """Put a certificate on hold and return its record; a signing certificate's hold never lifts."""
+        self.authority.hold(serial, by)
+        return self.authority.record(serial)
+
+    def release(self, serial: Serial, by: Actor) -> CertificateRecord:
+        """Lift an authentication certificate's hold and return its record."""
+        self.authority.release(serial, by)
+        return self.authority.record(serial)
+
+    def record(self, serial: Serial) -> CertificateRecord:
+        """Return the record of a certificate.
+
+        Raises:
+            JpkiError: NOT_FOUND `serial-unknown`.
+        """
         return self.authority.record(serial)
 
     def _renewable(self, serial: Serial, holder: Holder | None) -> CertificateRecord:
@@ -143,9 +163,10 @@ class Desk:
             self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
             hand_over(certificate)
             self.authority.activate(serial, by)
-        except Exception:
-            self.authority.discard(serial, by)
-            raise
+        except BaseException:
+            # Where it came to life before the failure, it was handed over and is the holder's: no failure any more.
+            if self.authority.discard(serial, by):
+                raise
         return certificate
 
 

@@ -15,6 +15,8 @@ from jpki.holder import Gender, Holder
 from jpki.ids import HolderCode
 from jpki.text import Text
 
+LARGEST_HOLDER_FILE = 65_536
+"""Octets; an honest file has about 1,500."""
 LONGEST = 200
 """Characters of a name or an address (docs/profile.md)."""
 _OLDEST = date(1868, 1, 25)
@@ -56,7 +58,7 @@ def read_holder(octets: bytes, today: date) -> Holder:
 
 def _object(octets: bytes) -> Mapping[str, str]:
     try:
-        fields = json.loads(octets)
+        fields = json.loads(octets) if len(octets) <= LARGEST_HOLDER_FILE else None
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
@@ -144,12 +146,12 @@ def _birth_date(value: str, today: date) -> Iterator[tuple[str, str]]:
 
 def _gender(value: str) -> Iterator[tuple[str, str]]:
     if value not in set(Gender):
-        yield "male・female・unspecified のいずれかです", "must be male, female or unspecified"
+        yield "male・female・unspecified のいずれかにしてください", "must be male, female or unspecified"
 
 
 def _municipality(value: str) -> Iterator[tuple[str, str]]:
     if re.fullmatch(r"[0-9]{6}", value) is None:
-        yield "6桁の数字（全国地方公共団体コード）です", "must be the municipality's six-digit code"
+        yield "6桁の数字（全国地方公共団体コード）で書いてください", "must be the municipality's six-digit code"
     elif check_digit(value) != value[5]:
         yield "検査数字が合いません", "has a wrong check digit"
     elif value not in municipalities():

@@ -44,13 +44,15 @@ class Token:
 class Pkcs11Keys:
     """The key provider of one token; see `jpki.ports.KeyProvider`.
 
-    `processes` sessions sign at once, each in a process of its own. A wrong PIN is tried once and never again.
+    `processes` sessions sign at once, each in a process of its own. Log-ins come one after another, and after a wrong
+    PIN this provider tries no more, lest the token lock.
     """
 
     def __init__(self, token: Token, pin: Pin, *, processes: int = 2, deadline: float = _DEADLINE_SECONDS) -> None:
         self._token = token
         self._pin = pin
         self._lock = threading.Lock()
+        self._logging_in = threading.Lock()
         self._loaded: dict[KeyUri, PrivateKey] = {}
         self._pin_refused: JpkiError | None = None
         self._idle: queue.LifoQueue[SignerProcess] = queue.LifoQueue()
@@ -103,17 +105,23 @@ class Pkcs11Keys:
         return ("open", str(self._token.module), self._token.label, self._pin())
 
     def _ask(self, operation: str, *arguments: object) -> Any:  # noqa: ANN401 - the answer's type is the operation's
-        if self._pin_refused is not None:
-            raise self._pin_refused
         process = self._idle.get()
         try:
+            self._log_in(process)
             return process.ask(operation, *arguments)
-        except JpkiError as error:
-            if error.code in _PIN_FAULTS:
-                self._pin_refused = error
-            raise
         finally:
             self._idle.put(process)
+
+    def _log_in(self, process: SignerProcess) -> None:
+        with self._logging_in:
+            if self._pin_refused is not None:
+                raise self._pin_refused
+            try:
+                process.start()
+            except JpkiError as error:
+                if error.code in _PIN_FAULTS:
+                    self._pin_refused = error
+                raise
 
 
 def _rsa_key(public: rsa.RSAPublicKey, raw: Callable[[bytes], bytes]) -> RSASigningKey:

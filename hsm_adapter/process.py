@@ -57,9 +57,10 @@ class SignerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hsm_adapter.signer", str(theirs.fileno())],
+                # -P keeps the working directory off the path of the process that will hold the PIN.
+                [sys.executable, "-P", "-m", "hsm_adapter.signer", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **self._environment},
+                env={**_inherited(), **self._environment},
                 stdin=subprocess.DEVNULL,
             )
         self._connection = Connection(ours.detach())
@@ -93,3 +94,12 @@ class SignerProcess:
             self._process.kill()
             self._process.wait()
         self._process = self._connection = None
+
+
+def _inherited() -> dict[str, str]:
+    """Return our environment without our own secrets: a vendor's module finds its settings there."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("JPKI_") and name != "CREDENTIALS_DIRECTORY"
+    }

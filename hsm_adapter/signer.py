@@ -8,8 +8,10 @@ module that talks to a token.
 import ctypes
 import hashlib
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,7 +25,6 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from jpki.der import Reader, Tag
 from jpki.signature import KeySpec
 
-_PR_SET_PDEATHSIG = 1
 _RSA_BITS = {KeySpec.RSA_2048: 2048, KeySpec.RSA_3072: 3072, KeySpec.RSA_4096: 4096}
 _CURVES: dict[str, ec.EllipticCurve] = {KeySpec.P256: ec.SECP256R1(), KeySpec.P384: ec.SECP384R1()}
 _MECHANISMS = {KeyType.RSA: Mechanism.RSA_PKCS, KeyType.EC: Mechanism.ECDSA}
@@ -150,15 +151,28 @@ def answer(connection: Connection) -> None:
             connection.send(("failed", type(error).__name__))
 
 
+def end_with_parent(descriptor: int) -> None:
+    """End this process when the other end of the socket closes, even while a session hangs in the token.
+
+    The kernel's own signal for a parent's death will not do: it is sent when the thread that started us ends.
+    """
+
+    def watch() -> None:
+        hung_up = select.poll()
+        hung_up.register(descriptor, 0)
+        hung_up.poll()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main() -> None:
     """Serve the socket whose descriptor is the first argument."""
-    # A session that hangs in the token cannot notice that its parent died; the kernel does.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if os.getppid() == 1:
-        return
+    descriptor = int(sys.argv[1])
+    end_with_parent(descriptor)
     try:
-        answer(Connection(int(sys.argv[1])))
+        answer(Connection(descriptor))
     except EOFError:
         return
 

@@ -54,6 +54,7 @@ class SoftwareKeys:
             except BaseException:
                 path.unlink()
                 raise
+            _flush(self._directory)
         except FileExistsError:
             raise JpkiError(
                 Kind.CONFLICT,

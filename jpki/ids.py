@@ -62,8 +62,8 @@ def parse_serial(text: str) -> Serial:
                 f"Serial '{text}' can be read as hexadecimal (0x{digits}) or as decimal (0x{int(digits):x}).",
             ),
             Text(
-                "16進なら先頭に 0x を付けてください。",
-                "Write 0x in front if it is hexadecimal, else 0x and the second.",
+                f"16進なら 0x{digits}、10進なら 0x{int(digits):x} と書いてください。",
+                f"If you mean hexadecimal write 0x{digits}, if decimal 0x{int(digits):x}.",
             ),
         )
     if looks_decimal and not marked and len(digits) <= 49:

@@ -104,15 +104,36 @@ class CertificateLedger(Protocol):
         """Make an issued certificate live, and revoke as superseded the one it renews, in the same transaction."""
         ...
 
-    def discard(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Close a pending certificate: reserved becomes void; from "will sign" on, revoked (docs/adr/0003)."""
+    def discard(self, serial: Serial, by: Actor, at: datetime) -> bool:
+        """Close a pending certificate: reserved becomes void; from "will sign" on, revoked (docs/adr/0003).
+
+        Tell whether it was pending: one that is live by now stays live.
+        """
         ...
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-        """Revoke a live or held certificate.
+        """Revoke a certificate that is live, on hold, or signed and not yet delivered.
+
+        One on hold counts as revoked from the hold on (X.509 8.5.2.2).
 
         Raises:
             JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked` or `not-live`.
+        """
+        ...
+
+    def hold(self, serial: Serial, by: Actor, at: datetime) -> None:
+        """Put a live certificate on hold; it keeps its holder's place.
+
+        Raises:
+            JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked` or `not-live`.
+        """
+        ...
+
+    def release(self, serial: Serial, by: Actor, at: datetime) -> None:
+        """Make a held certificate live again.
+
+        Raises:
+            JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked`, or `not-live` when it is not on hold.
         """
         ...
 

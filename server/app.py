@@ -31,10 +31,11 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door)) -> Flask:
     makers: dict[Door, Callable[[], Blueprint]] = {
         Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder),
         Door.CRL: lambda: crl.http.make_blueprint(rooms.home.path / "crl"),
-        Door.CA: lambda: ca.http.make_blueprint(rooms.living),
+        Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
         Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms)),
     }
     app = Flask("jpki", static_folder=None)
+    app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
     problems.register(app)
     for door in doors:
         app.register_blueprint(makers[door]())

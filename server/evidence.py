@@ -33,10 +33,13 @@ class LedgerEvidence:
         status = self._status(Serial(certificate.serial_number))
         if status is None or status.generation != generation.id or status.state not in _FINDINGS:
             return RevocationEvidence(finding=Finding.UNKNOWN, source="ledger", as_of=self._clock())
+        now = self._clock()
+        # What is recorded has happened, even where the clock of whoever recorded it ran ahead of ours.
+        revoked_at = None if status.revoked_at is None else min(status.revoked_at, now)
         return RevocationEvidence(
             finding=_FINDINGS[status.state],
             source="ledger",
-            as_of=self._clock(),
-            revoked_at=status.revoked_at,
+            as_of=now,
+            revoked_at=revoked_at,
             reason=status.reason,
         )

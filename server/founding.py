@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 
 from ca import names
 from ca.ceremony import new_generation
-from ca.profile import PROFILES
+from ca.profile import CARDS
 from crl.partition import partitions
 from enroll.municipalities import municipalities
 from hsm_adapter.software import SoftwareKeys, generate
@@ -35,7 +35,7 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
         if given_passphrase() is None:
             write_new(home.secrets / "key-passphrase", alphanumeric(randomness, 32).encode(), 0o400)
         keys = SoftwareKeys(home.keys, home.passphrase)
-        store = store_of(Database.create(home.database, clock()))
+        store = _new_store(home, clock)
         rooms = assemble(home, settings, keys, store, clock, randomness)
         _lay_partitions(store)
         roots = {purpose: _first_generation(rooms, purpose, keys, randomness) for purpose in Purpose}
@@ -45,6 +45,13 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
         _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
         write_new(home.settings, settings.as_toml().encode(), 0o644)
     return rooms
+
+
+def _new_store(home: Home, clock: Clock) -> Store:
+    database = Database.at_file(home.database, create=True)
+    database.found(clock())
+    home.database.chmod(0o600)
+    return store_of(database)
 
 
 def _lay_partitions(store: Store) -> None:
@@ -65,7 +72,7 @@ def _first_generation(rooms: Rooms, purpose: Purpose, keys: KeyProvider, randomn
             details={"profile": rooms.settings.profile, "number": 1},
         )
     )
-    profile = PROFILES[rooms.settings.profile]
+    profile = CARDS[rooms.settings.profile]
     generation = new_generation(profile, purpose, 1, keys=keys, clock=rooms.clock, randomness=randomness)
     rooms.store.generations.add(generation, 1)
     return generation

@@ -52,7 +52,11 @@ class Home:
             JpkiError: NOT_FOUND `home-missing` when there is none.
         """
         home = cls(path.absolute())
-        if not home.settings.is_file():
+        try:
+            found = home.settings.is_file()
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        if not found:
             raise JpkiError(
                 Kind.NOT_FOUND,
                 "home-missing",
@@ -139,14 +143,13 @@ def given_passphrase() -> bytes | None:
     file = os.environ.get(f"{PASSPHRASE}_FILE")
     source = credential if credential.is_file() else Path(file) if file else None
     if source is None:
-        value = os.environ.get(PASSPHRASE)
-        return None if not value else value.encode()
+        return os.environb.get(PASSPHRASE.encode()) or None
     try:
         passphrase = source.read_bytes().rstrip(b"\r\n")
     except OSError as error:
         raise _no_passphrase(source, error.strerror) from error
     if not passphrase:
-        raise _no_passphrase(source, "empty")
+        raise _no_passphrase(source, "0 bytes")
     return passphrase
 
 
@@ -185,6 +188,24 @@ def new_directory(path: Path) -> Iterator[None]:
             with suppress(OSError):
                 each.rmdir()
         raise
+
+
+def read_at_most(file: Path, limit: int) -> bytes:
+    """Return the file's octets, and one more than `limit` of them where it is larger: whoever reads refuses it then.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `file-unreadable`.
+    """
+    try:
+        with file.open("rb") as stream:
+            return stream.read(limit + 1)
+    except OSError as error:
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "file-unreadable",
+            Text(f"{file} を読めません（{error.strerror}）。", f"{file} cannot be read ({error.strerror})."),
+            Text("ファイルと権限を確認してください。", "Check the file and its permissions."),
+        ) from error
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:

@@ -1,4 +1,8 @@
-"""What happens by itself: responders renewed, due lists published. One process of all does it at a time."""
+"""What happens by itself: abandoned certificates closed, responders renewed, due lists published.
+
+A lease sees to it that one process of all begins a job in a minute; the jobs bear it when one lasts longer and another
+process begins the next.
+"""
 
 import logging
 import threading
@@ -29,6 +33,9 @@ class Maintenance:
                     job()
             except JpkiError as error:
                 _log.error("job %s: %s", name, error.code)
+            except Exception as error:  # noqa: BLE001 - a fault in one job must not end them all
+                # Only the type is written down: the text may hold what was being worked on (rule R21).
+                _log.error("job %s: unexpected %s", name, type(error).__name__)
 
     def start(self) -> None:
         """Run for as long as the process lives, in a thread of its own."""

@@ -1,18 +1,20 @@
 """The issuers that the OCSP room answers for, read from the ledger and kept for a few seconds."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import Clock
-from jpki.errors import JpkiError
-from jpki.generation import Generation
+from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId
 from jpki.ports import Generations, KeyProvider, ResponderBook
 from ocsp.issuers import Issuer
 
 _KEPT = timedelta(seconds=10)
+_log = logging.getLogger(__name__)
 
 
 class IssuerBook:
@@ -47,15 +49,33 @@ class IssuerBook:
 
     def _read(self) -> Sequence[Issuer]:
         living = [generation for purpose in HOLDER_PURPOSES for generation in self._generations(purpose)]
-        return [issuer for issuer in map(self._newest, living) if issuer is not None]
+        return [issuer for issuer in map(self._usable, living) if issuer is not None]
 
-    def _newest(self, generation: Generation) -> Issuer | None:
-        """Return the generation with its responder that lives longest; its key is loaded once."""
-        responders = self._book.responders(generation.id)
-        if not responders:
-            return None
-        certificate, key = responders[0].certificate, responders[0].key
+    def _usable(self, generation: Generation) -> Issuer | None:
+        """Return the generation with its responder that lives longest, of those that are valid and have their key here.
+
+        A responder of another node has its key there; and one lost key must not silence the other generations. For a
+        generation without any, the answer is `unauthorized`: this server cannot speak for it (RFC 5019 2.2.3).
+        """
+        failure: JpkiError | None = None
+        for responder in self._book.responders(generation.id):
+            try:
+                issuer = self._made_once(generation, responder)
+            except JpkiError as error:
+                if error.kind is not Kind.UNAVAILABLE:
+                    raise
+                failure = failure or error
+                continue
+            if issuer.validity.holds(self._clock()):
+                return issuer
+        if failure is not None:
+            _log.error("no responder for %s: %s", generation.id, failure.code)
+        return None
+
+    def _made_once(self, generation: Generation, responder: Responder) -> Issuer:
+        certificate = responder.certificate
         made = (generation.id, certificate.serial_number)
         if made not in self._made:
-            self._made[made] = Issuer(generation=generation, certificate=certificate, key=self._keys.signer(key))
+            key = self._keys.signer(responder.key)
+            self._made[made] = Issuer(generation=generation, certificate=certificate, key=key)
         return self._made[made]

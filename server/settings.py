@@ -25,7 +25,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: BaseUrl = DEFAULT_BASE_URL
-    profile: Literal["card-v1"] = "card-v1"
+    profile: Literal["card-v1", "card-v2"] = "card-v1"
     keys: Literal["software"] = "software"
 
     def as_toml(self) -> str:
@@ -43,10 +43,11 @@ class Settings(BaseModel):
 
 _EXPECTED = {
     "base_url": Text(
-        "は末尾に / のない http:// 又は https:// のURLです", "must be an http or https URL without a slash at its end"
+        "は末尾に / のない http:// 又は https:// のURLにしてください",
+        "must be an http or https URL without a slash at its end",
     ),
-    "profile": Text("は card-v1 です", "must be card-v1"),
-    "keys": Text("は software です", "must be software"),
+    "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
+    "keys": Text("は software にしてください", "must be software"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")
 
@@ -59,6 +60,9 @@ def read_settings(file: Path) -> Settings:
     """
     try:
         values = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        why = error.strerror
+        raise _invalid([Text(f"{file} を読めません（{why}）", f"{file} cannot be read ({why})")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _invalid([Text(f"{file} はTOMLではありません：{error}", f"{file} is not TOML: {error}")]) from error
     return check_settings(values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ca.authority import Authority
 from ca.delegates import Delegation
 from ca.issuer import Issuer, Partitions
-from ca.profile import PROFILES, Profile
+from ca.profile import CARDS, Profile
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.desk import Desk
@@ -86,7 +86,7 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
     """
     settings = read_settings(home.settings)
     keys = SoftwareKeys(home.keys, home.passphrase)
-    return assemble(home, settings, keys, store_of(Database.at(home.database)), clock, randomness)
+    return assemble(home, settings, keys, store_of(Database.at_file(home.database)), clock, randomness)
 
 
 def store_of(database: Database) -> Store:
@@ -110,7 +110,7 @@ def assemble(
     def living(purpose: Purpose) -> Sequence[Generation]:
         return store.generations.live(purpose, clock())
 
-    profile = PROFILES[settings.profile]
+    profile = CARDS[settings.profile]
     publisher = Publisher(
         register=store.partitions,
         shelf=store.shelf,
@@ -153,18 +153,25 @@ def assemble(
         delegation=delegation,
         issuers=issuers,
         responder=Responder(issuers, store.ledger.status, clock),
-        maintenance=Maintenance(store.leases, _jobs(delegation, publisher, store, living), clock),
+        maintenance=Maintenance(store.leases, _jobs(delegation, publisher, store, living, clock), clock),
     )
 
 
 def _jobs(
-    delegation: Delegation, publisher: Publisher, store: Store, living: Callable[[Purpose], Sequence[Generation]]
+    delegation: Delegation,
+    publisher: Publisher,
+    store: Store,
+    living: Callable[[Purpose], Sequence[Generation]],
+    clock: Clock,
 ) -> dict[str, Callable[[], object]]:
     def renew_responders() -> None:
         generations = [each for purpose in HOLDER_PURPOSES for each in living(purpose)]
         delegation.renew_responders(generations, store.generations, SYSTEM)
 
-    return {"responders": renew_responders, "crl": publisher.publish_due}
+    def close_abandoned() -> None:
+        store.ledger.discard_abandoned(SYSTEM, clock())
+
+    return {"abandoned": close_abandoned, "responders": renew_responders, "crl": publisher.publish_due}
 
 
 def _partitions(partitions: SqlPartitions, base_url: str) -> Partitions:

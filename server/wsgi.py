@@ -1,14 +1,17 @@
 """gunicorn as the process that serves: one master, workers that open the home for themselves."""
 
 import ctypes
+import json
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
 from server.app import Door, create_app
 from server.home import Home
@@ -32,7 +35,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         options: dict[str, Any] = {
             "bind": f"fd://{self._listener.fileno()}",
             "workers": self._workers,
-            "worker_class": "gthread",
+            "worker_class": "server.wsgi.Worker",
             "threads": 8,
             "timeout": 60,
             "graceful_timeout": 10,
@@ -54,6 +57,31 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         if Door.CA in self._doors:
             rooms.maintenance.start()
         return create_app(rooms, self._doors)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's threaded worker, which repeats nothing that a client sent (rule R21)."""
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002 - gunicorn's signature
+        """Answer what is no HTTP request with a fixed 400, and log the kind of fault only."""
+        fault = type(exc).__name__
+        self.log.warning("no HTTP request: %s", fault)
+        with suppress(OSError):
+            client.sendall(_BAD_REQUEST)
+
+
+_NO_HTTP = json.dumps(
+    {
+        "type": "urn:jpki:problem:bad-request",
+        "title": "This is not an HTTP request.",
+        "status": 400,
+        "code": "bad-request",
+    }
+).encode()
+_BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_NO_HTTP), _NO_HTTP)
+)
 
 
 def listen(host: str, port: int) -> socket.socket:

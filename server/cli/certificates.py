@@ -7,17 +7,18 @@ from typing import Any
 import click
 from cryptography import x509
 
-from enroll.holder_file import read_holder
+from enroll.holder_file import LARGEST_HOLDER_FILE, read_holder
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, iso
+from jpki.holder import Holder
 from jpki.ids import Serial, format_serial
 from jpki.ports import CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
 from server.cli.delivery import delivery
 from server.cli.frame import Output, SerialType, command, home_option
-from server.home import Home
+from server.home import Home, read_at_most
 from server.wiring import Rooms, open_rooms
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -38,7 +39,7 @@ _out_option = click.option(
 def issue(home: Home, kind: str, holder_file: Path, csr_file: Path | None, out: Path, output: Output) -> None:
     """Issue one certificate through the full flow, and deliver it."""
     rooms = open_rooms(home)
-    holder = read_holder(holder_file.read_bytes(), day_in_japan(rooms.clock()))
+    holder = _read_holder(holder_file, rooms)
     with delivery(rooms, out, csr_file) as (csr, folder):
         certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over)
     _report(rooms, "jpki.issue/1", certificate, folder.files, output)
@@ -55,8 +56,7 @@ def renew(
 ) -> None:
     """Issue the successor of a certificate inside its renewal window; the old one is superseded at once."""
     rooms = open_rooms(home)
-    today = day_in_japan(rooms.clock())
-    holder = None if holder_file is None else read_holder(holder_file.read_bytes(), today)
+    holder = None if holder_file is None else _read_holder(holder_file, rooms)
     with delivery(rooms, out, csr_file) as (csr, folder):
         certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder, folder.hand_over)
     _report(rooms, "jpki.renew/1", certificate, folder.files, output, superseded=serial)
@@ -72,15 +72,37 @@ def revoke(serial: Serial, home: Home, reason: str, output: Output) -> None:
     _report_status("jpki.revoke/1", record, State.REVOKED, output)
 
 
+@command("hold")
+@click.argument("serial", type=SerialType())
+@home_option
+def hold(serial: Serial, home: Home, output: Output) -> None:
+    """Put a certificate on hold; a signing certificate's hold never lifts."""
+    record = open_rooms(home).desk.hold(serial, LOCAL_OPERATOR)
+    _report_status("jpki.hold/1", record, record.status.state, output)
+
+
+@command("release")
+@click.argument("serial", type=SerialType())
+@home_option
+def release(serial: Serial, home: Home, output: Output) -> None:
+    """Lift the hold of an authentication certificate."""
+    record = open_rooms(home).desk.release(serial, LOCAL_OPERATOR)
+    _report_status("jpki.release/1", record, record.status.state, output)
+
+
 @command("status")
 @click.argument("serial", type=SerialType())
 @home_option
 def status(serial: Serial, home: Home, output: Output) -> None:
     """Say where a certificate stands."""
     rooms = open_rooms(home)
-    record = rooms.desk.authority.record(serial)
+    record = rooms.desk.record(serial)
     ended = record.status.state is State.ACTIVE and rooms.clock() > record.validity.not_after
     _report_status("jpki.status/1", record, "expired" if ended else record.status.state, output)
+
+
+def _read_holder(file: Path, rooms: Rooms) -> Holder:
+    return read_holder(read_at_most(file, LARGEST_HOLDER_FILE), day_in_japan(rooms.clock()))
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
@@ -94,7 +116,7 @@ def _report(
     output: Output,
     superseded: Serial | None = None,
 ) -> None:
-    record = rooms.desk.authority.record(Serial(certificate.serial_number))
+    record = rooms.desk.record(Serial(certificate.serial_number))
     fields = _fields(record, record.status.state)
     fields["files"] = {name: str(file) for name, file in files.items()}
     lines = [
@@ -107,9 +129,20 @@ def _report(
     ]
     if superseded is not None:
         fields["superseded"] = format_serial(superseded)
-        old = format_serial(superseded)
-        lines.append(Text(f"  旧証明書 {old} は失効しました。", f"  the old certificate {old} is superseded."))
+        old = rooms.desk.record(superseded)
+        number = format_serial(superseded)
+        lines.append(Text(f"  旧証明書 {number} は失効しました。", f"  the old certificate {number} is superseded."))
+        if record.validity.not_after <= old.validity.not_after:
+            lines.append(_CAPPED)
     output.result(schema, fields, lines)
+
+
+_CAPPED = Text(
+    "注意：署名用電子証明書は利用者証明用電子証明書と同時に終わるため、有効期限は延びていません。"
+    "次は利用者証明用電子証明書を先に更新してください。",
+    "Note: a signing certificate ends with the authentication certificate, so nothing was gained;"
+    " next time renew the authentication certificate first.",
+)
 
 
 def _report_status(schema: str, record: CertificateRecord, state: str, output: Output) -> None:

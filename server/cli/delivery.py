@@ -8,11 +8,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ca.key_policy import read_csr
+from ca.key_policy import LARGEST_CSR, read_csr
 from hsm_adapter.software import generate
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server.home import new_directory, write_new
+from server.home import new_directory, read_at_most, write_new
 from server.wiring import Rooms
 
 
@@ -79,7 +79,7 @@ def delivery(rooms: Rooms, out: Path, csr_file: Path | None) -> Iterator[tuple[x
     with new_directory(out):
         try:
             # The key is on disk before a certificate for it can exist.
-            yield read_csr(csr_file.read_bytes()) if csr_file else folder.make_key(), folder
+            yield read_csr(read_at_most(csr_file, LARGEST_CSR)) if csr_file else folder.make_key(), folder
         except BaseException:
             folder.empty()
             raise

@@ -1,7 +1,8 @@
 """`jpki sign` and `jpki verify`: documents."""
 
+import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from cryptography import x509
 
 from crl.reader import CrlFile
 from hsm_adapter.software import read_key_file
-from jpki.clock import JST, iso, system_clock
+from jpki.clock import JST, end_of_day, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
@@ -109,11 +110,11 @@ class Moment(click.ParamType[datetime]):
         """Read the moment; without a zone it is Japan's time."""
         try:
             moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+                return end_of_day(moment.date())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"'{value}' is not a time such as 2026-11-23T12:00:00+09:00", param, ctx)
-        if "T" not in str(value) and " " not in str(value):
-            moment = moment.replace(hour=23, minute=59, second=59)
-        return moment if moment.tzinfo else moment.replace(tzinfo=JST)
 
 
 @command("verify")

@@ -31,6 +31,8 @@ _COMMANDS = {
     "issue": "server.cli.certificates",
     "renew": "server.cli.certificates",
     "revoke": "server.cli.certificates",
+    "hold": "server.cli.certificates",
+    "release": "server.cli.certificates",
     "status": "server.cli.certificates",
     "crl": "server.cli.lists",
     "sign": "server.cli.documents",
@@ -158,18 +160,39 @@ def run(arguments: Sequence[str]) -> int:
     except JpkiError as error:
         _print_error(error, arguments)
         return EXIT_TRY_AGAIN if error.kind is Kind.UNAVAILABLE else EXIT_FAILED
-    except BadInput as bad:
-        _print_error(bad.error, arguments)
-        return EXIT_USAGE
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return EXIT_USAGE
-    except click.ClickException as error:
-        _print_usage_error(error, arguments)
-        return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         return EXIT_FAILED
+    except click.ClickException as error:
+        _print_misuse(error, arguments)
+        return EXIT_USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort: a traceback would show what was being worked on
+        _print_error(_unexpected(error), arguments)
+        # For `verify`, 1 would be a verdict.
+        return EXIT_TRY_AGAIN if "verify" in arguments[:1] else EXIT_FAILED
     return outcome if isinstance(outcome, int) else 0
+
+
+def _print_misuse(error: click.ClickException, arguments: Sequence[str]) -> None:
+    match error:
+        case BadInput():
+            _print_error(error.error, arguments)
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+        case _:
+            _print_usage_error(error, arguments)
+
+
+def _unexpected(error: Exception) -> JpkiError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return JpkiError(
+        Kind.INTERNAL,
+        "unexpected",
+        Text(f"予期しないエラーで中断しました（{why}）。", f"Stopped by an unexpected error ({why})."),
+        Text(
+            "ファイルと権限を確認し、続く場合は報告してください。",
+            "Check files and permissions; if it stays, report it.",
+        ),
+    )
 
 
 def _print_error(error: JpkiError, arguments: Sequence[str]) -> None:

@@ -21,8 +21,9 @@ def crl() -> None:
 def publish(home: Home, output: Output, *, everything: bool) -> None:
     """Publish every list that is new, changed, or a day old."""
     rooms = open_rooms(home)
-    rooms.maintenance.jobs["responders"]()
     published = rooms.publisher.publish_all() if everything else rooms.publisher.publish_due()
+    # Lists first: they must not wait for a responder that cannot be renewed.
+    rooms.maintenance.jobs["responders"]()
     total = Text(f"失効リストを{len(published)}件発行しました。", f"Published {len(published)} lists.")
     output.result(
         "jpki.crl-publish/1", {"published": [_fields(each) for each in published]}, [total, *map(_line, published)]

@@ -1,6 +1,5 @@
 """`jpki serve`: answer verifiers over HTTP."""
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -30,7 +29,8 @@ def serve(home: Home, host: str, port: int, names: tuple[str, ...], workers: int
         listener = listen(host, port)
     except OSError as error:
         raise _not_listening(host, port, error) from error
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
     _warn_of_base_url(read_settings(home.settings).base_url, url, output)
     output.progress(
         Text(
@@ -38,7 +38,6 @@ def serve(home: Home, host: str, port: int, names: tuple[str, ...], workers: int
             f"Answering on {url} ({', '.join(doors)}); Ctrl-C ends it.",
         )
     )
-    sys.argv = ["jpki"]  # gunicorn would read our arguments as its own
     Server(home, listener, doors, workers).run()
 
 
@@ -48,9 +47,11 @@ def _require_ready(home: Home, doors: Sequence[Door]) -> None:
     if Door.OCSP in doors:
         rooms.issuers()
     if Door.CA in doors:
-        for purpose in HOLDER_PURPOSES:
-            rooms.keys.signer(rooms.living(purpose)[0].key)
+        for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.living(purpose)):
+            rooms.keys.signer(generation.key)
         rooms.maintenance.run()
+    if Door.CRL in doors:
+        rooms.publisher.repair()
     for check in checks(rooms, doors).values():
         check()
     rooms.store.database.close()

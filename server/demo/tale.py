@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hsm_adapter.software import generate, sign_only
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import HOLDER_PURPOSES, Purpose
-from jpki.clock import Clock, iso
+from jpki.clock import Clock, day_in_japan, iso, years_later
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.holder import Holder
@@ -106,7 +106,7 @@ class Tale:
             self._story.check(
                 f"{purpose.text.ja}、5回目の誕生日 {iso(end)} まで",
                 f"{purpose.text.en}, to the fifth birthday: {iso(end)}",
-                (end.month, end.day, end.year) == (holder.birth_date.month, holder.birth_date.day, end.year),
+                day_in_japan(end) == years_later(holder.birth_date, 40),
             )
         return pair
 
@@ -222,7 +222,7 @@ class Tale:
             key = generate(self._rooms.profile.key)
             certificate = self._rooms.desk.renew(old.serial, request(key), LOCAL_OPERATOR)
             new = self._keep_card(f"taro-renewed-{purpose}", certificate, key)
-            status = self._rooms.desk.authority.record(old.serial).status
+            status = self._rooms.desk.record(old.serial).status
             end = new.certificate.not_valid_after_utc
             story.check(
                 f"{purpose.text.ja}：旧は {status.reason}、新は {iso(end)} まで",
@@ -263,7 +263,7 @@ class Tale:
         story.check(f"openssl verify -crl_check：{words[0]}", f"openssl verify -crl_check: {words[1]}", said == crl)
 
     def _list_of(self, card: Card) -> bytes:
-        status = self._rooms.desk.authority.record(card.serial).status
+        status = self._rooms.desk.record(card.serial).status
         file = self._home.path / "crl" / Purpose.SIGNING / status.generation / f"{status.partition}.crl"
         return x509.load_der_x509_crl(file.read_bytes()).public_bytes(Encoding.PEM)
 
@@ -298,7 +298,7 @@ class Tale:
         return self._rooms.living(purpose)[0]
 
     def _state(self, card: Card) -> State:
-        return self._rooms.desk.authority.record(card.serial).status.state
+        return self._rooms.desk.record(card.serial).status.state
 
 
 def _has(verdict: FileVerdict, cause: Cause) -> bool:

@@ -207,9 +207,6 @@ def test_r21_no_file_of_the_home_but_the_database_holds_an_attribute(story: Stor
     assert {file.name for file in telling} <= {"jpki.sqlite", "jpki.sqlite-wal"}
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, strict=True, reason="gunicorn repeats a request that is no HTTP in its log and in its answer"
-)
 def test_r21_a_request_that_is_no_http_is_not_repeated(story: Story) -> None:
     authority, name = story.authority, HOLDER["name"]
     requests = (f"GET /{name} HTTP/1.1\r\n", f"{name} / HTTP/1.1\r\n", f"GET / HTTP/1.1\r\n{name}: 1\r\n")
