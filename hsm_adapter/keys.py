@@ -4,6 +4,7 @@ pyca's builders, pyHanko and signxml take any subclass of pyca's abstract keys. 
 function that signs, so the same class serves a key in memory and a key in a token, and neither can be exported.
 """
 
+import re
 from collections.abc import Callable
 from typing import NoReturn, Self
 
@@ -23,6 +24,21 @@ from jpki.text import Text
 
 RSASign = Callable[[bytes, AsymmetricPadding, Prehashed | HashAlgorithm | NoDigestInfo], bytes]
 ECSign = Callable[[Buffer, ec.EllipticCurveSignatureAlgorithm], bytes]
+
+
+def require_label(label: str) -> None:
+    """Require a label that is the same word in a file's name, in a token and in a URI.
+
+    Raises:
+        JpkiError: MALFORMED `key-label-malformed`.
+    """
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label) is None:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "key-label-malformed",
+            Text("鍵の名前に使えない文字があります。", "The key's name holds a character that it may not."),
+            Text("英小文字・数字・ハイフンで付けてください。", "Use lower-case letters, digits and hyphens."),
+        )
 
 
 def _refuse() -> NoReturn:

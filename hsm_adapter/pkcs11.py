@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.utils import Buffer
 
 from hsm_adapter.faults import failed, not_sealed
-from hsm_adapter.keys import ECSigningKey, RSASigningKey
+from hsm_adapter.keys import ECSigningKey, RSASigningKey, require_label
 from hsm_adapter.process import SignerProcess
 from hsm_adapter.uri import Pkcs11Uri
 from jpki import der, oids
@@ -56,11 +56,13 @@ class Pkcs11Keys:
         self._loaded: dict[KeyUri, PrivateKey] = {}
         self._pin_refused: JpkiError | None = None
         self._idle: queue.LifoQueue[SignerProcess] = queue.LifoQueue()
-        for _ in range(processes):
-            self._idle.put(SignerProcess(self._opening, token.environment, deadline))
+        self._processes = [SignerProcess(self._opening, token.environment, deadline) for _ in range(processes)]
+        for process in self._processes:
+            self._idle.put(process)
 
     def create(self, label: str, spec: KeySpec) -> KeyUri:
         """Make a key in the token: not extractable, sensitive, for signing only."""
+        require_label(label)
         identifier: bytes = self._ask("create", label, str(spec))
         return Pkcs11Uri(token=self._token.label, object=label, id=identifier).key_uri
 
@@ -80,16 +82,16 @@ class Pkcs11Keys:
         return self._load(uri, must_be_sealed=False)
 
     def close(self) -> None:
-        """End all signer processes."""
-        for _ in range(self._idle.qsize()):
-            process = self._idle.get()
+        """End all signer processes; they start anew when a key is used."""
+        for process in self._processes:
             process.close()
-            self._idle.put(process)
 
     def _load(self, uri: KeyUri, *, must_be_sealed: bool) -> PrivateKey:
         named = Pkcs11Uri.parse(uri)
         if named.token != self._token.label:
             raise failed("TokenNotPresent")
+        if named.object is None and named.id is None:
+            raise failed("KeyNotFound")
         spki, sealed = self._ask("find", named.object, named.id)
         if must_be_sealed and not sealed:
             raise not_sealed(uri)

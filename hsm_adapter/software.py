@@ -1,7 +1,6 @@
 """Keys as encrypted PKCS#8 files in the home: the default where there is no token."""
 
 import os
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from hsm_adapter.keys import ECSigningKey, RSASigningKey
+from hsm_adapter.keys import ECSigningKey, RSASigningKey, require_label
 from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri
 from jpki.signature import KeySpec, PrivateKey
@@ -78,6 +77,11 @@ class SoftwareKeys:
                 self._loaded[uri] = self._load(uri)
             return self._loaded[uri]
 
+    def close(self) -> None:
+        """Forget the keys that were loaded."""
+        with self._lock:
+            self._loaded.clear()
+
     def _load(self, uri: KeyUri) -> PrivateKey:
         path = self._path(uri.removeprefix(SCHEME))
         try:
@@ -105,13 +109,7 @@ class SoftwareKeys:
         return sign_only(key)
 
     def _path(self, label: str) -> Path:
-        if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label) is None:
-            raise JpkiError(
-                Kind.MALFORMED,
-                "key-label-malformed",
-                Text("鍵の名前に使えない文字があります。", "The key's name holds a character that it may not."),
-                Text("英小文字・数字・ハイフンで付けてください。", "Use lower-case letters, digits and hyphens."),
-            )
+        require_label(label)
         return self._directory / f"{label}.pem"
 
 

@@ -1,7 +1,8 @@
-"""PKCS#11 URIs (RFC 7512): the part of them that names a private key in a token."""
+"""PKCS#11 URIs (RFC 7512): the part of them that names a token, and a private key in it."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
@@ -16,11 +17,12 @@ _PLAIN = "-._~:[]@!$'()*+,="
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pkcs11Uri:
-    """`token` and `object` are labels, `id` is CKA_ID; a key is named by its token and at least one of the two."""
+    """`token` and `object` are labels, `id` is CKA_ID, `module` the library's path; a key has label, id or both."""
 
     token: str
     object: str | None = None
     id: bytes | None = None
+    module: Path | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -31,18 +33,17 @@ class Pkcs11Uri:
         """
         if not text.startswith(SCHEME):
             raise _malformed("scheme")
-        path = text.removeprefix(SCHEME).partition("?")[0]
-        attributes: dict[str, bytes] = {}
-        for part in filter(None, path.split(";")):
-            name, equals, value = part.partition("=")
-            if not equals or name in attributes or re.search(r"%(?![0-9A-Fa-f]{2})", value):
-                raise _malformed(name)
-            attributes[name] = unquote_to_bytes(value)
-        if "token" not in attributes or not attributes.keys() & {"object", "id"}:
-            raise _malformed("token, object, id")
+        path, _, query = text.removeprefix(SCHEME).partition("?")
+        attributes, more = _attributes(path, ";"), _attributes(query, "&")
+        if "token" not in attributes:
+            raise _malformed("token")
         try:
-            label = attributes["object"].decode() if "object" in attributes else None
-            return cls(token=attributes["token"].decode(), object=label, id=attributes.get("id"))
+            return cls(
+                token=attributes["token"].decode(),
+                object=attributes["object"].decode() if "object" in attributes else None,
+                id=attributes.get("id"),
+                module=Path(more["module-path"].decode()) if "module-path" in more else None,
+            )
         except UnicodeDecodeError:
             raise _malformed("UTF-8") from None
 
@@ -58,6 +59,16 @@ class Pkcs11Uri:
     def key_uri(self) -> KeyUri:
         """The URI as the ledger keeps it."""
         return KeyUri(str(self))
+
+
+def _attributes(text: str, separator: str) -> dict[str, bytes]:
+    attributes: dict[str, bytes] = {}
+    for part in filter(None, text.split(separator)):
+        name, equals, value = part.partition("=")
+        if not equals or name in attributes or re.search(r"%(?![0-9A-Fa-f]{2})", value):
+            raise _malformed(name)
+        attributes[name] = unquote_to_bytes(value)
+    return attributes
 
 
 def _malformed(where: str) -> JpkiError:

@@ -42,6 +42,10 @@ class KeyProvider(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End whatever holds the keys open; a later use opens it again."""
+        ...
+
 
 # --- the ledger ------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,8 @@
 """`jpki init`: the ceremony that makes a home. Either a whole home stands afterwards, or nothing does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
@@ -8,19 +11,19 @@ from ca.ceremony import new_generation
 from ca.profile import CARDS
 from crl.partition import partitions
 from enroll.municipalities import municipalities
-from hsm_adapter.software import SoftwareKeys, generate
+from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
-from jpki.certificate import Purpose
+from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock
 from jpki.generation import Generation
 from jpki.partition import Partition
 from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
 from jpki.signature import KeySpec
-from server.home import Home, given_passphrase, write_new
+from server.home import PASSPHRASE, Home, given_passphrase, write_new
 from server.settings import Settings
-from server.store.database import Database
-from server.wiring import Rooms, Store, assemble, store_of
+from server.softhsm import make_own_token
+from server.wiring import Rooms, Store, assemble, database_of, keys_of, store_of
 
 FIRST_ADMINISTRATOR = "administrator-1"
 
@@ -32,26 +35,47 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
         JpkiError: CONFLICT `home-not-empty`, UNPROCESSABLE `directory-unwritable`; then nothing was made.
     """
     with home.creating():
-        if given_passphrase() is None:
-            write_new(home.secrets / "key-passphrase", alphanumeric(randomness, 32).encode(), 0o400)
-        keys = SoftwareKeys(home.keys, home.passphrase)
-        store = _new_store(home, clock)
-        rooms = assemble(home, settings, keys, store, clock, randomness)
-        _lay_partitions(store)
-        roots = {purpose: _first_generation(rooms, purpose, keys, randomness) for purpose in Purpose}
-        holders_roots = [roots[Purpose.SIGNING], roots[Purpose.AUTHENTICATION]]
-        rooms.delegation.renew_responders(holders_roots, store.generations, LOCAL_OPERATOR)
-        rooms.publisher.publish_due()
-        _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
-        write_new(home.settings, settings.as_toml().encode(), 0o644)
+        if settings.keys == "pkcs11" and settings.pkcs11 is None:
+            settings = settings.model_copy(update={"pkcs11": make_own_token(home, randomness)})
+        elif settings.keys == "software" and given_passphrase() is None:
+            write_new(home.secret_file(PASSPHRASE), alphanumeric(randomness, 32).encode(), 0o400)
+        with _new_store(home, settings, clock) as store:
+            rooms = assemble(home, settings, keys_of(home, settings), store, clock, randomness)
+            try:
+                _hold_ceremony(rooms, randomness)
+                write_new(home.settings, settings.as_toml().encode(), 0o644)
+            except BaseException:
+                rooms.keys.close()
+                raise
     return rooms
 
 
-def _new_store(home: Home, clock: Clock) -> Store:
-    database = Database.at_file(home.database, create=True)
-    database.found(clock())
-    home.database.chmod(0o600)
-    return store_of(database)
+@contextmanager
+def _new_store(home: Home, settings: Settings, clock: Clock) -> Iterator[Store]:
+    """Make the ledger, and take it away again where the block fails: the database may lie outside the home."""
+    database = database_of(home, settings, create=True)
+    try:
+        database.found(clock())
+    except BaseException:
+        database.close()
+        raise
+    if settings.database is None:
+        home.database.chmod(0o600)
+    try:
+        yield store_of(database)
+    except BaseException:
+        database.unfound()
+        database.close()
+        raise
+
+
+def _hold_ceremony(rooms: Rooms, randomness: Randomness) -> None:
+    _lay_partitions(rooms.store)
+    roots = {purpose: _first_generation(rooms, purpose, rooms.keys, randomness) for purpose in Purpose}
+    holders_roots = [roots[purpose] for purpose in HOLDER_PURPOSES]
+    rooms.delegation.renew_responders(holders_roots, rooms.store.generations, LOCAL_OPERATOR)
+    rooms.publisher.publish_due()
+    _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
 
 
 def _lay_partitions(store: Store) -> None:

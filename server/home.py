@@ -11,6 +11,9 @@ from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 PASSPHRASE = "JPKI_KEY_PASSPHRASE"  # noqa: S105 - the variable's name, not its value
+PIN = "JPKI_PIN"
+_FILES = {PASSPHRASE: "key-passphrase", PIN: "token-pin"}
+"""Where `init` keeps what it made up, below secrets/."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,56 +111,74 @@ class Home:
         for entry in self.path.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def passphrase(self) -> bytes:
-        """Return the passphrase of the home's keys: a credential, a file, the environment, or what `init` made.
+    @property
+    def softhsm(self) -> Path:
+        """A SoftHSM token of the home's own, with its configuration."""
+        return self.path / "softhsm"
+
+    def secret_file(self, name: str) -> Path:
+        """Return where `init` keeps the secret of this name when it makes one up."""
+        return self.secrets / _FILES[name]
+
+    def secret(self, name: str) -> bytes:
+        """Return a secret: as the operator gives it, or what `init` made up.
 
         Raises:
-            JpkiError: FORBIDDEN `passphrase-missing`.
+            JpkiError: FORBIDDEN `secret-missing`, or as `given_secret`.
         """
-        given = given_passphrase()
+        given = given_secret(name)
         if given is not None:
             return given
         try:
-            return (self.secrets / "key-passphrase").read_bytes()
+            return self.secret_file(name).read_bytes()
         except OSError as error:
             raise JpkiError(
                 Kind.FORBIDDEN,
-                "passphrase-missing",
-                Text("鍵のパスフレーズがありません。", "The passphrase of the keys is missing."),
+                "secret-missing",
+                Text(f"{name} がありません。", f"{name} is missing."),
                 Text(
-                    f"{PASSPHRASE} を資格情報・{PASSPHRASE}_FILE・環境変数のいずれかで渡してください。",
-                    f"Give {PASSPHRASE} as a credential, by {PASSPHRASE}_FILE, or in the environment.",
+                    f"{name} を資格情報・{name}_FILE・環境変数のいずれかで渡してください。",
+                    f"Give {name} as a credential, by {name}_FILE, or in the environment.",
                 ),
             ) from error
 
+    def passphrase(self) -> bytes:
+        """Return the passphrase of the home's software keys."""
+        return self.secret(PASSPHRASE)
 
-def given_passphrase() -> bytes | None:
-    """Return the passphrase that the operator gave, None where none was.
 
-    Looked for as a systemd credential, then in the file that JPKI_KEY_PASSPHRASE_FILE names, then in the environment.
+def given_secret(name: str) -> bytes | None:
+    """Return the secret that the operator gave, None where none was.
+
+    Looked for as a systemd credential, then in the file that the variable NAME_FILE names, then in the variable NAME.
 
     Raises:
-        JpkiError: FORBIDDEN `passphrase-unreadable` when a file was named and cannot be read, or is empty.
+        JpkiError: FORBIDDEN `secret-unreadable` when a file was named and cannot be read, or is empty.
     """
-    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), PASSPHRASE.lower())
-    file = os.environ.get(f"{PASSPHRASE}_FILE")
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name.lower())
+    file = os.environ.get(f"{name}_FILE")
     source = credential if credential.is_file() else Path(file) if file else None
     if source is None:
-        return os.environb.get(PASSPHRASE.encode()) or None
+        return os.environb.get(name.encode()) or None
     try:
-        passphrase = source.read_bytes().rstrip(b"\r\n")
+        secret = source.read_bytes().rstrip(b"\r\n")
     except OSError as error:
-        raise _no_passphrase(source, error.strerror) from error
-    if not passphrase:
-        raise _no_passphrase(source, "0 bytes")
-    return passphrase
+        raise _no_secret(source, error.strerror) from error
+    if not secret:
+        raise _no_secret(source, "0 bytes")
+    return secret
 
 
-def _no_passphrase(source: Path, why: str | None) -> JpkiError:
+def given_passphrase() -> bytes | None:
+    """Return the passphrase that the operator gave, None where none was; see `given_secret`."""
+    return given_secret(PASSPHRASE)
+
+
+def _no_secret(source: Path, why: str | None) -> JpkiError:
     return JpkiError(
         Kind.FORBIDDEN,
-        "passphrase-unreadable",
-        Text(f"{source} からパスフレーズを読めません（{why}）。", f"{source} gives no passphrase ({why})."),
+        "secret-unreadable",
+        Text(f"{source} を読めません（{why}）。", f"{source} cannot be read, or is empty ({why})."),
         Text(
             "ファイルの場所・内容・権限を確認してください。",
             "Check where the file is, what is in it and who may read it.",

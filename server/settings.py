@@ -1,5 +1,6 @@
 """jpki.toml: what an operator decides about a home."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,18 +20,29 @@ BaseUrl = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}{_PATH}$"
 """An http or https URL without a slash at its end: it goes into every certificate."""
 
 
+class Pkcs11Settings(BaseModel):
+    """Which token holds the keys: the module's path and the token's label. The PIN is never here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    module: str
+    token: str
+
+
 class Settings(BaseModel):
-    """The contents of jpki.toml."""
+    """The contents of jpki.toml. Without `database` the ledger is the home's SQLite file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: BaseUrl = DEFAULT_BASE_URL
     profile: Literal["card-v1", "card-v2"] = "card-v1"
-    keys: Literal["software"] = "software"
+    keys: Literal["software", "pkcs11"] = "software"
+    pkcs11: Pkcs11Settings | None = None
+    database: Annotated[str, StringConstraints(pattern=r"^postgresql://")] | None = None
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
-        return (
+        text = (
             "# The URL that certificates name for OCSP, CRLs and CA certificates. A new value counts for certificates\n"
             "# issued from then on; lists stay valid under every URL that was ever named.\n"
             f'base_url = "{self.base_url}"\n\n'
@@ -39,6 +51,13 @@ class Settings(BaseModel):
             "# Where private keys live.\n"
             f'keys = "{self.keys}"\n'
         )
+        if self.database is not None:
+            text += "\n# The ledger; libpq's own files and variables hold the password.\n"
+            text += f"database = {json.dumps(self.database)}\n"
+        if self.pkcs11 is not None:
+            text += "\n# The token; its PIN is JPKI_PIN.\n[pkcs11]\n"
+            text += f"module = {json.dumps(self.pkcs11.module)}\ntoken = {json.dumps(self.pkcs11.token)}\n"
+        return text
 
 
 _EXPECTED = {
@@ -47,7 +66,9 @@ _EXPECTED = {
         "must be an http or https URL without a slash at its end",
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
-    "keys": Text("は software にしてください", "must be software"),
+    "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
+    "pkcs11": Text("には module と token が必要です", "needs module and token"),
+    "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ca.authority import Authority
 from ca.delegates import Delegation
@@ -10,6 +11,7 @@ from ca.profile import CARDS, Profile
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.desk import Desk
+from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.software import SoftwareKeys
 from jpki.acts import SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -22,7 +24,7 @@ from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, system_randomness
 from ocsp.responder import Responder
 from server.evidence import LedgerEvidence
-from server.home import Home
+from server.home import PIN, Home
 from server.jobs import Maintenance
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
@@ -69,6 +71,11 @@ class Rooms:
         """Return the purpose's generations that live now, the newest first."""
         return self.store.generations.live(purpose, self.clock())
 
+    def close(self) -> None:
+        """Close the ledger and the keys."""
+        self.store.database.close()
+        self.keys.close()
+
     def evidence(self) -> LedgerEvidence:
         """Return the ledger's word for document validation."""
         return LedgerEvidence(self.every_generation, self.store.ledger.status, self.clock)
@@ -82,11 +89,32 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
     """Open the home's ledger and put the rooms together; no key is loaded before it is used.
 
     Raises:
-        JpkiError: of the settings, or UNAVAILABLE `database-unavailable`.
+        JpkiError: of the settings; UNAVAILABLE `database-unavailable`; CONFLICT `database-foreign` or `-outdated`.
     """
     settings = read_settings(home.settings)
-    keys = SoftwareKeys(home.keys, home.passphrase)
-    return assemble(home, settings, keys, store_of(Database.at_file(home.database)), clock, randomness)
+    database = database_of(home, settings)
+    database.require_current()
+    return assemble(home, settings, keys_of(home, settings), store_of(database), clock, randomness)
+
+
+def database_of(home: Home, settings: Settings, *, create: bool = False) -> Database:
+    """Return the ledger's database that the settings name; `create` makes the SQLite file where that is the one."""
+    if settings.database is not None:
+        return Database.at_url(settings.database)
+    return Database.at_file(home.database, create=create)
+
+
+def keys_of(home: Home, settings: Settings) -> KeyProvider:
+    """Return the key provider that the settings name; nothing is opened before the first key is asked for."""
+    if settings.pkcs11 is None:
+        return SoftwareKeys(home.keys, home.passphrase)
+    own = home.softhsm / "softhsm2.conf"
+    token = Token(
+        module=Path(settings.pkcs11.module),
+        label=settings.pkcs11.token,
+        environment={"SOFTHSM2_CONF": str(own)} if own.is_file() else {},
+    )
+    return Pkcs11Keys(token, lambda: home.secret(PIN).decode())
 
 
 def store_of(database: Database) -> Store:

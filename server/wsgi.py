@@ -38,7 +38,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "worker_class": "server.wsgi.Worker",
             "threads": 8,
             "timeout": 60,
-            "graceful_timeout": 10,
+            "graceful_timeout": 5,
             "keepalive": 15,
             "limit_request_line": 8190,
             "control_socket_disable": True,

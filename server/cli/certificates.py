@@ -17,9 +17,9 @@ from jpki.ports import CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
 from server.cli.delivery import delivery
-from server.cli.frame import Output, SerialType, command, home_option
+from server.cli.frame import Output, SerialType, command, home_option, opened
 from server.home import Home, read_at_most
-from server.wiring import Rooms, open_rooms
+from server.wiring import Rooms
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _csr_option = click.option(
@@ -38,7 +38,7 @@ _out_option = click.option(
 @_out_option
 def issue(home: Home, kind: str, holder_file: Path, csr_file: Path | None, out: Path, output: Output) -> None:
     """Issue one certificate through the full flow, and deliver it."""
-    rooms = open_rooms(home)
+    rooms = opened(home)
     holder = _read_holder(holder_file, rooms)
     with delivery(rooms, out, csr_file) as (csr, folder):
         certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over)
@@ -55,7 +55,7 @@ def renew(
     serial: Serial, home: Home, holder_file: Path | None, csr_file: Path | None, out: Path, output: Output
 ) -> None:
     """Issue the successor of a certificate inside its renewal window; the old one is superseded at once."""
-    rooms = open_rooms(home)
+    rooms = opened(home)
     holder = None if holder_file is None else _read_holder(holder_file, rooms)
     with delivery(rooms, out, csr_file) as (csr, folder):
         certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder, folder.hand_over)
@@ -68,7 +68,7 @@ def renew(
 @click.option("--reason", required=True, type=click.Choice([str(each) for each in Reason]), help="Why (RFC 5280).")
 def revoke(serial: Serial, home: Home, reason: str, output: Output) -> None:
     """Revoke a certificate, at once and for good."""
-    record = open_rooms(home).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
+    record = opened(home).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
     _report_status("jpki.revoke/1", record, State.REVOKED, output)
 
 
@@ -77,7 +77,7 @@ def revoke(serial: Serial, home: Home, reason: str, output: Output) -> None:
 @home_option
 def hold(serial: Serial, home: Home, output: Output) -> None:
     """Put a certificate on hold; a signing certificate's hold never lifts."""
-    record = open_rooms(home).desk.hold(serial, LOCAL_OPERATOR)
+    record = opened(home).desk.hold(serial, LOCAL_OPERATOR)
     _report_status("jpki.hold/1", record, record.status.state, output)
 
 
@@ -86,7 +86,7 @@ def hold(serial: Serial, home: Home, output: Output) -> None:
 @home_option
 def release(serial: Serial, home: Home, output: Output) -> None:
     """Lift the hold of an authentication certificate."""
-    record = open_rooms(home).desk.release(serial, LOCAL_OPERATOR)
+    record = opened(home).desk.release(serial, LOCAL_OPERATOR)
     _report_status("jpki.release/1", record, record.status.state, output)
 
 
@@ -95,7 +95,7 @@ def release(serial: Serial, home: Home, output: Output) -> None:
 @home_option
 def status(serial: Serial, home: Home, output: Output) -> None:
     """Say where a certificate stands."""
-    rooms = open_rooms(home)
+    rooms = opened(home)
     record = rooms.desk.record(serial)
     ended = record.status.state is State.ACTIVE and rooms.clock() > record.validity.not_after
     _report_status("jpki.status/1", record, "expired" if ended else record.status.state, output)

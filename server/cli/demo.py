@@ -12,19 +12,20 @@ from jpki.clock import system_clock
 from jpki.randomness import system_randomness
 from jpki.text import Text
 from server.cli.frame import EXIT_FAILED, Output, command
+from server.cli.keys import KeysSettings, keys_option
 from server.demo.story import Story
 from server.demo.tale import Tale
 from server.home import Home
+from server.settings import check_settings
 
 _RULE = "─" * 78
 
 
 @command("demo")
 @click.option("--home", "path", type=click.Path(path_type=Path), help="A new directory; default: a temporary one.")
-@click.option("--keys", type=click.Choice(["software"]), default="software", help="Where private keys live.")
-def demo(path: Path | None, keys: str, output: Output) -> int:
+@keys_option
+def demo(path: Path | None, keys: KeysSettings, output: Output) -> int:
     """Tell the whole story: ceremony, issue, sign, verify, revoke, OCSP, CRL, renewal."""
-    del keys
     begun = time.monotonic()
     home = Home((path or Path(tempfile.mkdtemp(prefix="jpki-demo-"), "home")).absolute())
 
@@ -41,7 +42,7 @@ def demo(path: Path | None, keys: str, output: Output) -> int:
         )
     )
     story = Story(tell)
-    Tale(home, story, system_clock, system_randomness).tell()
+    Tale(home, check_settings(keys), story, system_clock, system_randomness).tell()
     seconds = round(time.monotonic() - begun, 1)
     steps = [
         {

@@ -9,17 +9,17 @@ import click
 from cryptography import x509
 
 from crl.reader import CrlFile
-from hsm_adapter.software import read_key_file
 from jpki.clock import JST, end_of_day, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
 from ocsp.client import OcspClient
-from server.cli.frame import BadInput, HomeType, Output, command
+from server.cli.frame import BadInput, HomeType, Output, command, opened
+from server.cli.keys import KeySource, signer_at
 from server.documents import anchors_of
-from server.home import Home, given_passphrase, write_new
-from server.wiring import Rooms, open_rooms
+from server.home import Home, write_new
+from server.wiring import Rooms
 from signing.credential import Credential
 from signing.intake import Format, recognise
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
@@ -40,7 +40,12 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @command("sign")
 @click.argument("document", metavar="FILE", type=_file)
 @click.option("--certificate", "certificate_file", required=True, type=_file, help="The signing certificate, PEM.")
-@click.option("--key", "key_file", required=True, type=_file, help="Its private key, PEM.")
+@click.option(
+    "--key",
+    required=True,
+    type=KeySource(exists=True, dir_okay=False),
+    help="Its key: PEM, or pkcs11:…?module-path=….",
+)
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The signed file.")
 @click.option("--format", "form", type=click.Choice([str(each) for each in Format]), help="Default: by the content.")
 @click.option("--chain", "chain_file", type=_file, help="CA certificates to put in, PEM.")
@@ -48,7 +53,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 def sign(  # noqa: PLR0913 - one parameter for each option
     document: Path,
     certificate_file: Path,
-    key_file: Path,
+    key: str,
     out: Path,
     form: str | None,
     chain_file: Path | None,
@@ -59,7 +64,7 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     """Sign a PDF, an e-Tax .xtx or any file (CMS), as a taxpayer's software does."""
     credential = Credential(
         certificate=_certificates(certificate_file)[0],
-        key=read_key_file(key_file, given_passphrase),
+        key=signer_at(key),
         chain=tuple(_certificates(chain_file)) if chain_file else (),
     )
     content = document.read_bytes()
@@ -138,7 +143,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
     try:
-        rooms = open_rooms(home) if home else None
+        rooms = opened(home) if home else None
         validation = Validation(
             anchors=_anchors(rooms, trust_files),
             revocation=list(_sources(rooms, crl_files, ocsp_url)),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,6 +19,9 @@ from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, parse_serial
 from jpki.text import Language, Text
 from server.home import Home
+
+if TYPE_CHECKING:
+    from server.wiring import Rooms
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
@@ -35,6 +38,7 @@ _COMMANDS = {
     "release": "server.cli.certificates",
     "status": "server.cli.certificates",
     "crl": "server.cli.lists",
+    "db": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
 }
@@ -109,6 +113,15 @@ class _Command(click.Command):
 def command(name: str) -> Callable[[Callable[..., object]], click.Command]:
     """Return the decorator of a command of this house."""
     return click.command(name, cls=_Command)
+
+
+def opened(home: Home) -> "Rooms":
+    """Open the home's rooms for one command; they are closed when it ends."""
+    from server.wiring import open_rooms
+
+    rooms = open_rooms(home)
+    click.get_current_context().call_on_close(rooms.close)
+    return rooms
 
 
 class BadInput(click.ClickException):

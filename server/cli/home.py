@@ -7,39 +7,48 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ca.profile import CARDS
+from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import iso, system_clock
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from server.cli.frame import BadInput, Output, command
+from server.cli.frame import BadInput, Output, command, home_option, opened
+from server.cli.keys import KeysSettings, keys_option
 from server.founding import FIRST_ADMINISTRATOR, found
-from server.home import Home, given_passphrase
-from server.settings import DEFAULT_BASE_URL, check_settings
+from server.home import PASSPHRASE, PIN, Home, given_secret
+from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
+from server.store.database import SCHEMA
+from server.wiring import database_of
 
 
 @command("init")
 @click.option(
     "--home", "path", required=True, type=click.Path(path_type=Path), envvar="JPKI_HOME", help="A new directory."
 )
-@click.option("--keys", type=click.Choice(["software"]), default="software", help="Where private keys live.")
-@click.option("--profile", type=click.Choice(["card-v1"]), default="card-v1", help="The card generation.")
+@keys_option
+@click.option("--profile", type=click.Choice(list(CARDS)), default="card-v1", help="The card generation.")
 @click.option("--base-url", default=DEFAULT_BASE_URL, help="The URL that certificates will name.")
-def init(path: Path, keys: str, profile: str, base_url: str, output: Output) -> None:
+@click.option("--database", help="postgresql://… for the ledger; default: SQLite in the home.")
+def init(path: Path, keys: KeysSettings, profile: str, base_url: str, database: str | None, output: Output) -> None:
     """Make both CAs, OCSP responders, the first lists and the first administrator."""
     try:
-        settings = check_settings({"base_url": base_url.rstrip("/"), "profile": profile, "keys": keys})
+        settings = check_settings({"base_url": base_url.rstrip("/"), "profile": profile, "database": database, **keys})
     except JpkiError as error:
         raise BadInput(error) from error
-    trial = given_passphrase() is None
+    trial = given_secret(PASSPHRASE if settings.keys == "software" else PIN) is None
     home = Home(path.absolute())
     rooms = found(home, settings, system_clock, system_randomness)
+    click.get_current_context().call_on_close(rooms.close)
     roots = [rooms.living(purpose)[0] for purpose in HOLDER_PURPOSES]
     fields = {
         "home": str(home.path),
         "base_url": settings.base_url,
         "profile": profile,
+        "keys": settings.keys,
+        "database": "sqlite" if database is None else "postgresql",
         "cas": [_fields(root) for root in roots],
         "administrator": str(home.clerks / f"{FIRST_ADMINISTRATOR}.p12"),
         "trial_passphrase": trial,
@@ -69,9 +78,46 @@ def _lines(home: Home, roots: list[Generation], *, trial: bool) -> Iterator[Text
     yield Text(f"  最初の管理者の証明書：{bundle}", f"  the first administrator's certificate: {bundle}")
     if trial:
         yield Text(
-            f"注意：鍵のパスフレーズを {home.secrets} に自動生成しました。試験用です。"
-            "本番では JPKI_KEY_PASSPHRASE を渡してください。",
-            f"Note: a passphrase for the keys was made up under {home.secrets}. That is for trials;"
-            " for real use give JPKI_KEY_PASSPHRASE.",
+            f"注意：鍵の秘密（パスフレーズ又はPIN）を {home.secrets} に自動生成しました。試験用です。"
+            "本番では JPKI_KEY_PASSPHRASE 又は JPKI_PIN を渡してください。",
+            f"Note: a passphrase or PIN for the keys was made up under {home.secrets}. That is for trials;"
+            " for real use give JPKI_KEY_PASSPHRASE, or JPKI_PIN.",
         )
     yield Text(f"次に：jpki serve --home {home.path}", f"Next: jpki serve --home {home.path}")
+
+
+@click.group("db")
+def db() -> None:
+    """Look after the ledger's database."""
+
+
+@command("upgrade")
+@home_option
+def upgrade(home: Home, output: Output) -> None:
+    """Bring the ledger's schema up to this program's version."""
+    database = database_of(home, read_settings(home.settings))
+    click.get_current_context().call_on_close(database.close)
+    before = database.schema()
+    if before is None:
+        database.require_current()
+    database.migrate()
+    line = Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}")
+    output.result("jpki.db-upgrade/1", {"before": before, "after": SCHEMA}, [line])
+
+
+@command("accept-clock")
+@home_option
+def accept_clock(home: Home, output: Output) -> None:
+    """Go on with the machine's clock, after one that ran ahead stopped signing."""
+    rooms = opened(home)
+    now = rooms.clock()
+    rooms.store.audit.record(
+        AuditEvent(at=now, actor=LOCAL_OPERATOR, act=Act.CLOCK_ACCEPTED, subject="clock", details={"now": iso(now)})
+    )
+    rooms.store.database.accept_clock(now)
+    line = Text(f"時計 {iso(now)} を受け入れました。", f"The clock {iso(now)} is accepted.")
+    output.result("jpki.db-accept-clock/1", {"now": iso(now)}, [line])
+
+
+db.add_command(upgrade)
+db.add_command(accept_clock)

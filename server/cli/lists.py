@@ -5,9 +5,8 @@ import click
 from jpki.clock import iso
 from jpki.ports import ShelfMark
 from jpki.text import Text
-from server.cli.frame import Output, command, home_option
+from server.cli.frame import Output, command, home_option, opened
 from server.home import Home
-from server.wiring import open_rooms
 
 
 @click.group("crl")
@@ -20,7 +19,7 @@ def crl() -> None:
 @click.option("--all", "everything", is_flag=True, help="Every list, due or not.")
 def publish(home: Home, output: Output, *, everything: bool) -> None:
     """Publish every list that is new, changed, or a day old."""
-    rooms = open_rooms(home)
+    rooms = opened(home)
     published = rooms.publisher.publish_all() if everything else rooms.publisher.publish_due()
     # Lists first: they must not wait for a responder that cannot be renewed.
     rooms.maintenance.jobs["responders"]()
@@ -34,7 +33,7 @@ def publish(home: Home, output: Output, *, everything: bool) -> None:
 @home_option
 def list_(home: Home, output: Output) -> None:
     """Say which lists are current."""
-    marks = open_rooms(home).store.shelf.marks()
+    marks = opened(home).store.shelf.marks()
     output.result("jpki.crl-list/1", {"lists": [_fields(each) for each in marks]}, [_line(each) for each in marks])
 
 

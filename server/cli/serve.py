@@ -54,7 +54,7 @@ def _require_ready(home: Home, doors: Sequence[Door]) -> None:
         rooms.publisher.repair()
     for check in checks(rooms, doors).values():
         check()
-    rooms.store.database.close()
+    rooms.close()
 
 
 def _warn_of_base_url(base_url: str, url: str, output: Output) -> None:

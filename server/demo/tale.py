@@ -49,8 +49,9 @@ Pair = dict[Purpose, Card]
 class Tale:
     """Tells the story in a new home."""
 
-    def __init__(self, home: Home, story: Story, present: Clock, randomness: Randomness) -> None:
+    def __init__(self, home: Home, settings: Settings, story: Story, present: Clock, randomness: Randomness) -> None:
         self._home = home
+        self._settings = settings
         self._story = story
         self._present = present
         self._randomness = randomness
@@ -64,6 +65,12 @@ class Tale:
             JpkiError: when the home cannot be made, or a step that must succeed does not.
         """
         self._ceremony()
+        try:
+            self._live()
+        finally:
+            self._rooms.close()
+
+    def _live(self) -> None:
         earlier = self._earlier_holder()
         self._move_to_present()
         pair = self._issue_pair()
@@ -85,7 +92,7 @@ class Tale:
         story.chapter(
             "鍵のセレモニー（数年前）：2つの認証局が生まれる", "Ceremony, some years ago: two authorities come to life"
         )
-        self._rooms = found(self._home, Settings(), self._clock, self._randomness)
+        self._rooms = found(self._home, self._settings, self._clock, self._randomness)
         for purpose in HOLDER_PURPOSES:
             root = self._root(purpose)
             name = root.certificate.subject.rfc4514_string()

@@ -9,19 +9,22 @@ from urllib.parse import quote
 
 from sqlalchemy import (
     URL,
+    Column,
     Connection,
     Engine,
-    column,
+    MetaData,
+    String,
+    Table,
     create_engine,
     event,
     insert,
     inspect,
     make_url,
     select,
-    table,
     update,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import DropTable
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
@@ -30,7 +33,7 @@ from server.store import tables
 SCHEMA = "0001"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
-_VERSION = table("alembic_version", column("version_num"))
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 
 class Database:
@@ -73,9 +76,8 @@ class Database:
         Raises:
             JpkiError: CONFLICT `database-not-empty`.
         """
-        with self.reading() as connection:
-            if inspect(connection).get_table_names():
-                raise _not_empty()
+        if self._has_tables():
+            raise _not_empty()
         self.migrate()
         with self.writing() as connection:
             connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
@@ -87,6 +89,17 @@ class Database:
 
         with translated(), self._engine.begin() as connection:
             run(connection, target)
+
+    def unfound(self) -> None:
+        """Take away all that `found` made, where the ceremony failed after it."""
+        self.migrate("base")
+        with self.writing() as connection:
+            connection.execute(DropTable(_VERSION))
+
+    def accept_clock(self, now: datetime) -> None:
+        """Take `now` for the latest moment, where a clock that ran ahead wrote a later one."""
+        with self.writing() as connection:
+            connection.execute(update(tables.clock).values(latest=now))
 
     def schema(self) -> str | None:
         """Return the name of the migration that the database is at, None where it has none of our tables."""
@@ -100,12 +113,18 @@ class Database:
         """Require that the database is a ledger, of this version.
 
         Raises:
-            JpkiError: CONFLICT `database-foreign` or `database-outdated`; UNAVAILABLE `database-unavailable`.
+            JpkiError: CONFLICT `database-foreign` or `database-outdated`; UNAVAILABLE `database-empty` or
+                `database-unavailable`. The database is closed then.
         """
-        schema = self.schema()
-        if schema is None:
-            raise _foreign()
+        try:
+            schema = self.schema()
+            if schema is None:
+                raise _foreign() if self._has_tables() else _empty()
+        except JpkiError:
+            self.close()
+            raise
         if schema != SCHEMA:
+            self.close()
             raise _outdated(schema)
 
     @contextmanager
@@ -141,6 +160,10 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def _has_tables(self) -> bool:
+        with self.reading() as connection:
+            return bool(inspect(connection).get_table_names())
 
     @property
     def _is_sqlite(self) -> bool:
@@ -194,6 +217,15 @@ def _not_empty() -> JpkiError:
         "database-not-empty",
         Text("データベースに既に表があります。", "The database has tables already."),
         Text("空のデータベースを指定してください。何も変更していません。", "Name an empty one; nothing was changed."),
+    )
+
+
+def _empty() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "database-empty",
+        Text("データベースが空です。台帳が失われています。", "The database is empty: the ledger is not there."),
+        Text("バックアップから復旧してください。", "Restore it from a backup."),
     )
 
 

@@ -58,6 +58,9 @@ class MemoryKeys:
             raise JpkiError(Kind.UNAVAILABLE, "key-not-found", Text("鍵がない", "no key"), Text("-", "-"))
         return self.kept[uri]
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 @cache
 def holder_key() -> rsa.RSAPrivateKey:

@@ -96,7 +96,7 @@ def test_a_passphrase_file_that_gives_none_stops_init(
         secret.write_bytes(content)
     monkeypatch.setenv("JPKI_KEY_PASSPHRASE_FILE", str(secret))
     refused = jpki.refused("init", "--home", tmp_path / "home")
-    assert (refused.exit, refused.code) == (1, "passphrase-unreadable")
+    assert (refused.exit, refused.code) == (1, "secret-unreadable")
     assert not (tmp_path / "home").exists()
 
 
@@ -182,7 +182,8 @@ def test_a_ledger_that_is_away_is_an_outage(jpki: Jpki, home: Path, command: str
     elif damage != "missing":
         ledger.write_bytes(b"" if damage == "empty" else b"garbage" * 1000)
     refused = jpki.refused(*command.split(), "--home", home)
-    assert (refused.exit, refused.code) == (75, "database-unavailable")
+    code = "database-empty" if damage == "empty" else "database-unavailable"
+    assert (refused.exit, refused.code) == (75, code)
     assert ledger.exists() is (damage != "missing")
 
 
@@ -206,7 +207,7 @@ def test_a_wrong_passphrase_signs_nothing(jpki: Jpki, home: Path, monkeypatch: p
 def test_a_home_without_its_secrets_asks_for_the_passphrase(jpki: Jpki, home: Path) -> None:
     (home / "secrets" / "key-passphrase").unlink()
     refused = jpki.refused("crl", "publish", "--all", "--home", home)
-    assert (refused.exit, refused.code) == (1, "passphrase-missing")
+    assert (refused.exit, refused.code) == (1, "secret-missing")
 
 
 def test_a_revocation_needs_no_key(jpki: Jpki, town: Town) -> None:

@@ -1,0 +1,90 @@
+"""Options that say where private keys live."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsm_adapter.pkcs11 import Pkcs11Keys, Token
+from hsm_adapter.software import read_key_file
+from hsm_adapter.uri import SCHEME, Pkcs11Uri
+from jpki.errors import JpkiError, Kind
+from jpki.ids import KeyUri
+from jpki.signature import PrivateKey
+from jpki.text import Text
+from server.cli.frame import BadInput
+from server.home import PIN, given_passphrase, given_secret
+
+KeysSettings = dict[str, Any]
+"""The part of the settings that `--keys` decides."""
+
+
+class _KeysType(click.ParamType[KeysSettings]):
+    """`software`, `pkcs11` for a SoftHSM token of the home's own, or the URI of a token."""
+
+    name = "software|pkcs11|pkcs11:URI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> KeysSettings:  # noqa: ANN401 - click's signature
+        """Read where the keys live."""
+        if isinstance(value, dict):
+            return value
+        if value in {"software", "pkcs11"}:
+            return {"keys": value}
+        if not str(value).startswith(SCHEME):
+            self.fail(f"'{value}' is neither software nor pkcs11 nor a pkcs11: URI", param, ctx)
+        try:
+            uri = Pkcs11Uri.parse(str(value))
+            return {"keys": "pkcs11", "pkcs11": {"module": str(_module(uri)), "token": uri.token}}
+        except JpkiError as error:
+            raise BadInput(error) from error
+
+
+class KeySource(click.Path):
+    """A file that must be there, or a `pkcs11:` URI."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Leave a URI as it is, and look for a file."""
+        return value if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+
+
+keys_option = click.option("--keys", type=_KeysType(), default="software", help="Where private keys live.")
+
+
+def signer_at(where: str) -> PrivateKey:
+    """Return the private key in a PEM file, or at a `pkcs11:` URI with its module-path.
+
+    Raises:
+        JpkiError: of the file or the token; MALFORMED `pkcs11-module-missing`; FORBIDDEN `pin-missing`.
+    """
+    if not where.startswith(SCHEME):
+        return read_key_file(Path(where), given_passphrase)
+    uri = Pkcs11Uri.parse(where)
+    keys = Pkcs11Keys(Token(module=_module(uri), label=uri.token), _pin, processes=1)
+    click.get_current_context().call_on_close(keys.close)
+    return keys.foreign_signer(KeyUri(where))
+
+
+def _module(uri: Pkcs11Uri) -> Path:
+    if uri.module is None:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "pkcs11-module-missing",
+            Text("URIにPKCS#11ライブラリの場所がありません。", "The URI does not say where the PKCS#11 library is."),
+            Text("末尾に ?module-path=/…/lib….so を付けてください。", "Add ?module-path=/…/lib….so at its end."),
+        )
+    return uri.module
+
+
+def _pin() -> str:
+    pin = given_secret(PIN)
+    if pin is None:
+        raise JpkiError(
+            Kind.FORBIDDEN,
+            "pin-missing",
+            Text("トークンのPINがありません。", "The token's PIN is missing."),
+            Text(
+                f"{PIN} を資格情報・{PIN}_FILE・環境変数のいずれかで渡してください。",
+                f"Give {PIN} as a credential, by {PIN}_FILE, or in the environment.",
+            ),
+        )
+    return pin.decode()

@@ -1,0 +1,286 @@
+"""Homes with real parts: keys in a token, a ledger on PostgreSQL, the next card; and each of them gone or wrong."""
+
+import itertools
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hsm_adapter.pkcs11 import Token, make_token
+from jpki.clock import system_clock
+from server.cli.frame import run
+from server.store.database import Database
+from tests.conftest import SteppingClock
+from tests.server.console import Jpki
+from tests.server.people import holder_file
+from tests.server.postgresql import Server, running
+
+pytestmark = pytest.mark.slow
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Server]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Path:
+    return holder_file(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def token_home(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Path:
+    """A home whose keys are in a SoftHSM token of its own."""
+    program("softhsm2-util")
+    home = tmp_path_factory.mktemp("token") / "home"
+    assert run(["init", "--home", str(home), "--keys", "pkcs11", "--json"]) == 0
+    return home
+
+
+def live_a_little(jpki: Jpki, home: Path, holder: Path, folder: Path) -> None:
+    """Issue both, sign, verify, revoke, publish, and look."""
+    for kind in ("authentication", "signing"):
+        jpki.done("issue", "--home", home, "--kind", kind, "--holder", holder, "--out", folder / kind)
+    document = folder / "letter.txt"
+    document.write_text("a letter")
+    signed = folder / "letter.p7m"
+    pair = ("--certificate", folder / "signing/certificate.pem", "--key", folder / "signing/key.pem")
+    jpki.done("sign", document, *pair, "--out", signed)
+    assert jpki.done("verify", signed, "--home", home)["decision"] == "accept"
+    serial = serial_of(folder / "signing")
+    assert jpki.done("revoke", serial, "--home", home, "--reason", "keyCompromise")["state"] == "revoked"
+    assert len(jpki.done("crl", "publish", "--home", home)["published"]) == 2
+    assert jpki.judged(1, "verify", signed, "--home", home)["decision"] == "refuse"
+
+
+def serial_of(folder: Path) -> str:
+    return f"0x{x509.load_pem_x509_certificate((folder / 'certificate.pem').read_bytes()).serial_number:x}"
+
+
+# --- keys in a token -----------------------------------------------------------------------------------------------
+
+
+def test_an_authority_lives_on_a_token(jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path) -> None:
+    assert not (token_home / "keys").exists()
+    live_a_little(jpki, token_home, holder, tmp_path)
+
+
+def test_a_wrong_pin_is_one_clear_error(
+    jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPKI_PIN", "00000000")
+    words = ("issue", "--home", token_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    refused = jpki.refused(*words)
+    assert (refused.exit, refused.code) == (1, "pin-wrong")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_token_is_try_again(jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(token_home, tmp_path / "home")
+    settings = home / "jpki.toml"
+    token = next(line for line in settings.read_text().splitlines() if line.startswith("token"))
+    settings.write_text(settings.read_text().replace(token, 'token = "elsewhere"'))
+    refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    assert (refused.exit, refused.code) == (75, "token-not-found")
+
+
+def test_r19_a_token_directory_that_is_gone_is_an_outage_and_comes_back(
+    jpki: Jpki, token_home: Path, tmp_path: Path
+) -> None:
+    tokens, away = token_home / "softhsm/tokens", tmp_path / "away"
+    tokens.rename(away)
+    try:
+        refused = jpki.refused("crl", "publish", "--all", "--home", token_home)
+        assert (refused.exit, refused.kind) == (75, "unavailable")
+    finally:
+        away.rename(tokens)
+    assert jpki.done("crl", "publish", "--all", "--home", token_home)["published"]
+
+
+def test_a_taxpayer_signs_with_a_token(
+    jpki: Jpki, token_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder's key lies in a token, brought there by its own tool; `sign` finds it by URI and PIN."""
+    holder = holder_file(tmp_path, code="H-0099")
+    jpki.done("issue", "--home", token_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
+    (tmp_path / "tokens").mkdir()
+    configuration = tmp_path / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(configuration))
+    module = Path("/usr/lib/softhsm/libsofthsm2.so")
+    make_token(Token(module=module, label="card"), so_pin="11112222", pin="33334444")
+    words = ["--import", str(tmp_path / "card/key.pem"), "--token", "card", "--label", "sign", "--id", "01"]
+    subprocess.run(["softhsm2-util", *words, "--pin", "33334444"], check=True, capture_output=True)
+    document = tmp_path / "letter.txt"
+    document.write_text("a letter")
+    uri = f"pkcs11:token=card;object=sign?module-path={module}"
+    sign = ("sign", document, "--certificate", tmp_path / "card/certificate.pem", "--key", uri)
+    assert jpki.refused(*sign, "--out", tmp_path / "no.p7m").code == "pin-missing"
+    monkeypatch.setenv("JPKI_PIN", "33334444")
+    jpki.done(*sign, "--out", tmp_path / "letter.p7m")
+    monkeypatch.delenv("JPKI_PIN")
+    assert jpki.done("verify", tmp_path / "letter.p7m", "--home", token_home)["decision"] == "accept"
+
+
+# --- the ledger on PostgreSQL --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pg_home(jpki: Jpki, postgresql: Server, tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    jpki.done("init", "--home", home, "--database", postgresql.new_database(f"home{next(_numbers)}"))
+    return home
+
+
+def test_an_authority_lives_on_postgresql(jpki: Jpki, pg_home: Path, holder: Path, tmp_path: Path) -> None:
+    assert not (pg_home / "jpki.sqlite").exists()
+    live_a_little(jpki, pg_home, holder, tmp_path)
+
+
+@contextmanager
+def serving(installed: Path, home: Path) -> Iterator[str]:
+    words = [installed, "serve", "--home", home, "--port", "0", "--lang", "en"]
+    process = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = next(line for line in process.stderr if line.startswith("Answering on"))
+        yield line.split()[2]
+    finally:
+        process.terminate()
+        process.wait()
+        process.stderr.close()
+
+
+def test_r16_nodes_on_one_database_agree_at_once(
+    jpki: Jpki, installed: Path, pg_home: Path, holder: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    program("openssl")
+    jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
+
+    def ask(url: str) -> str:
+        chain, certificate = tmp_path / "card/chain.pem", tmp_path / "card/certificate.pem"
+        words = ["openssl", "ocsp", "-issuer", chain, "-CAfile", chain, "-cert", certificate, "-url", f"{url}/ocsp"]
+        said = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
+        return said.splitlines()[0].rpartition(": ")[2]
+
+    with serving(installed, pg_home) as one, serving(installed, pg_home) as other:
+        with urllib.request.urlopen(f"{one}/readyz") as ready:
+            assert ready.status == 200
+        assert [ask(one), ask(other)] == ["good", "good"]
+        jpki.done("revoke", serial_of(tmp_path / "card"), "--home", pg_home, "--reason", "keyCompromise")
+        assert [ask(one), ask(other)] == ["revoked", "revoked"]
+
+
+def test_a_database_that_is_away_is_try_again_and_comes_back(jpki: Jpki, pg_home: Path, postgresql: Server) -> None:
+    postgresql.stop()
+    try:
+        refused = jpki.refused("crl", "list", "--home", pg_home)
+        assert (refused.exit, refused.code) == (75, "database-unavailable")
+    finally:
+        postgresql.start()
+    assert jpki.done("crl", "list", "--home", pg_home)["lists"]
+
+
+def test_a_foreign_database_is_refused_and_left_alone(jpki: Jpki, postgresql: Server, tmp_path: Path) -> None:
+    url = postgresql.new_database("foreign")
+    database = Database.at_url(url)
+    with database.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE cats (name TEXT)")
+    database.close()
+    refused = jpki.refused("init", "--home", tmp_path / "home", "--database", url)
+    assert (refused.exit, refused.code) == (1, "database-not-empty")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_failed_ceremony_leaves_the_database_as_it_was(
+    jpki: Jpki, postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgresql.new_database("again")
+    # A token whose module is no module fails only after the tables were made.
+    keys = "pkcs11:token=none?module-path=/nonexistent.so"
+    monkeypatch.setenv("JPKI_PIN", "1234")
+    refused = jpki.refused("init", "--home", tmp_path / "home", "--database", url, "--keys", keys)
+    assert (refused.exit, refused.code) == (75, "hsm-unavailable")
+    jpki.done("init", "--home", tmp_path / "home", "--database", url)
+
+
+def test_a_half_migrated_database_is_refused_until_upgraded(jpki: Jpki, home: Path) -> None:
+    database = Database.at_file(home / "jpki.sqlite")
+    database.migrate("base")
+    refused = jpki.refused("crl", "list", "--home", home)
+    assert (refused.exit, refused.code) == (1, "database-foreign")
+    database.migrate()
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
+    refused = jpki.refused("crl", "list", "--home", home)
+    assert (refused.exit, refused.code) == (1, "database-outdated")
+
+
+def test_upgrading_a_current_database_changes_nothing(jpki: Jpki, home: Path) -> None:
+    done = jpki.done("db", "upgrade", "--home", home)
+    assert done["before"] == done["after"]
+
+
+def test_an_operator_can_accept_the_clock_after_one_ran_ahead(
+    jpki: Jpki, home: Path, holder: Path, tmp_path: Path
+) -> None:
+    ahead = SteppingClock(system_clock() + timedelta(days=1))
+    database = Database.at_file(home / "jpki.sqlite")
+    with database.writing() as connection:
+        database.advance_clock(connection, ahead())
+    database.close()
+    words = ("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
+    assert jpki.refused(*words).code == "clock-went-back"
+    jpki.done("crl", "publish", "--all", "--home", home)
+    jpki.done("db", "accept-clock", "--home", home)
+    jpki.done(*words)
+
+
+# --- the next card -------------------------------------------------------------------------------------------------
+
+
+def test_an_authority_of_the_next_card(jpki: Jpki, holder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made = jpki.done("init", "--home", home, "--profile", "card-v2")
+    assert {int(ca["not_after"][:4]) - int(ca["issue_until"][:4]) for ca in made["cas"]} <= {11, 12}
+    live_a_little(jpki, home, holder, tmp_path)
+    certificate = x509.load_pem_x509_certificate((tmp_path / "authentication/certificate.pem").read_bytes())
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp384r1"
+    assert certificate.signature_algorithm_oid.dotted_string == "1.2.840.10045.4.3.3"
+    assert 9 * 365 < (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days <= 10 * 365 + 3
+
+
+# --- hold and release ----------------------------------------------------------------------------------------------
+
+
+def test_an_authentication_certificate_is_held_and_released(
+    jpki: Jpki, home: Path, holder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "card"
+    jpki.done("issue", "--home", home, "--kind", "authentication", "--holder", holder, "--out", out)
+    serial = serial_of(out)
+    assert jpki.done("hold", serial, "--home", home)["state"] == "held"
+    assert jpki.refused("hold", serial, "--home", home).code == "not-live"
+    assert jpki.done("release", serial, "--home", home)["state"] == "active"
+    assert jpki.refused("release", serial, "--home", home).code == "not-live"
+
+
+def test_the_hold_of_a_signing_certificate_never_lifts(jpki: Jpki, home: Path, holder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "card"
+    jpki.done("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", out)
+    serial = serial_of(out)
+    jpki.done("hold", serial, "--home", home)
+    refused = jpki.refused("release", serial, "--home", home)
+    assert (refused.exit, refused.code) == (1, "hold-final")
+    assert jpki.done("revoke", serial, "--home", home, "--reason", "keyCompromise")["state"] == "revoked"
