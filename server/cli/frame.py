@@ -39,6 +39,7 @@ _COMMANDS = {
     "status": "server.cli.certificates",
     "crl": "server.cli.lists",
     "db": "server.cli.home",
+    "doctor": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
 }

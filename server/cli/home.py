@@ -15,8 +15,9 @@ from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from server.cli.frame import BadInput, Output, command, home_option, opened
+from server.cli.frame import EXIT_FAILED, BadInput, Output, command, home_option, opened
 from server.cli.keys import KeysSettings, keys_option
+from server.doctor import Finding, examine
 from server.founding import FIRST_ADMINISTRATOR, found
 from server.home import PASSPHRASE, PIN, Home, given_secret
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
@@ -84,6 +85,35 @@ def _lines(home: Home, roots: list[Generation], *, trial: bool) -> Iterator[Text
             " for real use give JPKI_KEY_PASSPHRASE, or JPKI_PIN.",
         )
     yield Text(f"次に：jpki serve --home {home.path}", f"Next: jpki serve --home {home.path}")
+
+
+@command("doctor")
+@home_option
+def doctor(home: Home, output: Output) -> int:
+    """Check everything, and say what to do about what is wrong; exit 0 only if all is well."""
+    findings = list(examine(opened(home)))
+    healthy = all(finding.error is None for finding in findings)
+    fields = [
+        {
+            "name": finding.name,
+            "ok": finding.error is None,
+            "problem": finding.error and finding.error.problem.as_json(),
+            "action": finding.error and finding.error.action.as_json(),
+        }
+        for finding in findings
+    ]
+    output.result(
+        "jpki.doctor/1", {"healthy": healthy, "checks": fields}, [line for each in findings for line in _finding(each)]
+    )
+    return 0 if healthy else EXIT_FAILED
+
+
+def _finding(finding: Finding) -> Iterator[Text]:
+    mark = "✓" if finding.error is None else "✗"
+    yield Text(f"{mark} {finding.title.ja}", f"{mark} {finding.title.en}")
+    if finding.error is not None:
+        for part, lead in ((finding.error.problem, "    "), (finding.error.action, "    → ")):
+            yield Text(lead + part.ja, lead + part.en)
 
 
 @click.group("db")

@@ -96,6 +96,12 @@ class Database:
         with self.writing() as connection:
             connection.execute(DropTable(_VERSION))
 
+    def latest(self) -> datetime:
+        """Return the latest moment that was written, to a second."""
+        with self.reading() as connection:
+            moment: datetime = connection.execute(select(tables.clock.c.latest)).scalar_one()
+            return moment
+
     def accept_clock(self, now: datetime) -> None:
         """Take `now` for the latest moment, where a clock that ran ahead wrote a later one."""
         with self.writing() as connection:

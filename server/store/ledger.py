@@ -1,5 +1,6 @@
 """The certificate ledger in SQL: each act one transaction over certificate, place, status, journal and audit."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
@@ -86,11 +87,17 @@ class SqlLedger:
 
     def discard_abandoned(self, by: Actor, at: datetime) -> int:
         """Close every certificate that a crash left pending; return how many there were."""
+        return sum(self.discard(serial, by, at) for serial in self._abandoned(at))
+
+    def abandoned(self, at: datetime) -> int:
+        """Return how many certificates a crash left pending."""
+        return len(self._abandoned(at))
+
+    def _abandoned(self, at: datetime) -> Sequence[Serial]:
         place = tables.place
-        abandoned = select(place.c.serial).where(place.c.stage == _PENDING, place.c.since <= at - ABANDONED_AFTER)
+        query = select(place.c.serial).where(place.c.stage == _PENDING, place.c.since <= at - ABANDONED_AFTER)
         with self._database.reading() as connection:
-            serials = connection.execute(abandoned).scalars().all()
-        return sum(self.discard(serial, by, at) for serial in serials)
+            return connection.execute(query).scalars().all()
 
     # --- revocation --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""`jpki doctor`: every check that an operator can act on, each with what to do."""
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ca.delegates import RENEW_RESPONDER_BEFORE
+from jpki.certificate import HOLDER_PURPOSES
+from jpki.clock import iso
+from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation, Responder
+from jpki.ids import KeyUri
+from jpki.text import Text
+from server.wiring import Rooms
+
+_ISSUING_MARGIN = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `error` says what is wrong and what to do, None where all is well."""
+
+    name: str
+    title: Text
+    error: JpkiError | None
+
+
+def examine(rooms: Rooms) -> Iterator[Finding]:
+    """Make every check, whatever the others find."""
+    checks: list[tuple[str, Text, Callable[[Rooms], None]]] = [
+        ("ledger", Text("台帳を読める", "the ledger can be read"), _ledger),
+        ("clock", Text("時計が戻っていない", "the clock did not go back"), _clock),
+        ("ca-keys", Text("認証局の鍵が証明書と合う", "the CA keys open and fit their certificates"), _ca_keys),
+        ("issuing", Text("発行期間が残っている", "the CA keys may issue for a while"), _issuing),
+        ("responders", Text("OCSPレスポンダが使える", "the OCSP responders can answer"), _responders),
+        ("lists", Text("失効リストが新しく、公開されている", "the lists are fresh and published"), _lists),
+        ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
+        ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
+    ]
+    for name, title, check in checks:
+        try:
+            check(rooms)
+        except JpkiError as error:
+            yield Finding(name, title, error)
+        else:
+            yield Finding(name, title, None)
+
+
+def _living(rooms: Rooms) -> list[Generation]:
+    return [generation for purpose in HOLDER_PURPOSES for generation in rooms.living(purpose)]
+
+
+def _ledger(rooms: Rooms) -> None:
+    rooms.store.database.require_current()
+
+
+def _clock(rooms: Rooms) -> None:
+    latest, now = rooms.store.database.latest(), rooms.clock()
+    if latest - now > timedelta(seconds=2):
+        raise _wrong(
+            "clock-went-back",
+            f"時計（{iso(now)}）が台帳の最後の記録（{iso(latest)}）より前です。",
+            f"The clock, {iso(now)}, is before the ledger's latest record, {iso(latest)}.",
+            "時刻同期を確認し、時計が正しければ jpki db accept-clock を実行してください。",
+            "Check time synchronisation; if the clock is right, run `jpki db accept-clock`.",
+        )
+
+
+def _ca_keys(rooms: Rooms) -> None:
+    for generation in _living(rooms):
+        _require_fit(rooms, generation.id, generation.key, generation.certificate)
+
+
+def _issuing(rooms: Rooms) -> None:
+    for purpose in HOLDER_PURPOSES:
+        living = rooms.living(purpose)
+        if not living or living[0].issue_until - rooms.clock() < _ISSUING_MARGIN:
+            until = iso(living[0].issue_until) if living else "-"
+            raise _wrong(
+                "issuing-ends",
+                f"{purpose.text.ja}の認証局の鍵は {until} までしか発行できません。",
+                f"The CA key for {purpose.text.en}s issues until {until} only.",
+                "次の世代の鍵のセレモニーを準備してください。",
+                "Prepare the ceremony of the next generation.",
+            )
+
+
+def _responders(rooms: Rooms) -> None:
+    for generation in _living(rooms):
+        usable = [each for each in rooms.store.generations.responders(generation.id) if _lasts(rooms, each)]
+        if not usable:
+            raise _wrong(
+                "responder-ends",
+                f"世代 {generation.id} のOCSPレスポンダ証明書の残りが10日未満です。",
+                f"Generation {generation.id} has no OCSP responder for the next ten days.",
+                "jpki crl publish 又は jpki serve で更新してください。",
+                "Renew it with `jpki crl publish`, or by running `jpki serve`.",
+            )
+        _require_fit(rooms, generation.id, usable[0].key, usable[0].certificate)
+
+
+def _lasts(rooms: Rooms, responder: Responder) -> bool:
+    return responder.certificate.not_valid_after_utc - rooms.clock() >= RENEW_RESPONDER_BEFORE
+
+
+def _lists(rooms: Rooms) -> None:
+    for mark in rooms.store.shelf.marks():
+        for generation in rooms.living(mark.purpose):
+            file = rooms.home.path / "crl" / mark.purpose / generation.id / f"{mark.partition}.crl"
+            if not file.is_file() or mark.next_update <= rooms.clock():
+                raise _wrong(
+                    "crl-stale",
+                    f"失効リスト {mark.purpose}/{generation.id}/{mark.partition} が古いか、公開されていません。",
+                    f"The list {mark.purpose}/{generation.id}/{mark.partition} is stale or not published.",
+                    "jpki crl publish を実行してください。",
+                    "Run `jpki crl publish`.",
+                )
+
+
+def _pending(rooms: Rooms) -> None:
+    count = rooms.store.ledger.abandoned(rooms.clock())
+    if count:
+        raise _wrong(
+            "certificates-abandoned",
+            f"発行の途中で止まった証明書が{count}件あります。",
+            f"{count} certificates were left half-issued.",
+            "jpki serve を動かすと1分以内に自動で閉じられます。",
+            "Run `jpki serve`: they are closed by themselves within a minute.",
+        )
+
+
+def _permissions(rooms: Rooms) -> None:
+    home = rooms.home
+    for folder in (home.keys, home.secrets, home.clerks, home.softhsm):
+        for file in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            if file.is_file() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise _wrong(
+                    "permissions-wide",
+                    f"{file} をほかの利用者が読めます。",
+                    f"{file} can be read by others.",
+                    f"chmod 600 {file} を実行してください。",
+                    f"Run chmod 600 {file}.",
+                )
+
+
+def _require_fit(rooms: Rooms, owner: str, uri: KeyUri, certificate: x509.Certificate) -> None:
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if rooms.keys.signer(uri).public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
+        raise _wrong(
+            "key-mismatch",
+            f"{owner} の鍵 {uri} が証明書と合いません。",
+            f"The key {uri} of {owner} does not fit its certificate.",
+            "正しい鍵をバックアップから復旧してください。",
+            "Restore the right key from a backup.",
+        )
+
+
+def _wrong(code: str, ja: str, en: str, action_ja: str, action_en: str) -> JpkiError:
+    return JpkiError(Kind.CONFLICT, code, Text(ja, en), Text(action_ja, action_en))
