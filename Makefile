@@ -31,6 +31,10 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(MAKE) lint
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
+.PHONY: soak
+soak: .venv/dev debian ## The property tests with thirty times the examples: minutes, not seconds
+	@$(BIN)/python -m pytest -n $(WORKERS) -q --hypothesis-profile=soak
+
 .PHONY: lint
 lint: .venv/dev ## Format, lint, types and import contracts only
 	@$(BIN)/ruff format --check --quiet $(PACKAGES) tests

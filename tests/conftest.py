@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", parent=settings.get_profile("house"), max_examples=3000)
 settings.load_profile("house")
 
 PROJECT = Path(__file__).resolve().parent.parent
