@@ -1,6 +1,7 @@
-"""Writes CMS SignedData (RFC 5652) as JPKI's own software does, with three signed attributes.
+"""Writes CMS SignedData (RFC 5652) with three signed attributes.
 
-These are contentType, signingTime and messageDigest; there is no signing-certificate-v2.
+JPKI's own software signs contentType, messageDigest and signingTime. PAdES has signing-certificate-v2 (RFC 5035) in
+place of signingTime, as the PDF itself tells the time (ETSI EN 319 142-1).
 """
 
 # mypy: allow-untyped-calls
@@ -9,7 +10,7 @@ These are contentType, signingTime and messageDigest; there is no signing-certif
 from collections.abc import Iterable
 from datetime import datetime
 
-from asn1crypto import algos, cms, core
+from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import Hash
@@ -29,19 +30,23 @@ def write_attached(content: bytes, credential: Credential, signing_time: datetim
     """Return the DER of SignedData with `content` inside."""
     digest = Hash(signature.algorithm_for(credential.key.public_key()).hash)
     digest.update(content)
-    return _write(content, digest.finalize(), credential, signing_time)
+    return _write(content, credential, _timed(digest.finalize(), signing_time))
 
 
 def write_detached(digest: bytes, credential: Credential, signing_time: datetime) -> bytes:
     """Return the DER of SignedData over content that is elsewhere and has this digest."""
-    return _write(None, digest, credential, signing_time)
+    return _write(None, credential, _timed(digest, signing_time))
 
 
-def _write(content: bytes | None, digest: bytes, credential: Credential, signing_time: datetime) -> bytes:
+def write_bound(digest: bytes, credential: Credential) -> bytes:
+    """Return the DER of SignedData over content with this digest, bound to the credential's certificate for PAdES."""
+    return _write(None, credential, _bound(digest, credential))
+
+
+def _write(content: bytes | None, credential: Credential, attributes: cms.CMSAttributes) -> bytes:
     algorithm = signature.algorithm_for(credential.key.public_key())
     digest_algorithm = algos.DigestAlgorithm({"algorithm": algorithm.hash.name})
     signer = _asn1(credential.certificate)
-    attributes = _signed_attributes(digest, signing_time)
     signer_info = cms.SignerInfo(
         {
             "version": "v1",
@@ -64,14 +69,23 @@ def _write(content: bytes | None, digest: bytes, credential: Credential, signing
     return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
 
 
-def _signed_attributes(digest: bytes, signing_time: datetime) -> cms.CMSAttributes:
+def _timed(digest: bytes, signing_time: datetime) -> cms.CMSAttributes:
     moment = cms.Time({"utc_time": core.UTCTime(whole_second(signing_time))})
+    return _signed_attributes(digest, cms.CMSAttribute({"type": "signing_time", "values": [moment]}))
+
+
+def _bound(digest: bytes, credential: Credential) -> cms.CMSAttributes:
+    algorithm = signature.algorithm_for(credential.key.public_key()).hash
+    named = tsp.ESSCertIDv2(
+        {"hash_algorithm": {"algorithm": algorithm.name}, "cert_hash": credential.certificate.fingerprint(algorithm)}
+    )
+    binding = tsp.SigningCertificateV2({"certs": [named]})
+    return _signed_attributes(digest, cms.CMSAttribute({"type": "signing_certificate_v2", "values": [binding]}))
+
+
+def _signed_attributes(digest: bytes, third: cms.CMSAttribute) -> cms.CMSAttributes:
     return cms.CMSAttributes(
-        [
-            {"type": "content_type", "values": ["data"]},
-            {"type": "signing_time", "values": [moment]},
-            {"type": "message_digest", "values": [digest]},
-        ]
+        [{"type": "content_type", "values": ["data"]}, third, {"type": "message_digest", "values": [digest]}]
     )
 
 

@@ -1,28 +1,51 @@
-"""The verification door: one route that judges an uploaded document (docs/contract.md)."""
+"""The verification door: an API route that judges an uploaded document, and a page that does it for people.
+
+Both are open to anonymous callers and alike in what they take and what they tell (docs/contract.md).
+"""
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from signing import words
 from signing.report import FileVerdict, SignatureVerdict, as_json
 
-LARGEST_UPLOAD = 20 * 1024 * 1024
+_MIB = 1024 * 1024
+LARGEST_UPLOAD = 20 * _MIB
 _ROOM_FOR_MULTIPART = 64 * 1024
+
+_UPLOAD_FAULTS = {Kind.MALFORMED: 400, Kind.TOO_LARGE: 413}
+"""The faults that the page itself shows, with their statuses; others are the server's to answer."""
+
+_PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 VerifyUpload = Callable[[Path], FileVerdict]
 """Judges the file at a path with the house's own trust."""
 
 
 def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
-    """Return the blueprint with `POST /api/v1/verifications`; a failed signature is a verdict, not an error."""
-    blueprint = Blueprint("verifications", __name__)
+    """Return the blueprint with `POST /api/v1/verifications` and the page `/verify` with its style sheet.
+
+    A failed signature is a verdict, not an error.
+    """
+    blueprint = Blueprint(
+        "verifications", __name__, template_folder="templates", static_folder="static", static_url_path="/verify"
+    )
 
     @blueprint.post("/api/v1/verifications")
     def verify() -> Response:
@@ -31,24 +54,59 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
         Raises:
             JpkiError: MALFORMED `file-missing`, TOO_LARGE `upload-too-large`.
         """
-        request.max_content_length = LARGEST_UPLOAD + _ROOM_FOR_MULTIPART
+        return jsonify(as_json([_verify(_upload(), verify_upload)]))
+
+    @blueprint.get("/verify")
+    def show_form() -> Response:
+        """Answer with the page and nothing judged yet."""
+        return _page()
+
+    @blueprint.post("/verify")
+    def show_verdict() -> Response:
+        """Answer with the page and the verdict on the uploaded file, or with what was wrong with the upload."""
         try:
-            upload = request.files.get("file")
-        except RequestEntityTooLarge:
-            raise _too_large() from None
-        if upload is None or not upload.filename:
-            raise JpkiError(
-                Kind.MALFORMED,
-                "file-missing",
-                Text("検証するファイルがありません。", "There is no file to verify."),
-                Text(
-                    "multipart/form-data の項目「file」としてファイルを送ってください。",
-                    "Send the file as the multipart/form-data field 'file'.",
-                ),
-            )
-        return jsonify(as_json([_verify(upload, verify_upload)]))
+            return _page(verdict=_verify(_upload(), verify_upload))
+        except JpkiError as error:
+            if error.kind not in _UPLOAD_FAULTS:
+                raise
+            return _page(_UPLOAD_FAULTS[error.kind], error=error)
 
     return blueprint
+
+
+def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiError | None = None) -> Response:
+    page = render_template(
+        "verify.html",
+        verdict=verdict,
+        error=error,
+        largest_mib=LARGEST_UPLOAD // _MIB,
+        iso=iso,
+        decisions=words.DECISIONS,
+        steps=words.STEPS,
+        outcomes=words.OUTCOMES,
+        marks=words.MARKS,
+    )
+    return make_response(page, status, _PAGE_HEADERS)
+
+
+def _upload() -> FileStorage:
+    """Return the request's field `file`; the body is read no further than the cap."""
+    request.max_content_length = LARGEST_UPLOAD + _ROOM_FOR_MULTIPART
+    try:
+        upload = request.files.get("file")
+    except RequestEntityTooLarge:
+        raise _too_large() from None
+    if upload is None or not upload.filename:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "file-missing",
+            Text("検証するファイルがありません。", "There is no file to verify."),
+            Text(
+                "ファイルを選んで送ってください（APIでは multipart/form-data の項目「file」）。",
+                "Choose a file and send it (over the API: as the multipart/form-data field 'file').",
+            ),
+        )
+    return upload
 
 
 def _verify(upload: FileStorage, verify_upload: VerifyUpload) -> FileVerdict:

@@ -15,9 +15,10 @@ _HEAD = 4096
 
 
 class Format(StrEnum):
-    """The formats that this room reads and makes."""
+    """The formats that this room makes; of those that it reads, PAdES is a PDF and is recognised as such."""
 
     PDF = "pdf"
+    PADES = "pades"
     XML = "xml"
     CMS = "cms"
 
@@ -80,14 +81,14 @@ def claims_signature(document: Path, form: Format) -> bool:
 
 def reader_for(form: Format) -> Callable[[Path], tuple[Presented, ...]]:
     """Return the reader of a format; its libraries are imported only now."""
-    if form is Format.PDF:
-        from signing import pdf_reader
+    if form is Format.CMS:
+        from signing import cms_reader
 
-        return pdf_reader.read
+        return cms_reader.read
     if form is Format.XML:
         from signing import xml_reader
 
         return xml_reader.read
-    from signing import cms_reader
+    from signing import pdf_reader
 
-    return cms_reader.read
+    return pdf_reader.read

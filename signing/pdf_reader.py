@@ -4,6 +4,7 @@
 # pyHanko's PDF layer bears no types.
 
 import re
+from dataclasses import replace
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +21,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from signing import cms_signature
+from signing import cms_signature, pades
 from signing.presented import Presented, refuse_crowds
 from signing.report import Check, Step
 from signing.verdict import Cause
@@ -33,7 +34,7 @@ _END_ZONE = 1024
 _LIMITS = DecodeLimits(
     per_purpose={**DEFAULT_PURPOSE_LIMITS, DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=_MIB)}
 )
-_DETACHED = frozenset({"/adbe.pkcs7.detached", "/ETSI.CAdES.detached"})
+_PLAIN = "/adbe.pkcs7.detached"
 _LAST_WORDS = re.compile(rb"\s*(?:endobj|(?:trailer\s*)?<<.*>>)\s*startxref\s+\d+\s+%%EOF\s*", re.DOTALL)
 _OBJECT = re.compile(rb"\d\s+obj\b")
 
@@ -74,19 +75,27 @@ def _is_timestamp(value: PdfObject) -> bool:
 
 def _present(reader: PdfFileReader, name: str, value: PdfObject, field: DictionaryObject) -> Presented:
     sub_filter = value.get_object().get("/SubFilter")
-    if sub_filter not in _DETACHED:
+    if sub_filter not in {_PLAIN, pades.SUB_FILTER}:
         return Presented(checks=(Check.stopped(Step.FORMAT, Cause.UNSUPPORTED, sub_filter=str(sub_filter)),))
     signature = EmbeddedPdfSignature(reader, field, name)
     if signature.signed_data["encap_content_info"]["content"] is not core.VOID:
         return Presented(checks=(Check.stopped(Step.FORMAT, Cause.MALFORMED),))
-    found = Check.passed(Step.FORMAT, "署名付きPDFです。", "A signed PDF.", format="pdf", sub_filter=str(sub_filter))
     signature.compute_integrity_info()
-    return cms_signature.present(
+    presented = cms_signature.present(
         signature.signed_data,
         signature.signer_info,
         signature.compute_digest,
-        (found, _check_coverage(reader.stream, signature), _check_changes(reader, signature)),
+        (_check_form(signature), _check_coverage(reader.stream, signature), _check_changes(reader, signature)),
     )
+    if sub_filter == _PLAIN:
+        return presented
+    return replace(presented, claimed_at=presented.claimed_at or pades.claimed_at(signature.sig_object))
+
+
+def _check_form(signature: EmbeddedPdfSignature) -> Check:
+    if signature.sig_object["/SubFilter"] == _PLAIN:
+        return Check.passed(Step.FORMAT, "署名付きPDFです。", "A signed PDF.", format="pdf", sub_filter=_PLAIN)
+    return pades.check_form(signature.signer_info)
 
 
 def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:

@@ -9,7 +9,7 @@ from signing.intake import Format
 def sign(
     document: bytes, credential: Credential, form: Format, signing_time: datetime, *, force: bool = False
 ) -> bytes:
-    """Return `document` signed: a PDF with one more signature, an `.xtx` with one more, or CMS around it.
+    """Return `document` signed: a PDF or an `.xtx` with one more signature, or CMS around it.
 
     `signing_time` is written into PDF and CMS, as the signer's claim; XMLDSig has no place for it.
 
@@ -19,10 +19,10 @@ def sign(
     """
     if not force:
         refuse_unless_signing(credential.certificate)
-    if form is Format.PDF:
+    if form in {Format.PDF, Format.PADES}:
         from signing import pdf_writer
 
-        return pdf_writer.write(document, credential, signing_time)
+        return pdf_writer.write(document, credential, signing_time, pades=form is Format.PADES)
     if form is Format.XML:
         from signing import xml_writer
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
 from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
 from pyhanko.sign.signers.pdf_byterange import SignatureObject
@@ -29,13 +29,19 @@ _END = b"\0\0"
 
 
 def embed(
-    document: bytes, digest: HashAlgorithm, make_cms: Callable[[bytes], bytes], *, certify: bool = False
+    document: bytes,
+    digest: HashAlgorithm,
+    make_cms: Callable[[bytes], bytes],
+    *,
+    certify: bool = False,
+    sub_filter: SigSeedSubFilter = SigSeedSubFilter.ADOBE_PKCS7_DETACHED,
 ) -> bytes:
     """Sign a PDF with whatever `make_cms` makes of the document's digest; `certify` forbids any later change."""
     lock = SigMDPSetup(md_algorithm=digest.name, certify=True, docmdp_perms=MDPPerm.NO_CHANGES) if certify else None
     steps = PdfCMSEmbedder().write_cms("Odd", IncrementalPdfFileWriter(BytesIO(document)))
     next(steps)
-    steps.send(SigObjSetup(SignatureObject(timestamp=datetime(2026, 1, 1, tzinfo=UTC)), mdp_setup=lock))
+    placeholder = SignatureObject(timestamp=datetime(2026, 1, 1, tzinfo=UTC), subfilter=sub_filter)
+    steps.send(SigObjSetup(placeholder, mdp_setup=lock))
     prepared, output = steps.send(SigIOSetup(md_algorithm=digest.name))
     steps.send(make_cms(prepared.document_digest))
     return bytes(output.getvalue())
@@ -98,10 +104,15 @@ def from_attributes(message: bytes) -> bytes:
 
 def bound_to(message: bytes, credential: Credential, other: x509.Certificate) -> bytes:
     """Return the message signed anew with a signing-certificate-v2 attribute that names `other` (RFC 5035)."""
+    binding = as_signing_certificate_v2(asn1_x509.Certificate.load(other.public_bytes(Encoding.DER)))
+    return with_attribute(message, credential, simple_cms_attribute("signing_certificate_v2", binding))
+
+
+def with_attribute(message: bytes, credential: Credential, attribute: cms.CMSAttribute) -> bytes:
+    """Return the message signed anew with one more signed attribute."""
     info = cms.ContentInfo.load(message)
     (signer,) = info["content"]["signer_infos"]
-    binding = as_signing_certificate_v2(asn1_x509.Certificate.load(other.public_bytes(Encoding.DER)))
-    attributes = cms.CMSAttributes([*signer["signed_attrs"], simple_cms_attribute("signing_certificate_v2", binding)])
+    attributes = cms.CMSAttributes([*signer["signed_attrs"], attribute])
     signer["signed_attrs"] = attributes
     signer["signature"] = signature.sign(credential.key, attributes.dump())
     return bytes(info.dump(force=True))

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from jpki.errors import JpkiError
 from signing.http import LARGEST_UPLOAD, make_blueprint
@@ -15,6 +14,7 @@ from signing.report import FileVerdict
 from signing.sign import sign
 from signing.verify import verify
 from tests.signing.town import NOW, Town
+from tests.signing.uploading import upload
 
 ROUTE = "/api/v1/verifications"
 
@@ -40,17 +40,8 @@ def client(town: Town, seen: list[Path]) -> FlaskClient:
     return app.test_client()
 
 
-def _upload(client: FlaskClient, content: bytes, name: str) -> TestResponse:
-    head = (
-        f'--X\r\nContent-Disposition: form-data; name="file"; filename="{name.replace(chr(92), chr(92) * 2)}"\r\n\r\n'
-    )
-    return client.post(
-        ROUTE, data=head.encode() + content + b"\r\n--X--\r\n", content_type="multipart/form-data; boundary=X"
-    )
-
-
 def _post(client: FlaskClient, content: bytes, name: str) -> Any:  # noqa: ANN401 - JSON
-    answer = _upload(client, content, name)
+    answer = upload(client, ROUTE, content, name)
     assert answer.status_code == 200
     return answer.get_json()
 
@@ -85,6 +76,6 @@ def test_no_file_is_malformed(client: FlaskClient, data: dict[str, str]) -> None
 
 @pytest.mark.parametrize("excess", [1, 1024 * 1024])
 def test_a_file_over_the_cap_is_too_large(client: FlaskClient, seen: list[Path], excess: int) -> None:
-    answer = _upload(client, bytes(LARGEST_UPLOAD + excess), "large.pdf")
+    answer = upload(client, ROUTE, bytes(LARGEST_UPLOAD + excess), "large.pdf")
     assert answer.text == "too-large upload-too-large"
     assert seen == []

@@ -13,8 +13,10 @@ from signing.verdict import Cause, Decision, Indication
 from tests.signing.conftest import Judge
 from tests.signing.town import HOLDER_NAME, NOW, Town, make_authentication_certificate, make_certificate
 
+PDF = tax_return_pdf(["Income tax return (sample)", r"with (parentheses) and \ backslashes"])
 DOCUMENTS = {
-    Format.PDF: tax_return_pdf(["Income tax return (sample)", r"with (parentheses) and \ backslashes"]),
+    Format.PDF: PDF,
+    Format.PADES: PDF,
     Format.XML: tax_return_xtx(f"{HOLDER_NAME} & <Co>", 2025),
     Format.CMS: b"any content at all",
 }
@@ -34,7 +36,7 @@ def test_a_signature_is_accepted(town: Town, judge: Judge, form: Format, signer:
     assert signature.signer.trust_domain == "lab"
 
 
-@pytest.mark.parametrize("form", [Format.PDF, Format.XML])
+@pytest.mark.parametrize("form", [Format.PDF, Format.PADES, Format.XML])
 def test_several_parallel_signatures_are_all_accepted(town: Town, judge: Judge, form: Format) -> None:
     document = DOCUMENTS[form]
     for credential in (town.holder, town.accountant, town.visitor):

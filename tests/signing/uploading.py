@@ -1,0 +1,13 @@
+"""An upload as a browser sends it, octet by octet: werkzeug's own builder leaves temporary files to the collector."""
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+
+def upload(client: FlaskClient, route: str, content: bytes, name: str) -> TestResponse:
+    head = (
+        f'--X\r\nContent-Disposition: form-data; name="file"; filename="{name.replace(chr(92), chr(92) * 2)}"\r\n\r\n'
+    )
+    return client.post(
+        route, data=head.encode() + content + b"\r\n--X--\r\n", content_type="multipart/form-data; boundary=X"
+    )
