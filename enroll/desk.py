@@ -164,8 +164,9 @@ class Desk:
             hand_over(certificate)
             self.authority.activate(serial, by)
         except BaseException:
+            self.authority.discard(serial, by)
             # Where it came to life before the failure, it was handed over and is the holder's: no failure any more.
-            if self.authority.discard(serial, by):
+            if self.authority.record(serial).status.state is not State.ACTIVE:
                 raise
         return certificate
 

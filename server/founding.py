@@ -43,7 +43,7 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
             rooms = assemble(home, settings, keys_of(home, settings), store, clock, randomness)
             try:
                 _hold_ceremony(rooms, randomness)
-                write_new(home.settings, settings.as_toml().encode(), 0o644)
+                write_new(home.settings, settings.as_toml().encode(), 0o600)
             except BaseException:
                 rooms.keys.close()
                 raise

@@ -164,6 +164,14 @@ def test_what_was_not_handed_over_is_discarded_and_never_lives(counter: Counter)
     assert counter.state(counter.issue(card=2)) is State.ACTIVE
 
 
+def test_what_was_revoked_while_it_was_handed_over_is_no_success(counter: Counter) -> None:
+    def revoked_meanwhile(certificate: x509.Certificate) -> None:
+        counter.rooms.desk.revoke(Serial(certificate.serial_number), Reason.KEY_COMPROMISE, BY)
+
+    with pytest.raises(JpkiError):
+        counter.rooms.desk.issue(someone(), Purpose.AUTHENTICATION, request(card_key(1)), BY, revoked_meanwhile)
+
+
 def test_a_renewal_that_is_not_handed_over_leaves_the_old_one_alive(counter: Counter) -> None:
     old = counter.issue()
     counter.open_the_window(old)
