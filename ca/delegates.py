@@ -117,7 +117,7 @@ class Delegation:
                 at=self._clock(),
                 actor=by,
                 act=Act.DELEGATE_WILL_SIGN,
-                subject=format_serial(serial),
+                subjects=(format_serial(serial),),
                 details={"generation": generation.id},
             )
         )

@@ -176,7 +176,7 @@ class Publisher:
                 at=self.clock(),
                 actor=SYSTEM,
                 act=Act.CRL_WILL_SIGN,
-                subject=f"{mark.purpose}/{mark.partition}",
+                subjects=(f"{mark.purpose}/{mark.partition}",),
                 details={"number": mark.number, "entries": mark.entries},
             )
         )

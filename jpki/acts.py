@@ -40,10 +40,13 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One line of the audit; `subject` is a serial, a generation or a list, `details` hold no attribute (rule R21)."""
+    """One line of the audit. It holds no attribute of a person (rule R21).
+
+    `subjects` are the serials, the generation or the list that the act was done to: a batch is one act on many.
+    """
 
     at: datetime
     actor: Actor
     act: Act
-    subject: str
+    subjects: tuple[str, ...]
     details: dict[str, str | int] = field(default_factory=dict)

@@ -92,7 +92,7 @@ def _first_generation(rooms: Rooms, purpose: Purpose, keys: KeyProvider, randomn
             at=rooms.clock(),
             actor=LOCAL_OPERATOR,
             act=Act.CEREMONY,
-            subject=purpose,
+            subjects=(purpose,),
             details={"profile": rooms.settings.profile, "number": 1},
         )
     )

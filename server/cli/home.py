@@ -142,7 +142,7 @@ def accept_clock(home: Home, output: Output) -> None:
     rooms = opened(home)
     now = rooms.clock()
     rooms.store.audit.record(
-        AuditEvent(at=now, actor=LOCAL_OPERATOR, act=Act.CLOCK_ACCEPTED, subject="clock", details={"now": iso(now)})
+        AuditEvent(at=now, actor=LOCAL_OPERATOR, act=Act.CLOCK_ACCEPTED, subjects=("clock",), details={"now": iso(now)})
     )
     rooms.store.database.accept_clock(now)
     line = Text(f"時計 {iso(now)} を受け入れました。", f"The clock {iso(now)} is accepted.")

@@ -17,7 +17,7 @@ def write(connection: Connection, event: AuditEvent) -> None:
             role=event.actor.role,
             name=event.actor.name,
             act=event.act,
-            subject=event.subject,
+            subject=" ".join(event.subjects),
             details=json.dumps(event.details, sort_keys=True),
         )
     )

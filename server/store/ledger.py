@@ -337,7 +337,7 @@ def _journal(connection: Connection, serial: Serial, state: State, reason: Reaso
 
 
 def _audit(connection: Connection, at: datetime, by: Actor, act: Act, serial: Serial, **details: str) -> None:
-    event = AuditEvent(at=at, actor=by, act=act, subject=format_serial(serial), details=dict(details))
+    event = AuditEvent(at=at, actor=by, act=act, subjects=(format_serial(serial),), details=dict(details))
     audit.write(connection, event)
 
 

@@ -66,7 +66,7 @@ class SqlShelf:
                 at=new.this_update,
                 actor=by,
                 act=Act.CRL_PUBLISHED,
-                subject=f"{new.purpose}/{new.partition}",
+                subjects=(f"{new.purpose}/{new.partition}",),
                 details={"number": new.number, "entries": new.entries},
             )
             audit.write(connection, event)

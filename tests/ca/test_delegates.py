@@ -123,4 +123,4 @@ def test_the_audit_knows_the_serial_before_the_certificate_exists(scene: Scene) 
     (responder,) = scene.renew()
     (event,) = scene.audit.events
     assert event.act is Act.DELEGATE_WILL_SIGN
-    assert event.subject == f"{responder.certificate.serial_number:032x}"
+    assert event.subjects == (f"{responder.certificate.serial_number:032x}",)

@@ -137,7 +137,7 @@ def test_any_user_of_the_machine_may_read_a_list(world: World) -> None:
 def test_the_audit_hears_of_a_list_before_it_is_signed(world: World) -> None:
     world.register.revoke(serial(1))
     world.publisher().publish_due()
-    event = next(event for event in world.audit.events if event.subject == "signing/p0001")
+    event = next(event for event in world.audit.events if event.subjects == ("signing/p0001",))
     assert (event.act, event.actor, event.at) == (Act.CRL_WILL_SIGN, SYSTEM, NOW)
     assert event.details == {"number": 1, "entries": 1}
 
