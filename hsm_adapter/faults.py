@@ -1,4 +1,4 @@
-"""What can go wrong with a token, in our words. "Not found" after trouble is an outage (rule R19)."""
+"""What can go wrong with a key or its token, in our words. "Not found" after trouble is an outage (rule R19)."""
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
@@ -50,6 +50,15 @@ _FAULTS = {
         "key-ambiguous",
         Text("同じ名前の鍵がトークンに複数あります。", "Several keys in the token have this name."),
         Text("URIに id を加えて1つに絞ってください。", "Add the id to the URI so that it names one."),
+    ),
+    "WrappedKeyUnreadable": (
+        Kind.FORBIDDEN,
+        "wrapped-key-unreadable",
+        Text(
+            "包まれたデータ鍵を開けません。改ざんされたか、別の鍵で包まれています。",
+            "The wrapped data key does not open: it was altered, or wrapped by another key.",
+        ),
+        Text("バックアップから復元してください。", "Restore it from a backup."),
     ),
     "LabelTaken": (
         Kind.CONFLICT,

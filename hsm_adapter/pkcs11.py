@@ -32,6 +32,19 @@ _HASHES = {SHA256.name: oids.SHA256, SHA384.name: oids.SHA384, SHA512.name: oids
 _BY_SIZE = {32: oids.SHA256, 48: oids.SHA384, 64: oids.SHA512}
 
 
+_NEVER_OUT = {
+    "sensitive": True,
+    "always_sensitive": True,
+    "extractable": False,
+    "never_extractable": True,
+    "local": True,
+    "unwrap": False,
+}
+"""What a key of an authority must be: made in the token and never out of it; and for nothing but its one use."""
+_SIGNS_ONLY = {"sign": True, "decrypt": False}
+_WRAPS_ONLY = {"sign": False, "decrypt": True}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """Which token: the module's path, the token's label, and what the module needs in its environment."""
@@ -53,7 +66,8 @@ class Pkcs11Keys:
         self._pin = pin
         self._lock = threading.Lock()
         self._logging_in = threading.Lock()
-        self._loaded: dict[KeyUri, PrivateKey] = {}
+        self._signers: dict[KeyUri, PrivateKey] = {}
+        self._wrappers: set[KeyUri] = set()
         self._pin_refused: JpkiError | None = None
         self._idle: queue.LifoQueue[SignerProcess] = queue.LifoQueue()
         self._processes = [SignerProcess(self._opening, token.environment, deadline) for _ in range(processes)]
@@ -73,35 +87,79 @@ class Pkcs11Keys:
             JpkiError: as the port says; FORBIDDEN `key-not-sealed` when it could leave the token.
         """
         with self._lock:
-            if uri not in self._loaded:
-                self._loaded[uri] = self._load(uri, must_be_sealed=True)
-            return self._loaded[uri]
+            if uri not in self._signers:
+                self._require_sealed(uri, _SIGNS_ONLY)
+                self._signers[uri] = self.foreign_signer(uri)
+            return self._signers[uri]
 
     def foreign_signer(self, uri: KeyUri) -> PrivateKey:
         """Return a key that is not the authority's own, such as a taxpayer's, whatever its attributes."""
-        return self._load(uri, must_be_sealed=False)
-
-    def close(self) -> None:
-        """End all signer processes; they start anew when a key is used."""
-        for process in self._processes:
-            process.close()
-
-    def _load(self, uri: KeyUri, *, must_be_sealed: bool) -> PrivateKey:
-        named = Pkcs11Uri.parse(uri)
-        if named.token != self._token.label:
-            raise failed("TokenNotPresent")
-        if named.object is None and named.id is None:
+        named = self._named(uri)
+        if named.secret:
             raise failed("KeyNotFound")
-        spki, sealed = self._ask("find", named.object, named.id)
-        if must_be_sealed and not sealed:
-            raise not_sealed(uri)
-        public = load_der_public_key(spki)
+        public = load_der_public_key(self._ask("public", named.object, named.id))
 
         def sign(octets: bytes) -> bytes:
             signature: bytes = self._ask("sign", named.object, named.id, octets)
             return signature
 
         return _rsa_key(public, sign) if isinstance(public, rsa.RSAPublicKey) else _ec_key(public, sign)
+
+    def create_wrapping_key(self, label: str) -> KeyUri:
+        """Make an AES-256 key in the token: not extractable, sensitive, for encrypting and decrypting only."""
+        require_label(label)
+        identifier: bytes = self._ask("create_wrapping_key", label)
+        return Pkcs11Uri(token=self._token.label, object=label, id=identifier, secret=True).key_uri
+
+    def wrap(self, uri: KeyUri, octets: bytes) -> bytes:
+        """Wrap in the token, by a key whose attributes were checked when it was first asked for."""
+        wrapped: bytes = self._ask("wrap", *self._wrapper(uri), octets)
+        return wrapped
+
+    def unwrap(self, uri: KeyUri, wrapped: bytes) -> bytes:
+        """Unwrap in the token, by a key whose attributes were checked when it was first asked for."""
+        octets: bytes = self._ask("unwrap", *self._wrapper(uri), wrapped)
+        return octets
+
+    def attributes(self, uri: KeyUri) -> Mapping[str, str | bool]:
+        """Read from the token what it says of a key."""
+        named = self._named(uri)
+        told: Mapping[str, str | bool] = self._ask("attributes", _kind(named), named.object, named.id)
+        return told
+
+    def destroy(self, uri: KeyUri) -> None:
+        """Destroy the key in the token, its public half too, and forget it."""
+        named = self._named(uri)
+        self._ask("destroy", _kind(named), named.object, named.id)
+        with self._lock:
+            self._signers.pop(uri, None)
+            self._wrappers.discard(uri)
+
+    def close(self) -> None:
+        """End all signer processes; they start anew when a key is used."""
+        for process in self._processes:
+            process.close()
+
+    def _wrapper(self, uri: KeyUri) -> tuple[str | None, bytes | None]:
+        named = self._named(uri)
+        with self._lock:
+            if uri not in self._wrappers:
+                self._require_sealed(uri, _WRAPS_ONLY)
+                self._wrappers.add(uri)
+        return named.object, named.id
+
+    def _named(self, uri: KeyUri) -> Pkcs11Uri:
+        named = Pkcs11Uri.parse(uri)
+        if named.token != self._token.label:
+            raise failed("TokenNotPresent")
+        if named.object is None and named.id is None:
+            raise failed("KeyNotFound")
+        return named
+
+    def _require_sealed(self, uri: KeyUri, use: Mapping[str, bool]) -> None:
+        told, wanted = self.attributes(uri), {**_NEVER_OUT, **use}
+        if any(told[name] != value for name, value in wanted.items()):
+            raise not_sealed(uri)
 
     def _opening(self) -> tuple[str, ...]:
         return ("open", str(self._token.module), self._token.label, self._pin())
@@ -124,6 +182,10 @@ class Pkcs11Keys:
                 if error.code in _PIN_FAULTS:
                     self._pin_refused = error
                 raise
+
+
+def _kind(named: Pkcs11Uri) -> str:
+    return "secret" if named.secret else "private"
 
 
 def _rsa_key(public: rsa.RSAPublicKey, raw: Callable[[bytes], bytes]) -> RSASigningKey:

@@ -12,38 +12,44 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
+from pkcs11.exceptions import ObjectHandleInvalid
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from jpki.der import Reader, Tag
-from jpki.signature import KeySpec
+from jpki.signature import KeySpec, spec_of
 
 _RSA_BITS = {KeySpec.RSA_2048: 2048, KeySpec.RSA_3072: 3072, KeySpec.RSA_4096: 4096}
 _CURVES: dict[str, ec.EllipticCurve] = {KeySpec.P256: ec.SECP256R1(), KeySpec.P384: ec.SECP384R1()}
 _MECHANISMS = {KeyType.RSA: Mechanism.RSA_PKCS, KeyType.EC: Mechanism.ECDSA}
 
-_SEALED = {
-    Attribute.SENSITIVE: True,
-    Attribute.EXTRACTABLE: False,
-    Attribute.ALWAYS_SENSITIVE: True,
-    Attribute.NEVER_EXTRACTABLE: True,
-    Attribute.LOCAL: True,
-    Attribute.SIGN: True,
-    Attribute.DECRYPT: False,
-    Attribute.UNWRAP: False,
-}
-"""What a key of an authority must be: made in the token, never out of it, and for nothing but signing."""
+_CLASSES = {"private": ObjectClass.PRIVATE_KEY, "secret": ObjectClass.SECRET_KEY}
+_NEVER_OUT = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+_TOLD = (
+    Attribute.SENSITIVE,
+    Attribute.ALWAYS_SENSITIVE,
+    Attribute.EXTRACTABLE,
+    Attribute.NEVER_EXTRACTABLE,
+    Attribute.LOCAL,
+    Attribute.SIGN,
+    Attribute.DECRYPT,
+    Attribute.UNWRAP,
+)
+_NONCE_OCTETS, _TAG_BITS = 12, 128
+
+Name = tuple[ObjectClass, str | None, bytes | None]
+"""What a key is found by: its class, and its label, its id or both."""
 
 
 class Signer:
-    """A session with a token, logged in. A key is named by label, id or both, and looked up once."""
+    """A session with a token, logged in. A key is named by label and id, or by one of them."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
         library = pkcs11.lib(module)
@@ -51,53 +57,124 @@ class Signer:
         if len(found) != 1:
             raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")
         self._session = found[0].open(rw=True, user_pin=pin)
-        self._keys: dict[tuple[str | None, bytes | None], Any] = {}
+        self._keys: dict[Name, Any] = {}
 
     def create(self, label: str, spec: str) -> bytes:
         """Generate a key pair in the token and return its id, the SHA-1 of its public key bits."""
-        if any(True for _ in self._session.get_objects({Attribute.LABEL: label})):
-            raise LookupError("LabelTaken")
+        self._require_free(label)
         public, private = self._generate(label, spec)
         identifier = hashlib.sha1(_key_bits(public)).digest()  # noqa: S324 - RFC 5280 4.2.1.2, method 1: a name, no proof
         public[Attribute.ID] = private[Attribute.ID] = identifier
         return identifier
 
-    def find(self, label: str | None, identifier: bytes | None) -> tuple[bytes, bool]:
-        """Return the SubjectPublicKeyInfo of the one private key named so, and whether it is sealed."""
-        private = self._private(label, identifier)
-        public = self._only({Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: private[Attribute.ID]})
-        return _spki(public), all(private[attribute] == value for attribute, value in _SEALED.items())
+    def create_wrapping_key(self, label: str) -> bytes:
+        """Generate an AES key in the token that encrypts and decrypts only, and return its id, which is random."""
+        self._require_free(label)
+        identifier: bytes = self._session.generate_random(160)
+        template = {**_NEVER_OUT, Attribute.SIGN: False, Attribute.VERIFY: False}
+        use = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+        self._session.generate_key(
+            KeyType.AES, 256, id=identifier, label=label, store=True, capabilities=use, template=template
+        )
+        return identifier
+
+    def public(self, label: str | None, identifier: bytes | None) -> bytes:
+        """Return the SubjectPublicKeyInfo of the one private key named so."""
+        return _spki(self._public_half(self._only((ObjectClass.PRIVATE_KEY, label, identifier))))
+
+    def attributes(self, kind: str, label: str | None, identifier: bytes | None) -> Mapping[str, str | bool]:
+        """Return what the token says of a key, read anew."""
+        key = self._only((_CLASSES[kind], label, identifier))
+        spec = "aes-256" if kind == "secret" else str(spec_of(_public_key(self._public_half(key))))
+        return {"kind": spec, "storage": "token"} | {each.name.lower(): key[each] for each in _TOLD}
 
     def sign(self, label: str | None, identifier: bytes | None, octets: bytes) -> bytes:
         """Sign raw: a DigestInfo by PKCS#1 v1.5, or a digest by ECDSA, whose answer is r and s one after the other."""
-        private = self._private(label, identifier)
-        signature: bytes = private.sign(octets, mechanism=_MECHANISMS[private.key_type])
-        return signature
+
+        def sign(private: Any) -> bytes:  # noqa: ANN401 - the binding's own type
+            signature: bytes = private.sign(octets, mechanism=_MECHANISMS[private.key_type])
+            return signature
+
+        return self._using((ObjectClass.PRIVATE_KEY, label, identifier), sign)
+
+    def wrap(self, label: str | None, identifier: bytes | None, octets: bytes) -> bytes:
+        """Return a nonce of the token's own and `octets` by AES-GCM."""
+        nonce: bytes = self._session.generate_random(_NONCE_OCTETS * 8)
+
+        def encrypt(key: Any) -> bytes:  # noqa: ANN401 - the binding's own type
+            sealed: bytes = key.encrypt(octets, mechanism=Mechanism.AES_GCM, mechanism_param=_gcm(nonce))
+            return nonce + sealed
+
+        return self._using((ObjectClass.SECRET_KEY, label, identifier), encrypt)
+
+    def unwrap(self, label: str | None, identifier: bytes | None, wrapped: bytes) -> bytes:
+        """Undo `wrap`.
+
+        Tokens differ in what they call altered octets; SoftHSM's word for them is its word for any fault. So a token
+        that fails is asked to open what it has just wrapped: if it can, the octets are wrong.
+        """
+        name = (ObjectClass.SECRET_KEY, label, identifier)
+        try:
+            return self._using(name, lambda key: _decrypted(key, wrapped))
+        except PKCS11Error:
+            probe = self.wrap(label, identifier, b"probe")
+            self._using(name, lambda key: _decrypted(key, probe))
+            raise LookupError("WrappedKeyUnreadable") from None
+
+    def destroy(self, kind: str, label: str | None, identifier: bytes | None) -> None:
+        """Destroy a key, and then its public half."""
+        key = self._only((_CLASSES[kind], label, identifier))
+        public = self._public_half(key) if kind == "private" else None
+        key.destroy()
+        if public is not None:
+            public.destroy()
+        self._keys.clear()
+
+    def _require_free(self, label: str) -> None:
+        if any(True for _ in self._session.get_objects({Attribute.LABEL: label})):
+            raise LookupError("LabelTaken")
 
     def _generate(self, label: str, spec: str) -> tuple[Any, Any]:
         template: dict[str, Any] = {
             "label": label,
             "store": True,
             "capabilities": MechanismFlag.SIGN,
-            "private_template": {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+            "private_template": _NEVER_OUT,
         }
         if spec in _RSA_BITS:
             return self._session.generate_keypair(KeyType.RSA, _RSA_BITS[KeySpec(spec)], **template)
         curve = {Attribute.EC_PARAMS: encode_named_curve_parameters(_CURVES[spec].name)}
         return self._session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(**template)
 
-    def _private(self, label: str | None, identifier: bytes | None) -> Any:  # noqa: ANN401 - the binding's own type
-        if (label, identifier) not in self._keys:
-            names = {Attribute.LABEL: label, Attribute.ID: identifier}
-            named = {attribute: value for attribute, value in names.items() if value is not None}
-            self._keys[label, identifier] = self._only({Attribute.CLASS: ObjectClass.PRIVATE_KEY, **named})
-        return self._keys[label, identifier]
+    def _using(self, name: Name, use: Callable[[Any], bytes]) -> bytes:
+        """Use the key of this name, which is looked up once; anew where another process destroyed what was found."""
+        try:
+            if name in self._keys:
+                return use(self._keys[name])
+        except ObjectHandleInvalid:
+            pass
+        self._keys[name] = self._only(name)
+        return use(self._keys[name])
 
-    def _only(self, attributes: dict[Attribute, Any]) -> Any:  # noqa: ANN401 - the binding's own type
-        found = list(self._session.get_objects(attributes))
+    def _public_half(self, private: Any) -> Any:  # noqa: ANN401 - the binding's own type
+        return self._only((ObjectClass.PUBLIC_KEY, None, private[Attribute.ID]))
+
+    def _only(self, name: Name) -> Any:  # noqa: ANN401 - the binding's own type
+        attributes = dict(zip((Attribute.CLASS, Attribute.LABEL, Attribute.ID), name, strict=True))
+        found = list(self._session.get_objects({key: value for key, value in attributes.items() if value is not None}))
         if len(found) != 1:
             raise LookupError("KeyNotFound" if not found else "KeyAmbiguous")
         return found[0]
+
+
+def _decrypted(key: Any, wrapped: bytes) -> bytes:  # noqa: ANN401 - the binding's own type
+    nonce, rest = wrapped[:_NONCE_OCTETS], wrapped[_NONCE_OCTETS:]
+    octets: bytes = key.decrypt(rest, mechanism=Mechanism.AES_GCM, mechanism_param=_gcm(nonce))
+    return octets
+
+
+def _gcm(nonce: bytes) -> GCMParams:
+    return GCMParams(nonce, None, _TAG_BITS)
 
 
 def initialise(module: str, token: str, so_pin: str, pin: str) -> None:
@@ -133,6 +210,9 @@ def _key_bits(public: Any) -> bytes:  # noqa: ANN401 - the binding's own type
     return fields.read(Tag.BIT_STRING)[1:]
 
 
+_OPERATIONS = ("create", "create_wrapping_key", "public", "attributes", "sign", "wrap", "unwrap", "destroy")
+
+
 def answer(connection: Connection) -> None:
     """Answer requests until the parent is gone. The first opens the session, or makes a token."""
     operations: dict[str, Callable[..., object]] = {"initialise": initialise}
@@ -141,7 +221,7 @@ def answer(connection: Connection) -> None:
         try:
             if operation == "open":
                 signer = Signer(*arguments)
-                operations |= {"create": signer.create, "find": signer.find, "sign": signer.sign}
+                operations |= {name: getattr(signer, name) for name in _OPERATIONS}
                 connection.send(("ok", None))
             else:
                 connection.send(("ok", operations[operation](*arguments)))

@@ -1,12 +1,13 @@
-"""Keys as encrypted PKCS#8 files in the home: the default where there is no token."""
+"""Keys as encrypted files in the home: the default where there is no token."""
 
-import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -14,10 +15,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hsm_adapter import wrapping
+from hsm_adapter.faults import failed
+from hsm_adapter.key_file import destroy_key, not_found, read_key, write_key
 from hsm_adapter.keys import ECSigningKey, RSASigningKey, require_label
 from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri
-from jpki.signature import KeySpec, PrivateKey
+from jpki.randomness import Randomness, system_randomness
+from jpki.signature import KeySpec, PrivateKey, spec_of
 from jpki.text import Text
 
 SCHEME = "software:"
@@ -25,77 +30,102 @@ SCHEME = "software:"
 Passphrase = Callable[[], bytes]
 """Delivers the passphrase when a key is made or loaded; it is not kept."""
 
+Opened = TypeVar("Opened")
+_WRAPPING_KIND = "aes-256"
 _RSA_BITS = {KeySpec.RSA_2048: 2048, KeySpec.RSA_3072: 3072, KeySpec.RSA_4096: 4096}
 
 
 class SoftwareKeys:
-    """The key provider of a directory of PKCS#8 files, 0600, encrypted under one passphrase."""
+    """The key provider of a directory of files, 0600, encrypted under one passphrase; see `jpki.ports.KeyProvider`.
 
-    def __init__(self, directory: Path, passphrase: Passphrase) -> None:
+    A signing key is PKCS#8 in PEM, a wrapping key is as `hsm_adapter.wrapping` seals it; both are LABEL.pem, so that
+    no label is taken twice.
+    """
+
+    def __init__(self, directory: Path, passphrase: Passphrase, randomness: Randomness = system_randomness) -> None:
         self._directory = directory
         self._passphrase = passphrase
-        self._loaded: dict[KeyUri, PrivateKey] = {}
+        self._randomness = randomness
+        self._signers: dict[KeyUri, PrivateKey] = {}
+        self._wrappers: dict[KeyUri, AESGCM] = {}
         self._lock = threading.Lock()
 
     def create(self, label: str, spec: KeySpec) -> KeyUri:
-        """Make a key and store it under `label`, flushed to disk; see `jpki.ports.KeyProvider`."""
+        """Make a key and store it under `label`, flushed to disk."""
         path = self._path(label)
-        key = generate(spec)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase()))
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(pem)
-                    file.flush()
-                    os.fsync(file.fileno())
-            except BaseException:
-                path.unlink()
-                raise
-            _flush(self._directory)
-        except FileExistsError:
-            raise JpkiError(
-                Kind.CONFLICT,
-                "key-exists",
-                Text(f"鍵「{label}」は既に存在します。", f"A key named '{label}' exists already."),
-                Text("別の名前を使ってください。鍵は上書きされません。", "Use another name; no key is overwritten."),
-            ) from None
-        except OSError as error:
-            raise JpkiError(
-                Kind.UNAVAILABLE,
-                "key-unwritable",
-                Text(f"鍵を保存できません（{error.strerror}）。", f"The key could not be stored ({error.strerror})."),
-                Text("ディスクの空きと権限を確認してください。", "Check the disk's free space and permissions."),
-            ) from error
+        sealing = BestAvailableEncryption(self._passphrase())
+        write_key(path, generate(spec).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing))
         return KeyUri(SCHEME + label)
 
     def signer(self, uri: KeyUri) -> PrivateKey:
-        """Return the key at `uri`, loaded once; see `jpki.ports.KeyProvider`."""
+        """Return the key at `uri`, loaded once."""
         with self._lock:
-            if uri not in self._loaded:
-                self._loaded[uri] = self._load(uri)
-            return self._loaded[uri]
+            if uri not in self._signers:
+                self._signers[uri] = sign_only(self._opened(uri, load_pem_private_key))
+            return self._signers[uri]
+
+    def create_wrapping_key(self, label: str) -> KeyUri:
+        """Make a wrapping key and store it under `label`, flushed to disk."""
+        path = self._path(label)
+        write_key(path, wrapping.seal(self._randomness(wrapping.KEY_OCTETS), self._passphrase(), self._randomness))
+        return KeyUri(SCHEME + label)
+
+    def wrap(self, uri: KeyUri, octets: bytes) -> bytes:
+        """Wrap under the key at `uri`, loaded once."""
+        return wrapping.wrap(self._wrapper(uri), octets, self._randomness)
+
+    def unwrap(self, uri: KeyUri, wrapped: bytes) -> bytes:
+        """Unwrap under the key at `uri`, loaded once."""
+        try:
+            return wrapping.unwrap(self._wrapper(uri), wrapped)
+        except ValueError:
+            raise failed("WrappedKeyUnreadable") from None
+
+    def attributes(self, uri: KeyUri) -> Mapping[str, str | bool]:
+        """Say that a software key is one: nothing about a file proves where it was made or who has copied it."""
+        wraps = self._holds_wrapping_key(uri)
+        kind = _WRAPPING_KIND if wraps else spec_of(sign_only(self._opened(uri, load_pem_private_key)).public_key())
+        return {
+            "kind": str(kind),
+            "storage": "software",
+            "sensitive": False,
+            "always_sensitive": False,
+            "extractable": True,
+            "never_extractable": False,
+            "local": False,
+            "sign": not wraps,
+            "decrypt": wraps,
+            "unwrap": False,
+        }
+
+    def destroy(self, uri: KeyUri) -> None:
+        """Overwrite and remove the key's file, and forget the key."""
+        with self._lock:
+            destroy_key(self._file(uri))
+            self._signers.pop(uri, None)
+            self._wrappers.pop(uri, None)
 
     def close(self) -> None:
         """Forget the keys that were loaded."""
         with self._lock:
-            self._loaded.clear()
+            self._signers.clear()
+            self._wrappers.clear()
 
-    def _load(self, uri: KeyUri) -> PrivateKey:
-        path = self._path(uri.removeprefix(SCHEME))
+    def _wrapper(self, uri: KeyUri) -> AESGCM:
+        with self._lock:
+            if uri not in self._wrappers:
+                if not self._holds_wrapping_key(uri):
+                    raise not_found(self._file(uri), "not a wrapping key")
+                self._wrappers[uri] = self._opened(uri, wrapping.open_sealed)
+            return self._wrappers[uri]
+
+    def _holds_wrapping_key(self, uri: KeyUri) -> bool:
+        return wrapping.is_sealed(read_key(self._file(uri)))
+
+    def _opened(self, uri: KeyUri, load: Callable[[bytes, bytes], Opened]) -> Opened:
+        sealed = read_key(self._file(uri))
         try:
-            key = load_pem_private_key(path.read_bytes(), self._passphrase())
-        except OSError as error:
-            raise JpkiError(
-                Kind.UNAVAILABLE,
-                "key-not-found",
-                Text(f"鍵 {uri} を読めません（{error.strerror}）。", f"Key {uri} cannot be read ({error.strerror})."),
-                Text(
-                    "ホームの keys フォルダーを復旧してください。鍵は自動では作り直されません。",
-                    "Restore the home's keys folder; no key is ever made anew by itself.",
-                ),
-            ) from error
+            return load(sealed, self._passphrase())
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise JpkiError(
                 Kind.FORBIDDEN,
@@ -106,20 +136,13 @@ class SoftwareKeys:
                     "Check JPKI_KEY_PASSPHRASE (environment, credential or file).",
                 ),
             ) from error
-        return sign_only(key)
+
+    def _file(self, uri: KeyUri) -> Path:
+        return self._path(uri.removeprefix(SCHEME))
 
     def _path(self, label: str) -> Path:
         require_label(label)
         return self._directory / f"{label}.pem"
-
-
-def _flush(directory: Path) -> None:
-    """Flush a directory, so that a new file's name survives a power cut too."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def generate(spec: KeySpec) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:

@@ -1,4 +1,4 @@
-"""PKCS#11 URIs (RFC 7512): the part of them that names a token, and a private key in it."""
+"""PKCS#11 URIs (RFC 7512): the part of them that names a token, and a key in it."""
 
 import re
 from dataclasses import dataclass
@@ -17,16 +17,20 @@ _PLAIN = "-._~:[]@!$'()*+,="
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pkcs11Uri:
-    """`token` and `object` are labels, `id` is CKA_ID, `module` the library's path; a key has label, id or both."""
+    """`token` and `object` are labels, `id` is CKA_ID, `module` the library's path; a key has label, id or both.
+
+    A URI names a private key, or a `secret` one.
+    """
 
     token: str
     object: str | None = None
     id: bytes | None = None
     module: Path | None = None
+    secret: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a URI. Attributes that a key in a token does not need (`type`, `serial`, …) are left aside.
+        """Read a URI. Attributes that a key in a token does not need (`serial`, `manufacturer`, …) are left aside.
 
         Raises:
             JpkiError: MALFORMED `pkcs11-uri-malformed`.
@@ -43,6 +47,7 @@ class Pkcs11Uri:
                 object=attributes["object"].decode() if "object" in attributes else None,
                 id=attributes.get("id"),
                 module=Path(more["module-path"].decode()) if "module-path" in more else None,
+                secret=attributes.get("type") == b"secret-key",
             )
         except UnicodeDecodeError:
             raise _malformed("UTF-8") from None
@@ -53,7 +58,7 @@ class Pkcs11Uri:
             parts.append(f"object={quote(self.object, safe=_PLAIN)}")
         if self.id is not None:
             parts.append("id=" + "".join(f"%{octet:02X}" for octet in self.id))
-        return SCHEME + ";".join([*parts, "type=private"])
+        return SCHEME + ";".join([*parts, "type=secret-key" if self.secret else "type=private"])
 
     @property
     def key_uri(self) -> KeyUri:

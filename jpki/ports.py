@@ -4,7 +4,7 @@ Every method states its durability: "committed" means that it survives a power c
 All of them raise `JpkiError` and nothing else; UNAVAILABLE means that a later try may succeed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -39,6 +39,52 @@ class KeyProvider(Protocol):
         Raises:
             JpkiError: UNAVAILABLE `key-not-found` (an outage, never an invitation to make a new one; rule R19),
                 or FORBIDDEN `passphrase-wrong`.
+        """
+        ...
+
+    def create_wrapping_key(self, label: str) -> KeyUri:
+        """Make a 256-bit AES key that wraps data keys and does nothing else, committed, and return its URI.
+
+        Raises:
+            JpkiError: CONFLICT `key-exists` when the label is taken, by a key of any kind.
+        """
+        ...
+
+    def wrap(self, uri: KeyUri, octets: bytes) -> bytes:
+        """Return `octets` under the wrapping key at `uri`: a random 96-bit nonce, then AES-GCM's output with its tag.
+
+        Raises:
+            JpkiError: UNAVAILABLE `key-not-found` when there is no such wrapping key.
+        """
+        ...
+
+    def unwrap(self, uri: KeyUri, wrapped: bytes) -> bytes:
+        """Return what `wrap` was given.
+
+        Raises:
+            JpkiError: as `wrap`; FORBIDDEN `wrapped-key-unreadable` when the octets were altered, or wrapped elsewhere.
+        """
+        ...
+
+    def attributes(self, uri: KeyUri) -> Mapping[str, str | bool]:
+        """Return what a ceremony's record says of a key, read from where it lies and not from memory.
+
+        `kind` is a `KeySpec` or "aes-256", `storage` is "software" or "token". The rest are PKCS#11's attributes, true
+        or false: `sensitive`, `always_sensitive`, `extractable`, `never_extractable`, `local`, `sign`, `decrypt`,
+        `unwrap`. A software key can be extracted by whoever has file and passphrase, and says so.
+
+        Raises:
+            JpkiError: as `signer`.
+        """
+        ...
+
+    def destroy(self, uri: KeyUri) -> None:
+        """Destroy a key of either kind for good, committed; a later `signer` or `unwrap` is `key-not-found`.
+
+        Other processes may hold a software key in memory until they end.
+
+        Raises:
+            JpkiError: UNAVAILABLE `key-not-found`, or when the key cannot be reached: then it may still be there.
         """
         ...
 

@@ -27,6 +27,18 @@ class KeySpec(StrEnum):
     P384 = "p-384"
 
 
+_CURVES = {"secp256r1": KeySpec.P256, "secp384r1": KeySpec.P384}
+
+
+def spec_of(key: PublicKey) -> KeySpec:
+    """Return the kind of a key.
+
+    Raises:
+        ValueError: when it is none that the house makes.
+    """
+    return KeySpec(f"rsa-{key.key_size}" if isinstance(key, rsa.RSAPublicKey) else _CURVES.get(key.curve.name, "other"))
+
+
 @dataclass(frozen=True, slots=True)
 class Algorithm:
     """A signature algorithm: its hash and its AlgorithmIdentifier's DER."""

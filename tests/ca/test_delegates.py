@@ -9,6 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import ExtensionOID as Oid
 
 from ca.delegates import RESPONDER_LIFE, Delegation
+from hsm_adapter.software import SoftwareKeys
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
@@ -16,7 +17,7 @@ from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from tests.ca.world import NOW, MemoryKeys, authority, holder_key
+from tests.ca.world import NOW, authority, holder_key
 from tests.conftest import SteppingClock
 
 
@@ -52,7 +53,7 @@ class Scene:
 
     delegation: Delegation
     generation: Generation
-    keys: MemoryKeys
+    keys: SoftwareKeys
     audit: Audit
     book: Book
     clock: SteppingClock

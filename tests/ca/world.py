@@ -1,9 +1,12 @@
-"""A small CA in memory for this room's tests: keys made once, everything else by the room itself."""
+"""A small CA for this room's tests: keys made once, everything else by the room itself."""
 
+import atexit
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -13,17 +16,14 @@ from ca import names
 from ca.ceremony import new_generation
 from ca.draft import Draft, common_name
 from ca.profile import CARD_V1
-from hsm_adapter.software import generate
+from hsm_adapter.software import SoftwareKeys
 from jpki.certificate import Purpose, Validity
 from jpki.clock import end_of_day
-from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.holder import Gender, Holder, Municipality
-from jpki.ids import HolderCode, KeyUri, PartitionId, new_serial
+from jpki.ids import HolderCode, PartitionId, new_serial
 from jpki.partition import Partition
 from jpki.randomness import system_randomness
-from jpki.signature import KeySpec, PrivateKey
-from jpki.text import Text
 
 NOW = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
 BASE_URL = "http://127.0.0.1:8080"
@@ -42,26 +42,6 @@ HANAKO = Holder(
 )
 
 
-@dataclass
-class MemoryKeys:
-    """A key provider in memory."""
-
-    kept: dict[KeyUri, PrivateKey] = field(default_factory=dict)
-
-    def create(self, label: str, spec: KeySpec) -> KeyUri:
-        uri = KeyUri(f"memory:{label}")
-        self.kept[uri] = generate(spec)
-        return uri
-
-    def signer(self, uri: KeyUri) -> PrivateKey:
-        if uri not in self.kept:
-            raise JpkiError(Kind.UNAVAILABLE, "key-not-found", Text("鍵がない", "no key"), Text("-", "-"))
-        return self.kept[uri]
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 @cache
 def holder_key() -> rsa.RSAPrivateKey:
     """The holder's key; making one takes long."""
@@ -69,9 +49,11 @@ def holder_key() -> rsa.RSAPrivateKey:
 
 
 @cache
-def authority(purpose: Purpose) -> tuple[Generation, MemoryKeys]:
-    """A CA's first generation and its keys."""
-    keys = MemoryKeys()
+def authority(purpose: Purpose) -> tuple[Generation, SoftwareKeys]:
+    """A CA's first generation and its keys, which lie in a folder until the tests end."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    keys = SoftwareKeys(folder / "keys", lambda: b"passphrase")
     generation = new_generation(CARD_V1, purpose, 1, keys=keys, clock=lambda: NOW, randomness=system_randomness)
     return generation, keys
 

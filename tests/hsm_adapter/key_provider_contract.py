@@ -28,6 +28,11 @@ SPECS = [
     KeySpec.P384,
 ]
 
+ATTRIBUTES = {
+    *("kind", "storage", "sensitive", "always_sensitive", "extractable", "never_extractable"),
+    *("local", "sign", "decrypt", "unwrap"),
+}
+
 
 def self_signed(key: PrivateKey) -> x509.Certificate:
     algorithm = SHA384() if key.key_size == 384 else SHA256()
@@ -37,6 +42,12 @@ def self_signed(key: PrivateKey) -> x509.Certificate:
         .not_valid_after(NOW + timedelta(days=1))
         .sign(key, algorithm)
     )
+
+
+def _refusal(call: Callable[[], object]) -> tuple[Kind, str]:
+    with pytest.raises(JpkiError) as refused:
+        call()
+    return refused.value.kind, refused.value.code
 
 
 class KeyProviderContract:
@@ -115,6 +126,80 @@ class KeyProviderContract:
             with pytest.raises(JpkiError) as refused:
                 attempt()
             assert refused.value.code == "key-not-exportable"
+
+    def test_what_is_wrapped_unwraps_in_the_next_process(self, provider: KeyProvider, reopened: KeyProvider) -> None:
+        uri = provider.create_wrapping_key("wrap-1")
+        for octets in (b"", b"k", bytes(range(32)), b"x" * 5000):
+            wrapped = provider.wrap(uri, octets)
+            assert len(wrapped) == 12 + len(octets) + 16
+            assert reopened.unwrap(uri, wrapped) == octets
+        assert provider.wrap(uri, b"k")[:12] != provider.wrap(uri, b"k")[:12]
+
+    def test_wrapped_octets_are_sealed_as_aes_gcm_seals_them(self, provider: KeyProvider) -> None:
+        one, other = provider.create_wrapping_key("wrap-1"), provider.create_wrapping_key("wrap-2")
+        wrapped = provider.wrap(one, b"a data key")
+        altered = [bytes([*wrapped[:at], wrapped[at] ^ 1, *wrapped[at + 1 :]]) for at in range(len(wrapped))]
+        for octets in [*altered, wrapped[:-1], wrapped[:20], wrapped + b"\0", b""]:
+            assert _refusal(lambda: provider.unwrap(one, octets)) == (Kind.FORBIDDEN, "wrapped-key-unreadable")  # noqa: B023 - called at once
+        assert _refusal(lambda: provider.unwrap(other, wrapped)) == (Kind.FORBIDDEN, "wrapped-key-unreadable")
+        assert provider.unwrap(one, wrapped) == b"a data key"
+
+    def test_a_label_is_taken_by_a_key_of_any_kind(self, provider: KeyProvider) -> None:
+        uri = provider.create_wrapping_key("wrap-1")
+        provider.create("ca-1", KeySpec.P256)
+        wrapped = provider.wrap(uri, b"a data key")
+        taken: list[Callable[[], object]] = [
+            lambda: provider.create_wrapping_key("wrap-1"),
+            lambda: provider.create_wrapping_key("ca-1"),
+            lambda: provider.create("wrap-1", KeySpec.P256),
+        ]
+        for attempt in taken:
+            assert _refusal(attempt) == (Kind.CONFLICT, "key-exists")
+        assert provider.unwrap(uri, wrapped) == b"a data key"
+
+    def test_a_signing_key_does_not_wrap_and_a_wrapping_key_does_not_sign(self, provider: KeyProvider) -> None:
+        signing, wrapping = provider.create("ca-1", KeySpec.P256), provider.create_wrapping_key("wrap-1")
+        for attempt in (
+            lambda: provider.signer(wrapping),
+            lambda: provider.wrap(signing, b"a data key"),
+            lambda: provider.unwrap(signing, bytes(60)),
+        ):
+            assert _refusal(attempt)[0] in {Kind.UNAVAILABLE, Kind.FORBIDDEN, Kind.UNPROCESSABLE}
+
+    def test_r19_a_wrapping_key_that_is_not_found_is_an_outage(self, provider: KeyProvider, missing: KeyUri) -> None:
+        outage = (Kind.UNAVAILABLE, "key-not-found")
+        assert _refusal(lambda: provider.wrap(missing, b"a data key")) == outage
+        assert _refusal(lambda: provider.unwrap(missing, bytes(60))) == outage
+        assert _refusal(lambda: provider.attributes(missing)) == outage
+        assert _refusal(lambda: provider.destroy(missing)) == outage
+
+    @pytest.mark.parametrize("spec", SPECS)
+    def test_the_record_of_a_key_says_its_kind_and_use(self, provider: KeyProvider, spec: KeySpec) -> None:
+        told = provider.attributes(provider.create("ca-1", spec))
+        assert set(told) == ATTRIBUTES
+        assert (told["kind"], told["sign"], told["decrypt"], told["unwrap"]) == (spec, True, False, False)
+
+    def test_the_record_of_a_wrapping_key_says_that_it_wraps_only(self, provider: KeyProvider) -> None:
+        told = provider.attributes(provider.create_wrapping_key("wrap-1"))
+        assert set(told) == ATTRIBUTES
+        assert (told["kind"], told["sign"], told["decrypt"], told["unwrap"]) == ("aes-256", False, True, False)
+
+    def test_a_destroyed_key_is_gone_for_every_process(self, provider: KeyProvider, reopened: KeyProvider) -> None:
+        uri, other = provider.create("ca-1", KeySpec.P256), provider.create("ca-2", KeySpec.P256)
+        provider.signer(uri)
+        provider.destroy(uri)
+        outage = (Kind.UNAVAILABLE, "key-not-found")
+        for each in (provider, reopened):
+            assert _refusal(lambda: each.signer(uri)) == outage  # noqa: B023 - called at once
+            assert _refusal(lambda: each.destroy(uri)) == outage  # noqa: B023 - called at once
+            signature.sign(each.signer(other), b"message")
+
+    def test_a_destroyed_wrapping_key_unwraps_no_more(self, provider: KeyProvider, reopened: KeyProvider) -> None:
+        uri = provider.create_wrapping_key("wrap-1")
+        wrapped = provider.wrap(uri, b"a data key")
+        provider.destroy(uri)
+        for each in (provider, reopened):
+            assert _refusal(lambda: each.unwrap(uri, wrapped)) == (Kind.UNAVAILABLE, "key-not-found")  # noqa: B023 - called at once
 
     @pytest.mark.parametrize("spec", [KeySpec.RSA_2048, KeySpec.P256])
     def test_a_copy_of_a_key_is_the_key(self, provider: KeyProvider, spec: KeySpec) -> None:

@@ -135,6 +135,29 @@ def test_a_key_is_named_by_the_hash_of_its_public_key(provider: Pkcs11Keys) -> N
     assert Pkcs11Uri.parse(uri).id == SubjectKeyIdentifier.from_public_key(public).digest
 
 
+def test_a_key_in_a_token_is_sealed(provider: Pkcs11Keys) -> None:
+    sealed = {
+        "storage": "token",
+        "sensitive": True,
+        "always_sensitive": True,
+        "extractable": False,
+        "never_extractable": True,
+        "local": True,
+    }
+    for uri in (provider.create("ca-1", KeySpec.P256), provider.create_wrapping_key("wrap-1")):
+        assert sealed.items() <= provider.attributes(uri).items()
+
+
+def test_a_key_that_another_process_destroyed_is_an_outage_where_it_was_loaded(
+    provider: Pkcs11Keys, reopened: Pkcs11Keys
+) -> None:
+    uri = provider.create("ca-1", KeySpec.P256)
+    key = reopened.signer(uri)
+    signature.sign(key, b"x")
+    provider.destroy(uri)
+    assert code(lambda: signature.sign(key, b"x")) == (Kind.UNAVAILABLE, "key-not-found")
+
+
 def test_a_hung_token_costs_its_deadline_and_the_next_request_is_served(opened: Open) -> None:
     keys = opened(deadline=1.0, processes=1)
     key = keys.signer(keys.create("ca-1", KeySpec.P256))

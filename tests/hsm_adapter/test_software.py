@@ -1,5 +1,6 @@
 """Keys as files: the contract, and what is particular to a disk."""
 
+import base64
 import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,32 @@ def test_a_key_file_is_sealed_and_for_its_owner_only(provider: SoftwareKeys, dir
     assert file.stat().st_mode & 0o777 == 0o600
     assert b"ENCRYPTED PRIVATE KEY" in file.read_bytes()
     load_pem_private_key(file.read_bytes(), PASSPHRASE)
+
+
+def test_a_wrapping_key_file_is_sealed_and_for_its_owner_only(directory: Path) -> None:
+    octets = iter([b"K" * 32, b"S" * 16, b"N" * 12])
+    uri = SoftwareKeys(directory, lambda: PASSPHRASE, lambda _: next(octets)).create_wrapping_key("wrap-1")
+    file = directory / "wrap-1.pem"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert b"K" * 32 not in base64.b64decode(file.read_bytes().splitlines()[1])
+    file.write_bytes(file.read_bytes().replace(b"U1NT", b"U1NU"))
+    keys = SoftwareKeys(directory, lambda: PASSPHRASE)
+    assert refused(lambda: keys.wrap(uri, b"a data key")) == (Kind.FORBIDDEN, "passphrase-wrong")
+
+
+def test_a_software_key_does_not_pretend_to_be_sealed(provider: SoftwareKeys) -> None:
+    told = provider.attributes(provider.create("ca-1", KeySpec.P256))
+    assert (told["storage"], told["extractable"], told["sensitive"]) == ("software", True, False)
+
+
+def test_a_destroyed_key_is_overwritten_before_its_name_goes(provider: SoftwareKeys, directory: Path) -> None:
+    uri = provider.create("ca-1", KeySpec.P256)
+    with (directory / "ca-1.pem").open("rb") as still_open:
+        size = len(still_open.read())
+        provider.destroy(uri)
+        assert list(directory.iterdir()) == []
+        still_open.seek(0)
+        assert still_open.read() == bytes(size)
 
 
 @pytest.mark.parametrize("wrong", [b"wrong", b"correct horse battery stapl"])

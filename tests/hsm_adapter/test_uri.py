@@ -12,9 +12,9 @@ from jpki.errors import JpkiError
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=32)
 
 
-@given(TEXT, st.none() | TEXT, st.none() | st.binary(min_size=1, max_size=20))
-def test_what_is_written_reads_back(token: str, label: str | None, identifier: bytes | None) -> None:
-    uri = Pkcs11Uri(token=token, object=label, id=identifier)
+@given(TEXT, st.none() | TEXT, st.none() | st.binary(min_size=1, max_size=20), st.booleans())
+def test_what_is_written_reads_back(token: str, label: str | None, identifier: bytes | None, secret: bool) -> None:  # noqa: FBT001 - hypothesis gives them by position
+    uri = Pkcs11Uri(token=token, object=label, id=identifier, secret=secret)
     assert Pkcs11Uri.parse(str(uri)) == uri
 
 
