@@ -1,5 +1,6 @@
 """The only door through which a certificate is issued, comes to life, and dies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -24,21 +25,39 @@ class Authority:
     ledger: CertificateLedger
     clock: Clock
 
-    def issue(self, order: Order, by: Actor) -> x509.Certificate:
-        """Sign one certificate for the order; it is not live until it is activated.
+    def issue(self, orders: Sequence[Order], by: Actor) -> list[x509.Certificate]:
+        """Sign a certificate for each order of one purpose, or none; they are not live until they are activated.
 
         Raises:
             JpkiError: as `Issuer.prepare` and `Issuer.redeem` say; nothing is left pending.
         """
-        return self.issuer.redeem(self.issuer.prepare(order, by), by)
+        return self.issuer.redeem(self.issuer.prepare(orders, by), by)
 
-    def activate(self, serial: Serial, by: Actor) -> None:
-        """Make an issued certificate live on delivery; the one it renews is superseded in the same instant."""
-        self.ledger.activate(serial, by, self.clock())
+    def issue_each(self, orders: Sequence[Order], by: Actor) -> list[x509.Certificate | JpkiError]:
+        """Sign a certificate for each order that can be served, and return for each the certificate or the refusal.
 
-    def discard(self, serial: Serial, by: Actor) -> bool:
-        """Close a certificate that was not delivered; tell whether it was pending still."""
-        return self.ledger.discard(serial, by, self.clock())
+        A batch that is refused is halved until the order at fault stands alone.
+
+        Raises:
+            JpkiError: UNAVAILABLE: what is away for one is away for all.
+        """
+        try:
+            return list(self.issue(orders, by))
+        except JpkiError as error:
+            if error.kind is Kind.UNAVAILABLE:
+                raise
+            if len(orders) == 1:
+                return [error]
+        half = len(orders) // 2
+        return [*self.issue_each(orders[:half], by), *self.issue_each(orders[half:], by)]
+
+    def activate(self, serials: Sequence[Serial], by: Actor) -> None:
+        """Make issued certificates live on delivery; those they renew are superseded in the same instant."""
+        self.ledger.activate(serials, by, self.clock())
+
+    def discard(self, serials: Sequence[Serial], by: Actor) -> int:
+        """Close certificates that were not delivered; return how many were pending still."""
+        return self.ledger.discard(serials, by, self.clock())
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> None:
         """Revoke a live certificate, at once and for good.

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from cryptography import x509
 
 from ca import names
-from ca.draft import distribution_point, key_usage
+from ca.extensions import distribution_point, key_usage
 from ca.profile import Profile
 from jpki.certificate import Purpose
 from jpki.clock import Clock, day_in_japan, end_of_day, whole_second, years_later

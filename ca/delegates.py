@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca import names
-from ca.draft import key_usage
+from ca.extensions import key_usage
 from jpki import oids
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import Clock, whole_second

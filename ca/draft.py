@@ -1,33 +1,33 @@
 """Drafts: the exact octets of a certificate before anyone signs it (RFC 5280 4.1; docs/profile.md)."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from ca import names
-from ca.holder_names import subject_alternative_name
-from ca.profile import Profile
+from ca.holder_names import general_names
+from ca.template import Template, encoded_extension
+from jpki import der
 from jpki.certificate import Purpose, Validity
 from jpki.clock import JST
-from jpki.generation import Generation
-from jpki.holder import Holder
+from jpki.holder import Holder, Municipality
 from jpki.ids import Serial
-from jpki.partition import Partition
 from jpki.randomness import Randomness, alphanumeric
-from jpki.signature import PrivateKey, PublicKey, algorithm_for
+from jpki.signature import PublicKey
+
+_VERSION_3 = der.tlv(der.context(0), der.integer(2))
+_COMMON_NAME = der.object_identifier(NameOID.COMMON_NAME.dotted_string)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """All that a holder's certificate is made of. Of the CSR it holds the public key and nothing else (rule R17)."""
 
-    profile: Profile
-    generation: Generation
-    partition: Partition
-    base_url: str
+    template: Template
     serial: Serial
     common_name: str
     validity: Validity
@@ -37,49 +37,43 @@ class Draft:
     @property
     def purpose(self) -> Purpose:
         """The CA's purpose is the certificate's."""
-        return self.generation.purpose
+        return self.template.purpose
 
     @property
     def subject(self) -> x509.Name:
         """The subject's name; only a signing certificate tells the municipality."""
-        if self.disclosed is not None:
-            return names.signing_subject(self.disclosed.municipality, self.common_name)
-        return names.authentication_subject(self.common_name)
+        return names.subject(self._municipality, (NameOID.COMMON_NAME, self.common_name))
+
+    @property
+    def _municipality(self) -> Municipality | None:
+        return None if self.disclosed is None else self.disclosed.municipality
 
     def to_be_signed(self) -> bytes:
-        """Return the DER of the TBSCertificate, built by cryptography's builder and a key that is thrown away."""
-        throwaway = _throwaway_key(_curve(self.generation.public_key))
-        algorithm = algorithm_for(throwaway.public_key())
-        return self._builder().sign(throwaway, algorithm.hash).tbs_certificate_bytes
+        """Return the DER of the TBSCertificate: the template's octets around the draft's own.
 
-    def _builder(self) -> x509.CertificateBuilder:
-        issuer = self.generation.certificate
-        builder = (
-            x509.CertificateBuilder()
-            .serial_number(self.serial)
-            .issuer_name(issuer.subject)
-            .subject_name(self.subject)
-            .not_valid_before(self.validity.not_before)
-            .not_valid_after(self.validity.not_after)
-            .public_key(self.public_key)
+        It is the same, octet for octet, as what cryptography's builder makes of the same input (tests/ca).
+        """
+        fixed = self.template
+        spki = self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        extensions = der.sequence(
+            fixed.usage,
+            b"" if self.disclosed is None else _subject_alternative_name(self.disclosed),
+            fixed.between,
+            encoded_extension(_SUBJECT_KEY, der.octet_string(_key_identifier(spki))),
         )
-        for extension, critical in self.extensions():
-            builder = builder.add_extension(extension, critical)
-        return builder
+        return der.sequence(
+            _VERSION_3,
+            der.integer(self.serial),
+            *fixed.signature_and_issuer,
+            der.sequence(der.time(self.validity.not_before), der.time(self.validity.not_after)),
+            self._subject(),
+            spki,
+            der.tlv(der.context(3), extensions),
+        )
 
-    def extensions(self) -> list[tuple[x509.ExtensionType, bool]]:
-        """Return the extensions in their order, each with its criticality (docs/profile.md)."""
-        issuer_key = x509.SubjectKeyIdentifier(self.generation.key_identifier)
-        return [
-            (key_usage(digital_signature=True, non_repudiation=self.purpose is Purpose.SIGNING), True),
-            *([] if self.disclosed is None else [(subject_alternative_name(self.disclosed), False)]),
-            (x509.IssuerAlternativeName(names.directory([names.authority_in_japanese(self.purpose)])), False),
-            (policies(self.profile.policy(self.purpose), self.base_url), True),
-            (distribution_point(self.partition.distribution_names(self.generation.id)), False),
-            (information_access(self.generation, self.base_url), False),
-            (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), False),
-            (x509.SubjectKeyIdentifier.from_public_key(self.public_key), False),
-        ]
+    def _subject(self) -> bytes:
+        common_name = der.sequence(_COMMON_NAME, der.utf8_string(self.common_name))
+        return der.sequence(_place(self._municipality), der.tlv(der.Tag.SET, common_name))
 
 
 def common_name(purpose: Purpose, validity: Validity, randomness: Randomness) -> str:
@@ -90,54 +84,22 @@ def common_name(purpose: Purpose, validity: Validity, randomness: Randomness) ->
     return alphanumeric(randomness, 22)
 
 
-def key_usage(
-    *, digital_signature: bool = False, non_repudiation: bool = False, certificates_and_lists: bool = False
-) -> x509.KeyUsage:
-    """Return a keyUsage with these bits and no others."""
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=non_repudiation,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=certificates_and_lists,
-        crl_sign=certificates_and_lists,
-        encipher_only=False,
-        decipher_only=False,
-    )
+_SUBJECT_ALTERNATIVE = ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string
+_SUBJECT_KEY = ExtensionOID.SUBJECT_KEY_IDENTIFIER.dotted_string
 
 
-def policies(oid: str, base_url: str) -> x509.CertificatePolicies:
-    """Return one policy with the CPS qualifier."""
-    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(oid), [f"{base_url}/cps"])])
+def _subject_alternative_name(holder: Holder) -> bytes:
+    return encoded_extension(_SUBJECT_ALTERNATIVE, general_names(holder))
 
 
-def distribution_point(full_name: list[x509.GeneralName]) -> x509.CRLDistributionPoints:
-    """Return one distribution point with these names."""
-    return x509.CRLDistributionPoints([x509.DistributionPoint(full_name, None, None, None)])
-
-
-def information_access(generation: Generation, base_url: str) -> x509.AuthorityInformationAccess:
-    """Return where to ask for status, and where the issuer's certificate lies."""
-    issuer_url = f"{base_url}/ca/{generation.purpose}/{generation.id}.cer"
-    return x509.AuthorityInformationAccess(
-        [
-            x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
-            for method, url in (
-                (AuthorityInformationAccessOID.OCSP, f"{base_url}/ocsp"),
-                (AuthorityInformationAccessOID.CA_ISSUERS, issuer_url),
-            )
-        ]
-    )
-
-
-def _curve(key: PublicKey) -> str | None:
-    return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else None
+def _key_identifier(spki: bytes) -> bytes:
+    """Return SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1): a name for the key, and no proof."""
+    fields = der.Reader(der.Reader(spki).read(der.Tag.SEQUENCE))
+    fields.read(der.Tag.SEQUENCE)
+    return hashlib.sha1(fields.read(der.Tag.BIT_STRING)[1:], usedforsecurity=False).digest()
 
 
 @cache
-def _throwaway_key(curve: str | None) -> PrivateKey:
-    """Make, once, a key of the issuer's kind; the kind alone decides the TBS, the signature is discarded."""
-    if curve is None:
-        return rsa.generate_private_key(65537, 2048)
-    return ec.generate_private_key(ec.SECP384R1() if curve == "secp384r1" else ec.SECP256R1())
+def _place(municipality: Municipality | None) -> bytes:
+    """Return the subject's RDNs before the common name, encoded once for each municipality."""
+    return der.Reader(names.subject(municipality).public_bytes()).read(der.Tag.SEQUENCE)

@@ -2,8 +2,6 @@
 
 from datetime import date
 
-from cryptography import x509
-
 from jpki import der, oids
 from jpki.holder import Gender, Holder
 
@@ -17,8 +15,8 @@ _ERAS = (
 GENDERS = {Gender.MALE: "1", Gender.FEMALE: "2", Gender.UNSPECIFIED: "9"}
 
 
-def subject_alternative_name(holder: Holder) -> x509.SubjectAlternativeName:
-    """Return the six otherNames in the order of real certificates: 1, 4, 3, 5, 2, 6 of the arc."""
+def general_names(holder: Holder) -> bytes:
+    """Return GeneralNames with the six otherNames in the order of real certificates: 1, 4, 3, 5, 2, 6 of the arc."""
     fields = (
         (oids.NAME, holder.name),
         (oids.BIRTH_DATE, birth_date(holder.birth_date)),
@@ -27,9 +25,12 @@ def subject_alternative_name(holder: Holder) -> x509.SubjectAlternativeName:
         (oids.NAME_SUBSTITUTES, holder.name_substitutes),
         (oids.ADDRESS_SUBSTITUTES, holder.address_substitutes),
     )
-    return x509.SubjectAlternativeName(
-        [x509.OtherName(x509.ObjectIdentifier(oid), der.utf8_string(value)) for oid, value in fields]
-    )
+    return der.sequence(*(_other_name(oid, value) for oid, value in fields))
+
+
+def _other_name(oid: str, value: str) -> bytes:
+    """Return an otherName whose value is a UTF8String (RFC 5280 4.2.1.6)."""
+    return der.tlv(der.context(0), der.object_identifier(oid), der.tlv(der.context(0), der.utf8_string(value)))
 
 
 def birth_date(day: date) -> str:

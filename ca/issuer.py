@@ -4,15 +4,15 @@ The record is always ahead of the signature (rule R2): reserve, draft, lint, sto
 the audit's "will sign", sign those octets, store the certificate. See docs/adr/0003 for what a crash leaves.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
 
 from ca.draft import Draft, common_name
-from ca.key_policy import holder_key, key_hash
-from ca.lint import lint
+from ca.key_policy import HolderKey
+from ca.lint import LintedTemplates, lint
 from ca.profile import Profile, profile_for
 from jpki.acts import Actor
 from jpki.certificate import Carrier, Purpose, Validity
@@ -24,7 +24,7 @@ from jpki.ids import HolderCode, Serial, new_serial
 from jpki.partition import Partition
 from jpki.ports import CertificateLedger, Generations, KeyProvider, Reservation
 from jpki.randomness import Randomness
-from jpki.signature import signed
+from jpki.signature import KeySpec, assembled, sign
 from jpki.text import Text
 
 Partitions = Callable[[Holder | None, Serial], Partition]
@@ -43,7 +43,7 @@ class Order:
     holder: HolderCode
     disclosed: Holder | None
     carrier: Carrier
-    csr: x509.CertificateSigningRequest
+    key: HolderKey
     validity: Validity
     renews: Serial | None = None
 
@@ -54,13 +54,12 @@ class Order:
 
 
 class Permit:
-    """The right to sign one linted draft, once."""
+    """The right to sign linted drafts, once: the octets by their serials, all for one generation's key."""
 
-    __slots__ = ("_spent", "generation", "serial", "to_be_signed")
+    __slots__ = ("_spent", "generation", "to_be_signed")
 
-    def __init__(self, generation: Generation, serial: Serial, to_be_signed: bytes) -> None:
+    def __init__(self, generation: Generation, to_be_signed: Mapping[Serial, bytes]) -> None:
         self.generation = generation
-        self.serial = serial
         self.to_be_signed = to_be_signed
         self._spent = False
 
@@ -82,7 +81,7 @@ class Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Turns an order into a signed certificate; `profile` is the home's card profile."""
+    """Turns orders into signed certificates; `profile` is the home's card profile. One order is a batch of one."""
 
     profile: Profile
     base_url: str
@@ -92,86 +91,124 @@ class Issuer:
     partitions: Partitions
     clock: Clock
     randomness: Randomness
+    templates: LintedTemplates = field(default_factory=LintedTemplates)
 
-    def prepare(self, order: Order, by: Actor) -> Permit:
-        """Reserve a serial for the order, draft the certificate and lint it.
+    def prepare(self, orders: Sequence[Order], by: Actor) -> Permit:
+        """Reserve a serial for each order, draft the certificates and lint them; all orders are for one purpose.
 
         Raises:
-            JpkiError: of the key policy, of the ledger's constraints, `issuing-ended`, or `lint-failed`.
+            JpkiError: of the ledger's constraints, `issuing-ended`, or `lint-failed`; then nothing is pending.
         """
         now = self.clock()
+        generation = self._issuing_generation(orders, now)
+        drafts = [self._draft(order, generation) for order in orders]
+        self.ledger.reserve(list(map(_reservation, orders, drafts)), by, now)
+        try:
+            to_be_signed = {draft.serial: _linted(draft) for draft in drafts}
+        except BaseException:
+            self.ledger.discard([draft.serial for draft in drafts], by, self.clock())
+            raise
+        return Permit(generation, to_be_signed)
+
+    def redeem(self, permit: Permit, by: Actor) -> list[x509.Certificate]:
+        """Sign the permit's octets, the stored intent first, and store the signatures; nothing is live yet.
+
+        Raises:
+            JpkiError: the key's or the ledger's; the serials are then closed for good and never signed again.
+        """
+        permit.spend()
+        drafts = permit.to_be_signed
+        try:
+            self.ledger.intend(drafts, by, self.clock())
+            signer = self.keys.signer(permit.generation.key)
+            signatures = [sign(signer, octets) for octets in drafts.values()]
+            self.ledger.complete(dict(zip(drafts, signatures, strict=True)), by, self.clock())
+        except BaseException:
+            self.ledger.discard(list(drafts), by, self.clock())
+            raise
+        return [
+            x509.load_der_x509_certificate(assembled(octets, signature))
+            for octets, signature in zip(drafts.values(), signatures, strict=True)
+        ]
+
+    def _draft(self, order: Order, generation: Generation) -> Draft:
         profile = profile_for(self.profile, order.carrier)
-        public_key = holder_key(order.csr, profile.key)
-        generation = self._issuing_generation(order, now)
+        if order.key.spec != profile.key:
+            raise _wrong_key(order.key.spec, profile)
         serial = new_serial(self.randomness)
         partition = self.partitions(order.disclosed, serial)
-        reservation = Reservation(
-            serial=serial,
-            purpose=order.purpose,
-            carrier=order.carrier,
-            holder=order.holder,
-            generation=generation.id,
-            partition=partition.id,
-            base_url=self.base_url,
-            profile_hash=profile.hash,
-            key_hash=key_hash(public_key),
-            validity=order.validity,
-            renews=order.renews,
-        )
-        self.ledger.reserve(reservation, by, now)
-        draft = Draft(
-            profile=profile,
-            generation=generation,
-            partition=partition,
-            base_url=self.base_url,
+        return Draft(
+            template=self.templates.of(profile, generation, partition, self.base_url),
             serial=serial,
             common_name=common_name(order.purpose, order.validity, self.randomness),
             validity=order.validity,
             disclosed=order.disclosed,
-            public_key=public_key,
+            public_key=order.key.public_key,
         )
-        try:
-            to_be_signed = draft.to_be_signed()
-            lint(to_be_signed, draft)
-        except BaseException:
-            self.ledger.discard(serial, by, self.clock())
-            raise
-        return Permit(generation, serial, to_be_signed)
 
-    def redeem(self, permit: Permit, by: Actor) -> x509.Certificate:
-        """Sign the permit's octets, the stored intent first, and store the certificate (not yet live).
-
-        Raises:
-            JpkiError: the key's or the ledger's; the serial is then closed for good and never signed again.
-        """
-        permit.spend()
-        try:
-            self.ledger.intend(permit.serial, permit.to_be_signed, by, self.clock())
-            der = signed(self.keys.signer(permit.generation.key), permit.to_be_signed)
-            self.ledger.complete(permit.serial, der, by, self.clock())
-        except BaseException:
-            self.ledger.discard(permit.serial, by, self.clock())
-            raise
-        return x509.load_der_x509_certificate(der)
-
-    def _issuing_generation(self, order: Order, now: datetime) -> Generation:
-        living = self.generations(order.purpose)
+    def _issuing_generation(self, orders: Sequence[Order], now: datetime) -> Generation:
+        (purpose,) = {order.purpose for order in orders}
+        living = self.generations(purpose)
         if not living:
-            raise JpkiError(
-                Kind.UNAVAILABLE,
-                "no-generation",
-                Text("発行できる認証局の鍵がありません。", "The CA has no key that may issue."),
-                Text("新しい世代の鍵をセレモニーで作成してください。", "Make the next generation's key in a ceremony."),
-            )
+            raise _no_generation()
         generation = living[0]
-        if now >= generation.issue_until or order.validity.not_after > generation.not_after:
-            raise JpkiError(
-                Kind.CONFLICT,
-                "issuing-ended",
-                Text(
-                    f"認証局の鍵 {generation.id} の発行期間は {iso(generation.issue_until)} までです。",
-                    f"The CA key {generation.id} issues until {iso(generation.issue_until)} only.",
-                ),
-                Text("新しい世代の鍵をセレモニーで作成してください。", "Make the next generation's key in a ceremony."),
-            )
+        latest = max(order.validity.not_after for order in orders)
+        if now >= generation.issue_until or latest > generation.not_after:
+            raise _issuing_ended(generation)
         return generation
+
+
+def _reservation(order: Order, draft: Draft) -> Reservation:
+    template = draft.template
+    return Reservation(
+        serial=draft.serial,
+        purpose=order.purpose,
+        carrier=order.carrier,
+        holder=order.holder,
+        generation=template.generation.id,
+        partition=template.partition.id,
+        base_url=template.base_url,
+        profile_hash=template.profile.hash,
+        key_hash=order.key.hash,
+        validity=order.validity,
+        renews=order.renews,
+    )
+
+
+def _linted(draft: Draft) -> bytes:
+    to_be_signed = draft.to_be_signed()
+    lint(to_be_signed, draft)
+    return to_be_signed
+
+
+def _wrong_key(found: KeySpec, profile: Profile) -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "key-wrong-kind",
+        Text(
+            f"鍵の種類が {found} です。プロファイル {profile.name} には {profile.key} が必要です。",
+            f"The key is {found}; the profile {profile.name} needs {profile.key}.",
+        ),
+        Text("カードで鍵ペアを作り直してください。", "Make a new key pair on the card."),
+    )
+
+
+def _no_generation() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "no-generation",
+        Text("発行できる認証局の鍵がありません。", "The CA has no key that may issue."),
+        Text("新しい世代の鍵をセレモニーで作成してください。", "Make the next generation's key in a ceremony."),
+    )
+
+
+def _issuing_ended(generation: Generation) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "issuing-ended",
+        Text(
+            f"認証局の鍵 {generation.id} の発行期間は {iso(generation.issue_until)} までです。",
+            f"The CA key {generation.id} issues until {iso(generation.issue_until)} only.",
+        ),
+        Text("新しい世代の鍵をセレモニーで作成してください。", "Make the next generation's key in a ceremony."),
+    )

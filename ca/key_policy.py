@@ -5,6 +5,7 @@ Of a CSR only the public key is used (rule R17); whatever else it asks for is ig
 
 import hashlib
 import math
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -19,6 +20,19 @@ LARGEST_CSR = 16_384
 """Octets; an honest CSR of a 4096-bit key has about 1,700 in PEM."""
 
 _NEW_KEY = Text("カードで鍵ペアを作り直してください。", "Make a new key pair on the card.")
+
+
+@dataclass(frozen=True, slots=True)
+class HolderKey:
+    """A public key fit for `spec`, whose holder proved to hold it. Only `holder_key` makes one, after its checks."""
+
+    public_key: PublicKey
+    spec: KeySpec
+
+    @property
+    def hash(self) -> bytes:
+        """SHA-256 over the key's SubjectPublicKeyInfo, by which a reused key is found."""
+        return hashlib.sha256(self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
 def read_csr(octets: bytes) -> x509.CertificateSigningRequest:
@@ -46,7 +60,7 @@ def read_csr(octets: bytes) -> x509.CertificateSigningRequest:
         ) from error
 
 
-def holder_key(csr: x509.CertificateSigningRequest, spec: KeySpec) -> PublicKey:
+def holder_key(csr: x509.CertificateSigningRequest, spec: KeySpec) -> HolderKey:
     """Return the CSR's public key if its holder proved to hold it and it is fit for the profile's `spec`.
 
     Raises:
@@ -57,12 +71,7 @@ def holder_key(csr: x509.CertificateSigningRequest, spec: KeySpec) -> PublicKey:
     _require_possession(csr)
     if isinstance(key, rsa.RSAPublicKey):
         _require_strong(key)
-    return key
-
-
-def key_hash(key: PublicKey) -> bytes:
-    """Return SHA-256 over the key's SubjectPublicKeyInfo, by which a reused key is found."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return HolderKey(key, spec)
 
 
 def _public_key(csr: x509.CertificateSigningRequest) -> PublicKey:

@@ -58,19 +58,20 @@ def authority_in_japanese(purpose: Purpose) -> x509.Name:
     )
 
 
-def signing_subject(municipality: Municipality, common_name: str) -> x509.Name:
-    """Return a signing certificate's subject: prefecture and municipality in romaji, and an identifier, no name."""
-    return name(
-        (NameOID.COUNTRY_NAME, "JP"),
-        (NameOID.LOCALITY_NAME, municipality.prefecture_romaji),
-        (NameOID.LOCALITY_NAME, municipality.name_romaji),
-        (NameOID.COMMON_NAME, common_name),
+def subject(municipality: Municipality | None, *identifier: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    """Return a holder's subject: for a signing certificate prefecture and municipality in romaji, and an identifier.
+
+    It holds no name; without a `municipality`, as in an authentication certificate, it says nothing of its holder.
+    """
+    place = (
+        ()
+        if municipality is None
+        else (
+            (NameOID.LOCALITY_NAME, municipality.prefecture_romaji),
+            (NameOID.LOCALITY_NAME, municipality.name_romaji),
+        )
     )
-
-
-def authentication_subject(common_name: str) -> x509.Name:
-    """Return an authentication certificate's subject: an identifier that says nothing of its holder."""
-    return name((NameOID.COUNTRY_NAME, "JP"), (NameOID.COMMON_NAME, common_name))
+    return name((NameOID.COUNTRY_NAME, "JP"), *place, *identifier)
 
 
 def below_root(purpose: Purpose, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from ca.authority import Authority
 from ca.issuer import Order
+from ca.key_policy import holder_key
 from ca.profile import Profile
 from ca.validity import validity
 from crl.publisher import Publisher
@@ -66,7 +67,7 @@ class Desk:
                 holder=holder.code,
                 disclosed=holder if purpose is Purpose.SIGNING else None,
                 carrier=CARD,
-                csr=csr,
+                key=holder_key(csr, self.profile.key),
                 validity=lifetime,
             ),
             by,
@@ -100,7 +101,7 @@ class Desk:
                 holder=old.holder,
                 disclosed=holder if old.purpose is Purpose.SIGNING else None,
                 carrier=old.carrier,
-                csr=csr,
+                key=holder_key(csr, self.profile.key),
                 validity=lifetime,
                 renews=serial,
             ),
@@ -141,9 +142,10 @@ class Desk:
         return old
 
     def _disclosed_by(self, old: CertificateRecord) -> Holder:
-        if old.der is None:
+        octets = self.ledger.certificate(old.serial)
+        if octets is None:
             raise _not_renewable(old.serial)
-        certificate = x509.load_der_x509_certificate(old.der)
+        certificate = x509.load_der_x509_certificate(octets)
         return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
 
     def _validity(self, holder: HolderCode, purpose: Purpose, birth_date: date, *, renewal: bool) -> Validity:
@@ -157,14 +159,14 @@ class Desk:
 
     def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:
         """Issue, see to it that the list the certificate names exists, hand over, and only then make it live."""
-        certificate = self.authority.issue(order, by)
+        (certificate,) = self.authority.issue([order], by)
         serial = Serial(certificate.serial_number)
         try:
             self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
             hand_over(certificate)
-            self.authority.activate(serial, by)
+            self.authority.activate([serial], by)
         except BaseException:
-            self.authority.discard(serial, by)
+            self.authority.discard([serial], by)
             # Where it came to life before the failure, it was handed over and is the holder's: no failure any more.
             if self.authority.record(serial).status.state is not State.ACTIVE:
                 raise

@@ -34,6 +34,8 @@ class Act(StrEnum):
     RELEASED = "certificate released"
     DELEGATE_WILL_SIGN = "responder or clerk certificate will be signed"
     CLOCK_ACCEPTED = "clock accepted"
+    SEALING_KEY_MADE = "sealing key will be made"
+    SEALING_KEY_DESTROYED = "sealing key will be destroyed"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import cache
 
 
 class DerError(Exception):
@@ -81,6 +82,7 @@ def utf8_string(text: str) -> bytes:
     return tlv(Tag.UTF8_STRING, text.encode())
 
 
+@cache
 def object_identifier(dotted: str) -> bytes:
     """Return an OBJECT IDENTIFIER from its dotted form (X.690 8.19)."""
     first, second, *rest = (int(arc) for arc in dotted.split("."))
@@ -139,6 +141,10 @@ class Reader:
     def read_optional(self, tag: int) -> bytes | None:
         """Read the next element if it bears `tag`, and return its content, else None."""
         return self.read(tag) if self.peek() == tag else None
+
+    def rest(self) -> bytes:
+        """Return all that was not read yet."""
+        return self._data[self._position :]
 
     def finish(self) -> None:
         """Require that nothing is left.

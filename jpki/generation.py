@@ -25,6 +25,11 @@ class Generation:
     issue_until: datetime
 
     @property
+    def not_before(self) -> datetime:
+        """The beginning of the CA certificate."""
+        return self.certificate.not_valid_before_utc
+
+    @property
     def not_after(self) -> datetime:
         """The end of the CA certificate: nothing outlives it (rule R25)."""
         return self.certificate.not_valid_after_utc

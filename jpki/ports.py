@@ -115,7 +115,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRecord:
-    """What the ledger knows of one certificate. `der` is None until it was signed."""
+    """What the ledger knows of one certificate, and of its holder no more than the opaque code."""
 
     serial: Serial
     purpose: Purpose
@@ -123,18 +123,18 @@ class CertificateRecord:
     holder: HolderCode
     validity: Validity
     profile_hash: str
-    der: bytes | None
     status: Status
 
 
 class CertificateLedger(Protocol):
     """The record of every certificate, written before its signature exists (rule R2).
 
-    Each write is one committed transaction over the certificate, its status, the journal and the audit.
+    Each write is one committed transaction over the certificates, their status, the journal and the audit. A batch is
+    done as a whole or not at all; one certificate is a batch of one. The octets of certificates are sealed at rest.
     """
 
-    def reserve(self, reservation: Reservation, by: Actor, at: datetime) -> None:
-        """Take the serial and the holder's one pending place for this purpose and carrier.
+    def reserve(self, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
+        """Take each serial and its holder's one pending place for this purpose and carrier, all of one generation.
 
         Raises:
             JpkiError: CONFLICT `certificate-pending`, `certificate-live` (a live one that is not the one it
@@ -142,22 +142,22 @@ class CertificateLedger(Protocol):
         """
         ...
 
-    def intend(self, serial: Serial, to_be_signed: bytes, by: Actor, at: datetime) -> None:
+    def intend(self, to_be_signed: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:
         """Store the exact octets that will be signed, and the audit's "will sign"."""
         ...
 
-    def complete(self, serial: Serial, certificate: bytes, by: Actor, at: datetime) -> None:
-        """Store the signed certificate, and the audit's "signed"."""
+    def complete(self, signatures: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:
+        """Store the signatures over the stored octets, and the audit's "signed"."""
         ...
 
-    def activate(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Make an issued certificate live, and revoke as superseded the one it renews, in the same transaction."""
+    def activate(self, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
+        """Make issued certificates live, and revoke as superseded what they renew, in the same transaction."""
         ...
 
-    def discard(self, serial: Serial, by: Actor, at: datetime) -> bool:
-        """Close a pending certificate: reserved becomes void; from "will sign" on, revoked (docs/adr/0003).
+    def discard(self, serials: Sequence[Serial], by: Actor, at: datetime) -> int:
+        """Close pending certificates: reserved becomes void; from "will sign" on, revoked (docs/adr/0003).
 
-        Tell whether it was pending: one that is live by now stays live.
+        Return how many were pending still: those that are live by now stay live.
         """
         ...
 
@@ -189,6 +189,14 @@ class CertificateLedger(Protocol):
 
     def find(self, serial: Serial) -> CertificateRecord | None:
         """Return the record of `serial`, committed state only."""
+        ...
+
+    def certificate(self, serial: Serial) -> bytes | None:
+        """Open the sealed record and return the certificate's DER, None where there is none that was signed.
+
+        Raises:
+            JpkiError: UNAVAILABLE while the wrapping key cannot be reached; FORBIDDEN `record-unreadable`.
+        """
         ...
 
     def live(self, holder: HolderCode, purpose: Purpose, carrier: Carrier, at: datetime) -> CertificateRecord | None:

@@ -99,6 +99,14 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
         key.verify(signature, message, ec.ECDSA(algorithm.hash))
 
 
+def assembled(to_be_signed: bytes, signature: bytes) -> bytes:
+    """Return the certificate that a TBSCertificate and its signature make; the octets themselves name the algorithm."""
+    fields = der.Reader(der.Reader(to_be_signed).read(der.Tag.SEQUENCE))
+    fields.read(der.context(0))
+    fields.read(der.Tag.INTEGER)
+    return der.sequence(to_be_signed, fields.read_element(der.Tag.SEQUENCE), der.bit_string(signature))
+
+
 def signed(key: PrivateKey, to_be_signed: bytes) -> bytes:
     """Return SEQUENCE { to_be_signed, algorithm, signature }: the outer form of certificates, CRLs and OCSP alike."""
     return der.sequence(

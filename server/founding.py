@@ -21,6 +21,7 @@ from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
 from jpki.signature import KeySpec
 from server.home import PASSPHRASE, Home, given_passphrase, write_new
+from server.sealing import Sealing
 from server.settings import Settings
 from server.softhsm import make_own_token
 from server.wiring import Rooms, Store, assemble, database_of, keys_of, store_of
@@ -39,8 +40,9 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
             settings = settings.model_copy(update={"pkcs11": make_own_token(home, randomness)})
         elif settings.keys == "software" and given_passphrase() is None:
             write_new(home.secret_file(PASSPHRASE), alphanumeric(randomness, 32).encode(), 0o400)
-        with _new_store(home, settings, clock) as store:
-            rooms = assemble(home, settings, keys_of(home, settings), store, clock, randomness)
+        keys = keys_of(home, settings)
+        with _new_store(home, settings, keys, clock, randomness) as store:
+            rooms = assemble(home, settings, keys, store, clock, randomness)
             try:
                 _hold_ceremony(rooms, randomness)
                 write_new(home.settings, settings.as_toml().encode(), 0o600)
@@ -51,7 +53,9 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
 
 
 @contextmanager
-def _new_store(home: Home, settings: Settings, clock: Clock) -> Iterator[Store]:
+def _new_store(
+    home: Home, settings: Settings, keys: KeyProvider, clock: Clock, randomness: Randomness
+) -> Iterator[Store]:
     """Make the ledger, and take it away again where the block fails: the database may lie outside the home."""
     database = database_of(home, settings, create=True)
     try:
@@ -62,7 +66,7 @@ def _new_store(home: Home, settings: Settings, clock: Clock) -> Iterator[Store]:
     if settings.database is None:
         home.database.chmod(0o600)
     try:
-        yield store_of(database)
+        yield store_of(database, keys, randomness)
     except BaseException:
         database.unfound()
         database.close()
@@ -71,6 +75,7 @@ def _new_store(home: Home, settings: Settings, clock: Clock) -> Iterator[Store]:
 
 def _hold_ceremony(rooms: Rooms, randomness: Randomness) -> None:
     _lay_partitions(rooms.store)
+    Sealing(store=rooms.store, keys=rooms.keys, clock=rooms.clock, randomness=randomness).begin()
     roots = {purpose: _first_generation(rooms, purpose, rooms.keys, randomness) for purpose in Purpose}
     holders_roots = [roots[purpose] for purpose in HOLDER_PURPOSES]
     rooms.delegation.renew_responders(holders_roots, rooms.store.generations, LOCAL_OPERATOR)

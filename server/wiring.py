@@ -34,6 +34,8 @@ from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
+from server.store.reseal import SqlSeals
+from server.store.seal import Seal
 from server.store.shelf import SqlShelf
 
 
@@ -48,6 +50,7 @@ class Store:
     shelf: SqlShelf
     audit: SqlAudit
     leases: SqlLeases
+    seals: SqlSeals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +95,9 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
         JpkiError: of the settings; UNAVAILABLE `database-unavailable`; CONFLICT `database-foreign` or `-outdated`.
     """
     settings = read_settings(home.settings)
-    database = database_of(home, settings)
+    database, keys = database_of(home, settings), keys_of(home, settings)
     database.require_current()
-    return assemble(home, settings, keys_of(home, settings), store_of(database), clock, randomness)
+    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness)
 
 
 def database_of(home: Home, settings: Settings, *, create: bool = False) -> Database:
@@ -117,16 +120,18 @@ def keys_of(home: Home, settings: Settings) -> KeyProvider:
     return Pkcs11Keys(token, lambda: home.secret(PIN).decode())
 
 
-def store_of(database: Database) -> Store:
-    """Return the records of one database."""
+def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> Store:
+    """Return the records of one database, sealed under keys that `keys` wraps."""
+    seal = Seal(keys, randomness)
     return Store(
         database=database,
-        ledger=SqlLedger(database),
+        ledger=SqlLedger(database, seal),
         partitions=SqlPartitions(database),
         generations=SqlGenerations(database),
         shelf=SqlShelf(database),
         audit=SqlAudit(database),
         leases=SqlLeases(database),
+        seals=SqlSeals(database, seal),
     )
 
 

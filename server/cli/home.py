@@ -1,6 +1,6 @@
 """`jpki init`: make a home."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import iso, system_clock
 from jpki.errors import JpkiError
 from jpki.generation import Generation
+from jpki.ports import KeyProvider
 from jpki.randomness import system_randomness
 from jpki.text import Text
 from server.cli.frame import EXIT_FAILED, BadInput, Output, command, home_option, opened
@@ -20,9 +21,10 @@ from server.cli.keys import KeysSettings, keys_option
 from server.doctor import Finding, examine
 from server.founding import FIRST_ADMINISTRATOR, found
 from server.home import PASSPHRASE, PIN, Home, given_secret
+from server.sealing import Sealing
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
 from server.store.database import SCHEMA
-from server.wiring import database_of
+from server.wiring import Store, database_of, keys_of, store_of
 
 
 @command("init")
@@ -125,14 +127,51 @@ def db() -> None:
 @home_option
 def upgrade(home: Home, output: Output) -> None:
     """Bring the ledger's schema up to this program's version."""
-    database = database_of(home, read_settings(home.settings))
-    click.get_current_context().call_on_close(database.close)
+    settings = read_settings(home.settings)
+    database, keys = database_of(home, settings), keys_of(home, settings)
+    for part in (database, keys):
+        click.get_current_context().call_on_close(part.close)
     before = database.schema()
     if before is None:
         database.require_current()
     database.migrate()
-    line = Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}")
-    output.result("jpki.db-upgrade/1", {"before": before, "after": SCHEMA}, [line])
+    sealed = _seal_what_is_open(store_of(database, keys, system_randomness), keys, output)
+    lines = [
+        Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}"),
+        Text(f"新たに封印した記録：{sealed}件", f"Records sealed now: {sealed}"),
+    ]
+    output.result("jpki.db-upgrade/1", {"before": before, "after": SCHEMA, "sealed": sealed}, lines)
+
+
+def _seal_what_is_open(store: Store, keys: KeyProvider, output: Output) -> int:
+    """Seal the records of a ledger from before there were seals; return how many there were."""
+    sealing = Sealing(store=store, keys=keys, clock=system_clock, randomness=system_randomness)
+    if not store.seals.began():
+        sealing.begin()
+    return sealing.seal_all(_progress(output))
+
+
+def _progress(output: Output) -> Callable[[int], None]:
+    return lambda left: output.progress(Text(f"  残り{left}件", f"  {left} records left"))
+
+
+@command("rotate-seal")
+@home_option
+def rotate_seal(home: Home, output: Output) -> None:
+    """Seal every record under a new key and destroy the old one; what was interrupted is finished first."""
+    rooms = opened(home)
+    sealing = Sealing(store=rooms.store, keys=rooms.keys, clock=rooms.clock, randomness=system_randomness)
+    unfinished = rooms.store.seals.outdated() > 0
+    if not unfinished:
+        sealing.begin()
+    sealed, retired = sealing.seal_all(_progress(output)), sealing.retire()
+    lines = [
+        Text(
+            f"{sealed}件の記録を新しい鍵で封印し、古い鍵を{len(retired)}個破棄しました。",
+            f"{sealed} records are sealed under the new key; {len(retired)} old keys were destroyed.",
+        )
+    ]
+    output.result("jpki.db-rotate-seal/1", {"sealed": sealed, "destroyed": retired}, lines)
 
 
 @command("accept-clock")
@@ -150,4 +189,5 @@ def accept_clock(home: Home, output: Output) -> None:
 
 
 db.add_command(upgrade)
+db.add_command(rotate_seal)
 db.add_command(accept_clock)

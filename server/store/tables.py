@@ -107,14 +107,28 @@ holder_key = Table(
 )
 """Which certificate bears a key: no key is ever in two (rule R17)."""
 
+data_key = Table(
+    "data_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("wrapping_key", String(512), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+"""The keys that seal; the newest does, the older ones open what they sealed. Each is wrapped by the key provider."""
+
 certificate_record = Table(
     "certificate_record",
     metadata,
     Column("serial", ForeignKey("certificate.serial"), primary_key=True),
+    Column("data_key", ForeignKey("data_key.id"), index=True),
     Column("to_be_signed", LargeBinary, nullable=False),
-    Column("certificate", LargeBinary),
+    Column("signature", LargeBinary),
 )
-"""The exact octets: what will be signed, and then what was. The only table that holds attributes of a person."""
+"""The octets that will be signed, behind a salt, and then their signature; both sealed under `data_key`.
+
+The only table that holds attributes of a person. A record from before there were seals has no data key until
+`jpki db upgrade` has sealed it.
+"""
 
 status = Table(
     "status",

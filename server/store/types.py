@@ -4,10 +4,10 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Uuid
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import CHAR, DateTime, Dialect, Uuid
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from jpki.ids import Serial
+from jpki.ids import Serial, format_serial
 
 
 class SerialColumn(TypeDecorator[Serial]):
@@ -16,13 +16,21 @@ class SerialColumn(TypeDecorator[Serial]):
     impl = Uuid
     cache_ok = True
 
-    def process_bind_param(self, value: Serial | None, dialect: Dialect) -> Any:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
-        """Turn a serial into the database's value."""
-        return None if value is None else uuid.UUID(int=value)
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Take plain digits where there is no uuid: a serial in a row costs a third then."""
+        return dialect.type_descriptor(CHAR(32) if dialect.name == "sqlite" else Uuid())
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Serial | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: Serial | None, dialect: Dialect) -> Any:  # noqa: ANN401 - SQLAlchemy's signature
+        """Turn a serial into the database's value."""
+        if value is None:
+            return None
+        return format_serial(value) if dialect.name == "sqlite" else uuid.UUID(int=value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Serial | None:  # noqa: ANN401 - SQLAlchemy's signature
         """Turn the database's value into a serial."""
-        return None if value is None else Serial(value.int)
+        if value is None:
+            return None
+        return Serial(int(value, 16) if dialect.name == "sqlite" else value.int)
 
 
 class Moment(TypeDecorator[datetime]):

@@ -16,17 +16,19 @@ from ca import names
 from ca.ceremony import new_generation
 from ca.draft import Draft, common_name
 from ca.profile import CARD_V1
+from ca.template import Template
 from hsm_adapter.software import SoftwareKeys
 from jpki.certificate import Purpose, Validity
 from jpki.clock import end_of_day
 from jpki.generation import Generation
 from jpki.holder import Gender, Holder, Municipality
-from jpki.ids import HolderCode, PartitionId, new_serial
+from jpki.ids import HolderCode, KeyUri, PartitionId, new_serial
 from jpki.partition import Partition
 from jpki.randomness import system_randomness
 
 NOW = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
 BASE_URL = "http://127.0.0.1:8080"
+WRAPPING_KEY = KeyUri("software:seal-1")
 CHIYODA = Municipality(
     code="131016", prefecture="東京都", name="千代田区", prefecture_romaji="Tokyo-to", name_romaji="Chiyoda-ku"
 )
@@ -65,15 +67,25 @@ def partition(purpose: Purpose) -> Partition:
     return Partition(id=PartitionId("p0615"), purpose=purpose, name=name, base_urls=(BASE_URL,))
 
 
+@cache
+def wrapping_keys() -> SoftwareKeys:
+    """A provider with the one key that wraps data keys."""
+    _, keys = authority(Purpose.SIGNING)
+    assert keys.create_wrapping_key("seal-1") == WRAPPING_KEY
+    return keys
+
+
+def template(purpose: Purpose) -> Template:
+    """What this purpose's certificates have in common."""
+    generation, _ = authority(purpose)
+    return Template(profile=CARD_V1, generation=generation, partition=partition(purpose), base_url=BASE_URL)
+
+
 def draft(purpose: Purpose, holder: Holder = HANAKO) -> Draft:
     """A draft of this purpose for the holder."""
-    generation, _ = authority(purpose)
     lifetime = Validity(NOW, end_of_day(date(2031, 4, 1)))
     return Draft(
-        profile=CARD_V1,
-        generation=generation,
-        partition=partition(purpose),
-        base_url=BASE_URL,
+        template=template(purpose),
         serial=new_serial(system_randomness),
         common_name=common_name(purpose, lifetime, system_randomness),
         validity=lifetime,

@@ -13,18 +13,22 @@ from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
 from jpki.partition import Partition
-from jpki.ports import Reservation
+from jpki.ports import KeyProvider, Reservation
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
+from jpki.signature import assembled
 from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
 
+TBS = world.draft(Purpose.SIGNING).to_be_signed()
 
-def furnished(database: Database) -> Store:
-    """A store over an empty ledger, with two signing partitions, one authentication bucket, and both CAs."""
-    store = store_of(database)
+
+def furnished(database: Database, keys: KeyProvider | None = None) -> Store:
+    """A store over an empty ledger, with two signing partitions, one authentication bucket, both CAs, and a seal."""
+    store = store_of(database, keys or world.wrapping_keys(), system_randomness)
+    store.seals.use(keys.create_wrapping_key("seal-0") if keys else world.WRAPPING_KEY)
     partitions = {"p0001": Purpose.SIGNING, "p0002": Purpose.SIGNING, "b01": Purpose.AUTHENTICATION}
     store.partitions.add(
         (
@@ -69,10 +73,10 @@ class LedgerContract:
     def live(self, store: Store, clock: SteppingClock, holder: str = "H-0001", renews: Serial | None = None) -> Serial:
         reservation = self.wanted(clock, holder, renews)
         serial = reservation.serial
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.intend(serial, b"tbs", BY, clock())
-        store.ledger.complete(serial, b"der", BY, clock())
-        store.ledger.activate(serial, BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({serial: TBS}, BY, clock())
+        store.ledger.complete({serial: b"signature"}, BY, clock())
+        store.ledger.activate([serial], BY, clock())
         return serial
 
     def state(self, store: Store, serial: Serial) -> State:
@@ -84,37 +88,37 @@ class LedgerContract:
         reservation = self.wanted(clock)
         serial = reservation.serial
         assert store.ledger.status(serial) is None
-        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
         assert self.state(store, serial) is State.RESERVED
-        store.ledger.intend(serial, b"tbs", BY, clock())
+        store.ledger.intend({serial: TBS}, BY, clock())
         assert self.state(store, serial) is State.INTENDED
-        store.ledger.complete(serial, b"der", BY, clock())
+        store.ledger.complete({serial: b"signature"}, BY, clock())
         assert self.state(store, serial) is State.ISSUED
-        store.ledger.activate(serial, BY, clock())
+        store.ledger.activate([serial], BY, clock())
         assert self.state(store, serial) is State.ACTIVE
         record = store.ledger.find(serial)
         assert record is not None
-        assert record.der == b"der"
+        assert store.ledger.certificate(serial) == assembled(TBS, b"signature")
         assert record.validity == reservation.validity
 
     def test_no_step_can_be_left_out_or_done_twice(self, store: Store, clock: SteppingClock) -> None:
         reservation = self.wanted(clock)
         serial = reservation.serial
-        store.ledger.reserve(reservation, BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
         with pytest.raises(JpkiError) as refused:
-            store.ledger.complete(serial, b"der", BY, clock())
+            store.ledger.complete({serial: b"signature"}, BY, clock())
         assert code_of(refused) == "state-changed"
         with pytest.raises(JpkiError) as refused:
-            store.ledger.activate(serial, BY, clock())
+            store.ledger.activate([serial], BY, clock())
         assert code_of(refused) == "state-changed"
-        store.ledger.intend(serial, b"tbs", BY, clock())
+        store.ledger.intend({serial: TBS}, BY, clock())
         with pytest.raises(JpkiError):
-            store.ledger.intend(serial, b"tbs", BY, clock())
+            store.ledger.intend({serial: TBS}, BY, clock())
 
     def test_r20_a_second_live_certificate_is_refused(self, store: Store, clock: SteppingClock) -> None:
         self.live(store, clock)
         with pytest.raises(JpkiError) as refused:
-            store.ledger.reserve(self.wanted(clock), BY, clock())
+            store.ledger.reserve([self.wanted(clock)], BY, clock())
         assert code_of(refused) == "certificate-live"
 
     def test_r20_of_many_at_once_one_succeeds(self, store: Store, clock: SteppingClock) -> None:
@@ -139,7 +143,7 @@ class LedgerContract:
             generation=GenerationId("a1"),
             partition=PartitionId("b01"),
         )
-        store.ledger.reserve(other, BY, clock())
+        store.ledger.reserve([other], BY, clock())
 
     def test_an_expired_certificate_makes_room(self, store: Store, clock: SteppingClock) -> None:
         old = self.live(store, clock)
@@ -163,12 +167,12 @@ class LedgerContract:
     def test_a_renewal_whose_old_one_was_revoked_meanwhile_is_refused(self, store: Store, clock: SteppingClock) -> None:
         old = self.live(store, clock)
         reservation = self.wanted(clock, renews=old)
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
-        store.ledger.complete(reservation.serial, b"der", BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({reservation.serial: TBS}, BY, clock())
+        store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
         store.ledger.revoke(old, Reason.KEY_COMPROMISE, BY, clock())
         with pytest.raises(JpkiError) as refused:
-            store.ledger.activate(reservation.serial, BY, clock())
+            store.ledger.activate([reservation.serial], BY, clock())
         assert code_of(refused) == "already-revoked"
         assert self.state(store, reservation.serial) is State.ISSUED
 
@@ -190,7 +194,7 @@ class LedgerContract:
         listed = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None)
         assert [entry.reason for entry in listed.entries] == [Reason.CERTIFICATE_HOLD]
         with pytest.raises(JpkiError) as refused:
-            store.ledger.reserve(self.wanted(clock), BY, clock())
+            store.ledger.reserve([self.wanted(clock)], BY, clock())
         assert code_of(refused) == "certificate-live"
         store.ledger.release(serial, BY, clock())
         assert self.state(store, serial) is State.ACTIVE
@@ -224,8 +228,8 @@ class LedgerContract:
 
     def test_what_was_never_signed_becomes_void_and_is_not_listed(self, store: Store, clock: SteppingClock) -> None:
         reservation = self.wanted(clock)
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.discard(reservation.serial, BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.discard([reservation.serial], BY, clock())
         assert self.state(store, reservation.serial) is State.VOID
         assert not store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
         self.live(store, clock)
@@ -235,20 +239,20 @@ class LedgerContract:
         self, store: Store, clock: SteppingClock, *, completed: bool
     ) -> None:
         reservation = self.wanted(clock)
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({reservation.serial: TBS}, BY, clock())
         if completed:
-            store.ledger.complete(reservation.serial, b"der", BY, clock())
-        store.ledger.discard(reservation.serial, BY, clock())
+            store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
+        store.ledger.discard([reservation.serial], BY, clock())
         entries = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
         assert [(entry.serial, entry.reason) for entry in entries] == [(reservation.serial, Reason.UNSPECIFIED)]
 
     def test_an_abandoned_certificate_blocks_for_ten_minutes_only(self, store: Store, clock: SteppingClock) -> None:
         reservation = self.wanted(clock)
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({reservation.serial: TBS}, BY, clock())
         with pytest.raises(JpkiError) as refused:
-            store.ledger.reserve(self.wanted(clock), BY, clock())
+            store.ledger.reserve([self.wanted(clock)], BY, clock())
         assert code_of(refused) == "certificate-pending"
         clock.advance(minutes=10)
         self.live(store, clock)
@@ -256,12 +260,12 @@ class LedgerContract:
 
     def test_r17_a_key_that_a_certificate_bears_is_refused(self, store: Store, clock: SteppingClock) -> None:
         reservation = self.wanted(clock)
-        store.ledger.reserve(reservation, BY, clock())
-        store.ledger.intend(reservation.serial, b"tbs", BY, clock())
-        store.ledger.complete(reservation.serial, b"der", BY, clock())
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({reservation.serial: TBS}, BY, clock())
+        store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
         again = replace(self.wanted(clock, "H-0002"), key_hash=reservation.key_hash)
         with pytest.raises(JpkiError) as refused:
-            store.ledger.reserve(again, BY, clock())
+            store.ledger.reserve([again], BY, clock())
         assert code_of(refused) == "key-reused"
 
     def test_r22_a_clock_that_goes_back_stops_signing_but_not_revoking(
@@ -272,12 +276,12 @@ class LedgerContract:
         other = self.live(store, clock, "H-0002")
         clock.advance(seconds=-5)
         with pytest.raises(JpkiError) as refused:
-            store.ledger.reserve(self.wanted(clock, "H-0003"), BY, clock())
+            store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
         assert code_of(refused) == "clock-went-back"
         store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
         clock.advance(seconds=4)
         store.ledger.revoke(other, Reason.KEY_COMPROMISE, BY, clock())
-        store.ledger.reserve(self.wanted(clock, "H-0003"), BY, clock())
+        store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
 
     def test_r26_positions_are_gap_free_under_concurrent_writers(self, store: Store, clock: SteppingClock) -> None:
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(12)]

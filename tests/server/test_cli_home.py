@@ -10,6 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
+from hsm_adapter.software import SoftwareKeys
+from jpki.errors import JpkiError
+from jpki.ids import KeyUri
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Answer, Jpki, refusal
 from tests.server.people import HOLDER_FILE
@@ -43,15 +46,24 @@ def test_init_makes_a_whole_home(jpki: Jpki, tmp_path: Path) -> None:
     assert jpki.done("crl", "list", "--home", home)["lists"]
 
 
+def use_key(file: Path, passphrase: bytes) -> None:
+    keys, uri = SoftwareKeys(file.parent, lambda: passphrase), KeyUri(f"software:{file.stem}")
+    if file.stem.startswith("seal-"):
+        keys.wrap(uri, b"a data key")
+    else:
+        keys.signer(uri)
+
+
 def test_keys_are_sealed_and_secrets_closed(new_home: Path) -> None:
     passphrase = (new_home / "secrets" / "key-passphrase").read_bytes()
     keys = list((new_home / "keys").iterdir())
-    assert len(keys) == 5
+    assert len(keys) == 6
     for key in keys:
         assert mode(key) == 0o600
-        load_pem_private_key(key.read_bytes(), passphrase)
-        with pytest.raises(TypeError):
-            load_pem_private_key(key.read_bytes(), None)
+        use_key(key, passphrase)
+        with pytest.raises(JpkiError) as refused:
+            use_key(key, b"another")
+        assert refused.value.code == "passphrase-wrong"
     assert {mode(file) for file in (new_home / "secrets").iterdir()} == {0o400}
     assert mode(new_home / "jpki.sqlite") == 0o600
 

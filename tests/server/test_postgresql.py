@@ -9,7 +9,7 @@ from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
 from tests.server.ledger_contract import LedgerContract, furnished
-from tests.server.migrations_contract import check_up_and_down
+from tests.server.migrations_contract import check_records_are_carried_over_and_sealed, check_up_and_down
 from tests.server.postgresql import Server, running
 
 pytestmark = pytest.mark.slow
@@ -48,3 +48,7 @@ class TestPostgresqlLedger(LedgerContract):
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:
     check_up_and_down(store.database, new_database())
+
+
+def test_records_are_carried_over_and_sealed(new_database: Callable[[], Database]) -> None:
+    check_records_are_carried_over_and_sealed(new_database())

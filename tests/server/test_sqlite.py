@@ -7,13 +7,14 @@ import pytest
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import GenerationId, Serial
+from jpki.randomness import system_randomness
 from server.store import tables
 from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
 from tests.server.ledger_contract import LedgerContract, furnished
-from tests.server.migrations_contract import check_up_and_down
+from tests.server.migrations_contract import check_records_are_carried_over_and_sealed, check_up_and_down
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
 def test_a_missing_ledger_is_an_outage_and_is_not_made_anew(tmp_path: Path) -> None:
     missing = tmp_path / "jpki.sqlite"
     with pytest.raises(JpkiError) as refused:
-        store_of(Database.at_file(missing)).ledger.status(Serial(1))
+        store_of(Database.at_file(missing), world.wrapping_keys(), system_randomness).ledger.status(Serial(1))
     assert refused.value.kind is Kind.UNAVAILABLE
     assert not missing.exists()
 
@@ -58,6 +59,10 @@ def test_the_status_row_holds_nothing_about_a_person() -> None:
 def test_migrations_go_up_and_down_on_data(store: Store, tmp_path: Path) -> None:
     empty = Database.at_file(tmp_path / "empty.sqlite", create=True)
     check_up_and_down(store.database, empty)
+
+
+def test_records_are_carried_over_and_sealed(tmp_path: Path) -> None:
+    check_records_are_carried_over_and_sealed(Database.at_file(tmp_path / "older.sqlite", create=True))
 
 
 def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, clock: SteppingClock) -> None:

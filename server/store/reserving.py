@@ -1,0 +1,156 @@
+"""Taking the places of new certificates: the law's rule of one live certificate, and no key in two (rules R17, R20)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, tuple_
+
+from jpki.acts import Actor
+from jpki.clock import whole_second
+from jpki.ids import Serial
+from jpki.ports import Reservation
+from jpki.revocation import State
+from server.store import refusals, tables
+from server.store.changes import LIVE, PENDING, discard
+
+ABANDONED_AFTER = timedelta(minutes=10)
+"""A certificate pending for longer was left by a crash; the next order of the same holder closes it."""
+
+_Place = tuple[str, str, str]
+"""Holder, purpose and carrier."""
+
+
+def take_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
+    """Take a pending place, and a key, for every reservation, and write what is known of its certificate.
+
+    Raises:
+        JpkiError: CONFLICT `certificate-pending`, `certificate-live`, `not-live`, or `key-reused`.
+    """
+    _free_places(connection, wanted, by, at)
+    _free_keys(connection, wanted)
+    _insert(connection, wanted, at)
+    _use_partitions(connection, wanted)
+
+
+def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
+    taken = _places(connection, wanted)
+    for each in wanted:
+        stages = taken.get(_place_of(each), {})
+        pending, live = stages.get(PENDING), stages.get(LIVE)
+        if pending is not None:
+            if pending.since > at - ABANDONED_AFTER:
+                raise refusals.pending()
+            discard(connection, [pending.serial], by, at)
+        if live is not None and live.not_after < whole_second(at):
+            connection.execute(delete(tables.place).where(tables.place.c.serial == live.serial))
+            live = None
+        if live is not None and live.serial != each.renews:
+            raise refusals.live_exists(live.serial, live.not_after)
+        if each.renews is not None and live is None:
+            raise refusals.not_live(each.renews)
+
+
+def _places(connection: Connection, wanted: Sequence[Reservation]) -> Mapping[_Place, Mapping[str, Row[Any]]]:
+    place = tables.place
+    same = tuple_(place.c.holder, place.c.purpose, place.c.carrier).in_([_place_of(each) for each in wanted])
+    found: dict[_Place, dict[str, Row[Any]]] = defaultdict(dict)
+    for row in connection.execute(select(place).where(same)):
+        found[row.holder, row.purpose, row.carrier][row.stage] = row
+    return found
+
+
+def _place_of(reservation: Reservation) -> _Place:
+    return reservation.holder, reservation.purpose, reservation.carrier
+
+
+def _free_keys(connection: Connection, wanted: Sequence[Reservation]) -> None:
+    """Refuse a key that another certificate bears, or may bear.
+
+    A holder may try again with the key of an order that left no certificate: what was signed of it, if anything was,
+    is revoked.
+    """
+    holders = {each.key_hash: each.holder for each in wanted}
+    key, record = tables.holder_key, tables.certificate_record
+    bearers = connection.execute(
+        select(key.c.key_hash, tables.status.c.state, tables.certificate.c.holder, record.c.signature)
+        .join(tables.status, tables.status.c.serial == key.c.serial)
+        .join(tables.certificate, tables.certificate.c.serial == key.c.serial)
+        .outerjoin(record, record.c.serial == key.c.serial)
+        .where(key.c.key_hash.in_(holders))
+    ).all()
+    for bearer in bearers:
+        left_nothing = bearer.state in (State.VOID, State.REVOKED) and bearer.signature is None
+        if not (left_nothing and bearer.holder == holders[bearer.key_hash]):
+            raise refusals.key_reused()
+    if len(holders) != len(wanted):
+        raise refusals.key_reused()
+    if bearers:
+        connection.execute(delete(key).where(key.c.key_hash.in_([bearer.key_hash for bearer in bearers])))
+
+
+def _insert(connection: Connection, wanted: Sequence[Reservation], at: datetime) -> None:
+    connection.execute(insert(tables.certificate), [_certificate(each) for each in wanted])
+    connection.execute(insert(tables.status), [_status(each) for each in wanted])
+    connection.execute(insert(tables.place), [_pending_place(each, at) for each in wanted])
+    connection.execute(
+        insert(tables.holder_key), [{"key_hash": each.key_hash, "serial": each.serial} for each in wanted]
+    )
+
+
+def _certificate(wanted: Reservation) -> dict[str, Any]:
+    return {
+        "serial": wanted.serial,
+        "purpose": wanted.purpose,
+        "carrier": wanted.carrier,
+        "holder": wanted.holder,
+        "profile_hash": wanted.profile_hash,
+        "not_before": wanted.validity.not_before,
+        "not_after": wanted.validity.not_after,
+        "renews": wanted.renews,
+    }
+
+
+def _status(wanted: Reservation) -> dict[str, Any]:
+    return {
+        "serial": wanted.serial,
+        "generation": wanted.generation,
+        "partition": wanted.partition,
+        "not_after": wanted.validity.not_after,
+        "state": State.RESERVED,
+        "position": 0,
+    }
+
+
+def _pending_place(wanted: Reservation, at: datetime) -> dict[str, Any]:
+    return {
+        "holder": wanted.holder,
+        "purpose": wanted.purpose,
+        "carrier": wanted.carrier,
+        "stage": PENDING,
+        "serial": wanted.serial,
+        "since": at,
+        "not_after": wanted.validity.not_after,
+    }
+
+
+def _use_partitions(connection: Connection, wanted: Sequence[Reservation]) -> None:
+    """Note the base URLs under which the new certificates name their partitions (rule R12)."""
+    urls = tables.partition_url
+    named = dict.fromkeys((each.partition, each.base_url) for each in wanted)
+    known: dict[str, set[str]] = defaultdict(set)
+    for row in connection.execute(select(urls).where(urls.c.partition.in_({partition for partition, _ in named}))):
+        known[row.partition].add(row.base_url)
+    for partition, base_url in named:
+        if base_url not in known[partition]:
+            known[partition].add(base_url)
+            added = len(known[partition])
+            connection.execute(insert(urls).values(partition=partition, base_url=base_url, added=added))
+
+
+def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
+    """Return the certificates that a crash left pending."""
+    place = tables.place
+    query = select(place.c.serial).where(place.c.stage == PENDING, place.c.since <= at - ABANDONED_AFTER)
+    return connection.execute(query).scalars().all()
