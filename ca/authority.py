@@ -97,7 +97,7 @@ class Authority:
         Raises:
             JpkiError: NOT_FOUND `serial-unknown`.
         """
-        record = self.ledger.find(serial)
+        record = self.ledger.find([serial]).get(serial)
         if record is None:
             raise JpkiError(
                 Kind.NOT_FOUND,

@@ -142,7 +142,7 @@ class Desk:
         return old
 
     def _disclosed_by(self, old: CertificateRecord) -> Holder:
-        octets = self.ledger.certificate(old.serial)
+        octets = self.ledger.certificates([old.serial]).get(old.serial)
         if octets is None:
             raise _not_renewable(old.serial)
         certificate = x509.load_der_x509_certificate(octets)
@@ -153,7 +153,7 @@ class Desk:
         now = self.clock()
         cap: datetime | None = None
         if purpose is Purpose.SIGNING:
-            beside = self.ledger.live(holder, Purpose.AUTHENTICATION, CARD, now)
+            beside = self.ledger.live([holder], Purpose.AUTHENTICATION, CARD, now).get(holder)
             cap = None if beside is None else beside.validity.not_after
         return validity(self.profile, birth_date, now, renewal=renewal, not_later_than=cap)
 

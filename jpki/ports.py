@@ -187,20 +187,22 @@ class CertificateLedger(Protocol):
         """
         ...
 
-    def find(self, serial: Serial) -> CertificateRecord | None:
-        """Return the record of `serial`, committed state only."""
+    def find(self, serials: Sequence[Serial]) -> Mapping[Serial, CertificateRecord]:
+        """Return the records of those serials that there are, committed state only."""
         ...
 
-    def certificate(self, serial: Serial) -> bytes | None:
-        """Open the sealed record and return the certificate's DER, None where there is none that was signed.
+    def certificates(self, serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
+        """Open the sealed records and return the DER of those certificates that were signed.
 
         Raises:
             JpkiError: UNAVAILABLE while the wrapping key cannot be reached; FORBIDDEN `record-unreadable`.
         """
         ...
 
-    def live(self, holder: HolderCode, purpose: Purpose, carrier: Carrier, at: datetime) -> CertificateRecord | None:
-        """Return the holder's live (active or held, not expired) certificate of this purpose and carrier."""
+    def live(
+        self, holders: Sequence[HolderCode], purpose: Purpose, carrier: Carrier, at: datetime
+    ) -> Mapping[HolderCode, CertificateRecord]:
+        """Return the live (active or held, not expired) certificate of each holder that has one of this kind."""
         ...
 
 

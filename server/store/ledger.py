@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor
@@ -15,11 +16,11 @@ from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
 from server.store import refusals, tables
-from server.store.changes import LIVE, discard, journal, move, note, require_living, required_statuses, revoke
+from server.store.changes import LIVE, discard, journal, move, note, require_living, revoke
 from server.store.database import Database
 from server.store.reserving import abandoned, take_places
 from server.store.rows import statuses_of
-from server.store.seal import SALT_OCTETS, Seal, commitment
+from server.store.seal import SALT_OCTETS, DataKey, Seal, commitment
 
 _BEYOND = 1 << 128
 """No serial of ours has more than 16 octets, and no column holds one."""
@@ -146,26 +147,26 @@ class SqlLedger:
 
     # --- reading -----------------------------------------------------------------------------------------------
 
-    def find(self, serial: Serial) -> CertificateRecord | None:
-        """Return the record of `serial`."""
-        if serial >= _BEYOND:
-            return None
+    def find(self, serials: Sequence[Serial]) -> Mapping[Serial, CertificateRecord]:
+        """Return the records of those serials that there are."""
         with self._database.reading() as connection:
-            return _find(connection, serial)
+            return _find(connection, serials)
 
-    def live(self, holder: HolderCode, purpose: Purpose, carrier: Carrier, at: datetime) -> CertificateRecord | None:
-        """Return the holder's live certificate."""
+    def live(
+        self, holders: Sequence[HolderCode], purpose: Purpose, carrier: Carrier, at: datetime
+    ) -> Mapping[HolderCode, CertificateRecord]:
+        """Return each holder's live certificate."""
         place = tables.place
         is_live = and_(
-            place.c.holder == holder,
+            place.c.holder.in_(holders),
             place.c.purpose == purpose,
             place.c.carrier == carrier,
             place.c.stage == LIVE,
             place.c.not_after >= whole_second(at),
         )
         with self._database.reading() as connection:
-            serial = connection.execute(select(place.c.serial).where(is_live)).scalar()
-            return None if serial is None else _find(connection, serial)
+            serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
+            return {record.holder: record for record in _find(connection, serials).values()}
 
     def status(self, serial: Serial) -> Status | None:
         """Return the status of `serial`: what OCSP asks (`jpki.ports.StatusSource`)."""
@@ -174,30 +175,38 @@ class SqlLedger:
         with self._database.reading() as connection:
             return statuses_of(connection, [serial]).get(serial)
 
-    def certificate(self, serial: Serial) -> bytes | None:
-        """Open the sealed record and return the certificate's DER, None where it was never signed."""
+    def certificates(self, serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
+        """Open the sealed records and return the certificates' DER."""
         record = tables.certificate_record
-        if serial >= _BEYOND:
-            return None
+        signed = select(record).where(record.c.serial.in_(_possible(serials)), record.c.signature.is_not(None))
         with self._database.reading() as connection:
-            row = connection.execute(select(record).where(record.c.serial == serial)).one_or_none()
-            if row is None or row.signature is None:
-                return None
-            sealed = {"to_be_signed": row.to_be_signed, "signature": row.signature}
-            opened = self._seal.open(self._seal.key(connection, row.data_key), sealed, serial)
+            rows = connection.execute(signed).all()
+            keys = {key_id: self._seal.key(connection, key_id) for key_id in {row.data_key for row in rows}}
+        return {row.serial: self._opened(keys[row.data_key], row) for row in rows}
+
+    def _opened(self, key: DataKey, row: Row[Any]) -> bytes:
+        sealed = {"to_be_signed": row.to_be_signed, "signature": row.signature}
+        opened = self._seal.open(key, sealed, row.serial)
         return assembled(opened["to_be_signed"][SALT_OCTETS:], opened["signature"])
 
 
-def _find(connection: Connection, serial: Serial) -> CertificateRecord | None:
-    row = connection.execute(select(tables.certificate).where(tables.certificate.c.serial == serial)).one_or_none()
-    if row is None:
-        return None
-    return CertificateRecord(
-        serial=serial,
-        purpose=Purpose(row.purpose),
-        carrier=Carrier(row.carrier),
-        holder=HolderCode(row.holder),
-        validity=Validity(row.not_before, row.not_after),
-        profile_hash=row.profile_hash,
-        status=required_statuses(connection, [serial])[0],
-    )
+def _find(connection: Connection, serials: Sequence[Serial]) -> dict[Serial, CertificateRecord]:
+    certificate = tables.certificate
+    possible = _possible(serials)
+    statuses = statuses_of(connection, possible)
+    return {
+        row.serial: CertificateRecord(
+            serial=row.serial,
+            purpose=Purpose(row.purpose),
+            carrier=Carrier(row.carrier),
+            holder=HolderCode(row.holder),
+            validity=Validity(row.not_before, row.not_after),
+            profile_hash=row.profile_hash,
+            status=statuses[row.serial],
+        )
+        for row in connection.execute(select(certificate).where(certificate.c.serial.in_(possible)))
+    }
+
+
+def _possible(serials: Sequence[Serial]) -> Sequence[Serial]:
+    return [serial for serial in serials if serial < _BEYOND]

@@ -96,9 +96,9 @@ class LedgerContract:
         assert self.state(store, serial) is State.ISSUED
         store.ledger.activate([serial], BY, clock())
         assert self.state(store, serial) is State.ACTIVE
-        record = store.ledger.find(serial)
+        record = store.ledger.find([serial]).get(serial)
         assert record is not None
-        assert store.ledger.certificate(serial) == assembled(TBS, b"signature")
+        assert store.ledger.certificates([serial]).get(serial) == assembled(TBS, b"signature")
         assert record.validity == reservation.validity
 
     def test_no_step_can_be_left_out_or_done_twice(self, store: Store, clock: SteppingClock) -> None:
@@ -148,10 +148,12 @@ class LedgerContract:
     def test_an_expired_certificate_makes_room(self, store: Store, clock: SteppingClock) -> None:
         old = self.live(store, clock)
         clock.advance(days=1801)
-        assert store.ledger.live(HolderCode("H-0001"), Purpose.SIGNING, CARD, clock()) is None
+        assert (
+            store.ledger.live([HolderCode("H-0001")], Purpose.SIGNING, CARD, clock()).get(HolderCode("H-0001")) is None
+        )
         new = self.live(store, clock)
         assert self.state(store, old) is State.ACTIVE
-        live = store.ledger.live(HolderCode("H-0001"), Purpose.SIGNING, CARD, clock())
+        live = store.ledger.live([HolderCode("H-0001")], Purpose.SIGNING, CARD, clock()).get(HolderCode("H-0001"))
         assert live is not None
         assert live.serial == new
 

@@ -52,10 +52,10 @@ def check_records_are_carried_over_and_sealed(empty: Database) -> None:
     store.seals.use(world.WRAPPING_KEY)
     assert store.seals.outdated() == 1
     with pytest.raises(JpkiError) as refused:
-        store.ledger.certificate(certificate)
+        store.ledger.certificates([certificate]).get(certificate)
     assert refused.value.code == "database-outdated"
     assert store.seals.reseal_some() == 1
-    assert store.ledger.certificate(certificate) == octets
+    assert store.ledger.certificates([certificate]).get(certificate) == octets
 
 
 def _signer() -> tuple[PrivateKey, bytes]:

@@ -60,7 +60,7 @@ class Counter:
         return self.rooms.desk.authority.record(serial).status.state
 
     def certificate(self, serial: Serial) -> x509.Certificate:
-        der = self.rooms.store.ledger.certificate(serial)
+        der = self.rooms.store.ledger.certificates([serial]).get(serial)
         assert der is not None
         return x509.load_der_x509_certificate(der)
 
@@ -71,7 +71,7 @@ class Counter:
         return self.certificate(serial).not_valid_after_utc
 
     def live(self, purpose: Purpose = Purpose.SIGNING) -> Serial | None:
-        record = self.rooms.store.ledger.live(HOLDER.code, purpose, CARD, self.clock())
+        record = self.rooms.store.ledger.live([HOLDER.code], purpose, CARD, self.clock()).get(HOLDER.code)
         return None if record is None else record.serial
 
     def open_the_window(self, serial: Serial) -> None:

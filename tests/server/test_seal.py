@@ -60,7 +60,7 @@ def reopened(database: Database, store: Store, tmp_path: Path) -> Store:
 
 def test_what_is_sealed_opens_in_another_process(store: Store, reopened: Store, clock: SteppingClock) -> None:
     (serial,) = live(store, clock)
-    assert reopened.ledger.certificate(serial) == store.ledger.certificate(serial)
+    assert reopened.ledger.certificates([serial]).get(serial) == store.ledger.certificates([serial]).get(serial)
 
 
 @pytest.mark.parametrize("column", ["to_be_signed", "signature"])
@@ -72,7 +72,7 @@ def test_an_altered_record_is_refused(store: Store, database: Database, clock: S
         octets[-1] ^= 1
         connection.execute(update(record).values({column: bytes(octets)}))
     with pytest.raises(JpkiError) as refused:
-        store.ledger.certificate(serial)
+        store.ledger.certificates([serial]).get(serial)
     assert (refused.value.kind, refused.value.code) == (Kind.FORBIDDEN, "record-unreadable")
 
 
@@ -89,7 +89,7 @@ def test_a_record_passed_off_as_that_of_another_is_refused(
             .values(to_be_signed=stolen.to_be_signed, signature=stolen.signature)
         )
     with pytest.raises(JpkiError) as refused:
-        store.ledger.certificate(mine)
+        store.ledger.certificates([mine]).get(mine)
     assert refused.value.code == "record-unreadable"
 
 
@@ -105,13 +105,13 @@ def test_a_new_key_seals_everything_anew_and_the_old_one_goes(
     store: Store, reopened: Store, keys: SoftwareKeys, clock: SteppingClock, sealing: Sealing
 ) -> None:
     serials = live(store, clock, 3)
-    before = [store.ledger.certificate(serial) for serial in serials]
+    before = [store.ledger.certificates([serial]).get(serial) for serial in serials]
     new = sealing.begin()
     left: list[int] = []
     assert sealing.seal_all(left.append) == 3
     assert left == [0]
     assert sealing.retire() == [FIRST]
-    assert [reopened.ledger.certificate(serial) for serial in serials] == before
+    assert [reopened.ledger.certificates([serial]).get(serial) for serial in serials] == before
     with pytest.raises(JpkiError) as gone:
         keys.unwrap(FIRST, b"x" * 60)
     assert gone.value.code == "key-not-found"
@@ -138,7 +138,7 @@ def test_issuing_goes_on_while_keys_change(store: Store, clock: SteppingClock, s
     sealing.begin()
     sealing.seal_all(lambda _: None)
     store.ledger.complete({serial: b"signature"}, BY, clock())
-    assert store.ledger.certificate(serial) is not None
+    assert store.ledger.certificates([serial]).get(serial) is not None
 
 
 def test_while_the_wrapping_key_is_away_revocation_and_status_go_on(
@@ -147,9 +147,9 @@ def test_while_the_wrapping_key_is_away_revocation_and_status_go_on(
     (serial,) = live(store, clock)
     without_key = store_of(database, SoftwareKeys(tmp_path / "nothing", lambda: b""), system_randomness)
     with pytest.raises(JpkiError) as away:
-        without_key.ledger.certificate(serial)
+        without_key.ledger.certificates([serial]).get(serial)
     assert (away.value.kind, away.value.code) == (Kind.UNAVAILABLE, "key-not-found")
-    assert without_key.ledger.find(serial) is not None
+    assert without_key.ledger.find([serial]).get(serial) is not None
     assert without_key.ledger.status(serial) is not None
 
 
