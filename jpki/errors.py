@@ -38,6 +38,10 @@ class JpkiError(Exception):
         self.problem = problem
         self.action = action
 
+    def __reduce__(self) -> tuple[type["JpkiError"], tuple[Kind, str, Text, Text]]:
+        """Let the error travel whole between processes."""
+        return JpkiError, (self.kind, self.code, self.problem, self.action)
+
     def to(self, language: Language) -> str:
         """Return problem and action as two lines in `language`."""
         return f"{self.problem.to(language)}\n  → {self.action.to(language)}"

@@ -6,12 +6,13 @@ All of them raise `JpkiError` and nothing else; UNAVAILABLE means that a later t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
+from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
@@ -205,9 +206,64 @@ class CertificateLedger(Protocol):
         """Return the live (active or held, not expired) certificate of each holder that has one of this kind."""
         ...
 
+    def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:
+        """Return, by the serial of what it renews, the certificate that renews it: one that is pending or live."""
+        ...
+
 
 StatusSource = Callable[[Serial], Status | None]
 """What OCSP asks of the ledger: the committed status of a serial, None where it was never reserved."""
+
+
+# --- campaigns -------------------------------------------------------------------------------------------------
+
+
+class CampaignBook(Protocol):
+    """The record of campaigns, which is also the queue that their workers take from."""
+
+    def forecast(self, ending_by: date, at: datetime) -> Sequence[Expected]:
+        """Return how many live card certificates end from `at` to that day's end in Japan, by week and partition."""
+        ...
+
+    def open(self, ending_by: date, by: Actor, at: datetime) -> Campaign:
+        """Open a campaign over the live card certificates that end until then and are in no other open campaign."""
+        ...
+
+    def campaigns(self) -> Sequence[Campaign]:
+        """Return all campaigns, the newest first."""
+        ...
+
+    def campaign(self, campaign: CampaignId) -> Campaign:
+        """Return one campaign as it stands now.
+
+        Raises:
+            JpkiError: NOT_FOUND `campaign-unknown`.
+        """
+        ...
+
+    def change(self, campaign: CampaignId, state: CampaignState, by: Actor, at: datetime) -> Campaign:
+        """Pause, resume or cancel; what is taken already is finished, what waits in a cancelled one is cancelled.
+
+        Raises:
+            JpkiError: NOT_FOUND `campaign-unknown`; CONFLICT `campaign-cancelled`.
+        """
+        ...
+
+    def retry(self, campaign: CampaignId, by: Actor, at: datetime) -> int:
+        """Let what failed wait again; return how many there were."""
+        ...
+
+    def take(self, campaign: CampaignId, count: int, at: datetime) -> Taken:
+        """Take up to `count` renewals of one kind for some minutes; nothing unless the campaign is running.
+
+        Signing certificates are given out when no authentication certificate is left, for they end with those. What
+        a worker took and did not finish in time is given out again.
+        """
+        ...
+
+    def finish(self, campaign: CampaignId, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]) -> None:
+        """Record the successors of those that were renewed, and the error codes of those that could not be."""
+        ...
 
 
 # --- lists -----------------------------------------------------------------------------------------------------

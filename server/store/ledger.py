@@ -22,6 +22,8 @@ from server.store.reserving import abandoned, take_places
 from server.store.rows import statuses_of
 from server.store.seal import SALT_OCTETS, DataKey, Seal, commitment
 
+SUCCEEDING = (State.RESERVED, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
+"""The states of a certificate that takes, or is about to take, the place of the one that it renews."""
 _BEYOND = 1 << 128
 """No serial of ours has more than 16 octets, and no column holds one."""
 
@@ -167,6 +169,19 @@ class SqlLedger:
         with self._database.reading() as connection:
             serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
             return {record.holder: record for record in _find(connection, serials).values()}
+
+    def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:
+        """Return what renews each, pending or live."""
+        certificate, status = tables.certificate, tables.status
+        query = (
+            select(certificate.c.renews, certificate.c.serial)
+            .join(status, status.c.serial == certificate.c.serial)
+            .where(certificate.c.renews.in_(serials), status.c.state.in_(SUCCEEDING))
+        )
+        with self._database.reading() as connection:
+            found = {row.renews: row.serial for row in connection.execute(query)}
+            statuses = statuses_of(connection, list(found.values()))
+        return {renewed: statuses[serial] for renewed, serial in found.items()}
 
     def status(self, serial: Serial) -> Status | None:
         """Return the status of `serial`: what OCSP asks (`jpki.ports.StatusSource`)."""

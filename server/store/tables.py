@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -95,7 +96,7 @@ certificate = Table(
     Column("profile_hash", String(64), nullable=False),
     Column("not_before", Moment, nullable=False),
     Column("not_after", Moment, nullable=False),
-    Column("renews", SerialColumn),
+    Column("renews", SerialColumn, index=True),
     Index("certificate_holder", "holder", "purpose"),
 )
 
@@ -189,6 +190,32 @@ audit = Table(
     Column("subject", String(128), nullable=False),
     Column("details", Text, nullable=False),
 )
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("ending_by", Date, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("begun", Moment),
+)
+
+campaign_item = Table(
+    "campaign_item",
+    metadata,
+    Column("campaign", ForeignKey("campaign.id"), primary_key=True),
+    Column("serial", ForeignKey("certificate.serial"), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("taken_until", Moment),
+    Column("successor", SerialColumn),
+    Column("error", String(64)),
+    Index("campaign_item_queue", "campaign", "state", "purpose", "not_after"),
+    Index("campaign_item_serial", "serial"),
+)
+"""One renewal: which certificate, where it stands, and what came of it. The rows are the queue."""
 
 crl = Table(
     "crl",

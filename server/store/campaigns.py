@@ -1,0 +1,210 @@
+"""Campaigns as rows; see `jpki.ports.CampaignBook`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, update
+
+from jpki.acts import Act, Actor, AuditEvent
+from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, ItemState, Taken
+from jpki.certificate import CARD, HOLDER_PURPOSES, Purpose
+from jpki.clock import day_in_japan, end_of_day
+from jpki.errors import JpkiError, Kind
+from jpki.ids import PartitionId, Serial
+from jpki.revocation import State
+from jpki.text import Text
+from server.store import audit, tables
+from server.store.database import Database
+
+LEASE = timedelta(minutes=5)
+"""How long a worker may take for what it took; then another gets it."""
+_OPEN = (ItemState.WAITING, ItemState.TAKEN)
+_item = tables.campaign_item
+_campaign = tables.campaign
+
+
+class SqlCampaigns:
+    """Campaigns, and the queue of each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def forecast(self, ending_by: date, at: datetime) -> Sequence[Expected]:
+        """Return how many live card certificates end until then, by week and partition."""
+        certificate, status = tables.certificate, tables.status
+        query = select(status.c.partition, status.c.not_after, certificate.c.purpose).join(
+            certificate, certificate.c.serial == status.c.serial
+        )
+        counts: Counter[tuple[date, str, str]] = Counter()
+        with self._database.reading() as connection:
+            for row in connection.execute(query.where(_ending(ending_by, at)).execution_options(yield_per=5000)):
+                ends = day_in_japan(row.not_after)
+                counts[ends - timedelta(days=ends.weekday()), row.purpose, row.partition] += 1
+        return [
+            Expected(week=week, purpose=Purpose(purpose), partition=PartitionId(partition), count=count)
+            for (week, purpose, partition), count in sorted(counts.items())
+        ]
+
+    def open(self, ending_by: date, by: Actor, at: datetime) -> Campaign:
+        """Open a campaign."""
+        certificate, status = tables.certificate, tables.status
+        elsewhere = select(_item.c.serial).where(_item.c.state.in_(_OPEN))
+        with self._database.writing() as connection:
+            number = (connection.execute(select(func.max(_campaign.c.id))).scalar() or 0) + 1
+            values = {"id": number, "ending_by": ending_by, "state": CampaignState.RUNNING, "opened": at}
+            connection.execute(insert(_campaign).values(values))
+            chosen = (
+                select(
+                    bindparam("number", number),
+                    status.c.serial,
+                    certificate.c.purpose,
+                    status.c.not_after,
+                    bindparam("waiting", ItemState.WAITING.value),
+                )
+                .join(certificate, certificate.c.serial == status.c.serial)
+                .where(_ending(ending_by, at), status.c.serial.not_in(elsewhere))
+            )
+            columns = ["campaign", "serial", "purpose", "not_after", "state"]
+            count = connection.execute(insert(_item).from_select(columns, chosen)).rowcount
+            _note(connection, by, at, Act.CAMPAIGN_OPENED, number, ending_by=ending_by.isoformat(), count=count)
+        return self.campaign(CampaignId(number))
+
+    def campaigns(self) -> Sequence[Campaign]:
+        """Return all campaigns, the newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(_campaign).order_by(_campaign.c.id.desc())).all()
+            return [_read(connection, row) for row in rows]
+
+    def campaign(self, campaign: CampaignId) -> Campaign:
+        """Return one campaign."""
+        with self._database.reading() as connection:
+            return _read(connection, _row(connection, campaign))
+
+    def change(self, campaign: CampaignId, state: CampaignState, by: Actor, at: datetime) -> Campaign:
+        """Pause, resume or cancel."""
+        with self._database.writing() as connection:
+            if _row(connection, campaign).state == CampaignState.CANCELLED:
+                raise _cancelled(campaign)
+            connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(state=state))
+            if state is CampaignState.CANCELLED:
+                waiting = update(_item).where(_item.c.campaign == campaign, _item.c.state == ItemState.WAITING)
+                connection.execute(waiting.values(state=ItemState.CANCELLED))
+            _note(connection, by, at, Act.CAMPAIGN_CHANGED, campaign, state=state)
+        return self.campaign(campaign)
+
+    def retry(self, campaign: CampaignId, by: Actor, at: datetime) -> int:
+        """Let what failed wait again."""
+        with self._database.writing() as connection:
+            if _row(connection, campaign).state == CampaignState.CANCELLED:
+                raise _cancelled(campaign)
+            failed = update(_item).where(_item.c.campaign == campaign, _item.c.state == ItemState.FAILED)
+            count = connection.execute(failed.values(state=ItemState.WAITING, error=None)).rowcount
+            _note(connection, by, at, Act.CAMPAIGN_CHANGED, campaign, retried=count)
+        return count
+
+    def take(self, campaign: CampaignId, count: int, at: datetime) -> Taken:
+        """Take up to `count` renewals of one kind."""
+        with self._database.writing() as connection:
+            row = _row(connection, campaign)
+            left = _counts(connection, campaign, *_OPEN)
+            if row.state != CampaignState.RUNNING or not left:
+                return Taken((), 0)
+            if row.begun is None:
+                connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(begun=at))
+            # In this order: a signing certificate ends no later than its holder's authentication certificate.
+            purpose = next(each for each in (Purpose.AUTHENTICATION, Purpose.SIGNING) if left[each])
+            serials = _available(connection, campaign, purpose, count, at)
+            connection.execute(
+                update(_item)
+                .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
+                .values(state=ItemState.TAKEN, taken_until=at + LEASE)
+            )
+        return Taken(tuple(serials), left.total())
+
+    def finish(self, campaign: CampaignId, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]) -> None:
+        """Record what came of renewals."""
+        outcomes: list[dict[str, Any]] = [
+            *({"of": old, "state": ItemState.DONE, "successor": new, "error": None} for old, new in done.items()),
+            *({"of": old, "state": ItemState.FAILED, "successor": None, "error": code} for old, code in failed.items()),
+        ]
+        if outcomes:
+            with self._database.writing() as connection:
+                connection.execute(_FINISHED, [{**each, "in_campaign": campaign} for each in outcomes])
+
+
+_FINISHED = (
+    update(_item)
+    .where(_item.c.campaign == bindparam("in_campaign"), _item.c.serial == bindparam("of"))
+    .values(state=bindparam("state"), successor=bindparam("successor"), error=bindparam("error"), taken_until=None)
+)
+
+
+def _ending(ending_by: date, at: datetime) -> ColumnElement[bool]:
+    status, certificate = tables.status, tables.certificate
+    return and_(
+        certificate.c.carrier == CARD,
+        certificate.c.purpose.in_(HOLDER_PURPOSES),
+        status.c.state == State.ACTIVE,
+        status.c.not_after >= at,
+        status.c.not_after <= end_of_day(ending_by),
+    )
+
+
+def _available(
+    connection: Connection, campaign: CampaignId, purpose: Purpose, count: int, at: datetime
+) -> Sequence[Serial]:
+    free = or_(_item.c.state == ItemState.WAITING, and_(_item.c.state == ItemState.TAKEN, _item.c.taken_until < at))
+    query = (
+        select(_item.c.serial)
+        .where(_item.c.campaign == campaign, _item.c.purpose == purpose, free)
+        .order_by(_item.c.not_after, _item.c.serial)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(query).scalars().all()
+
+
+def _row(connection: Connection, campaign: CampaignId) -> Row[Any]:
+    row = connection.execute(select(_campaign).where(_campaign.c.id == campaign)).one_or_none()
+    if row is None:
+        raise JpkiError(
+            Kind.NOT_FOUND,
+            "campaign-unknown",
+            Text(f"第{campaign}号の一括更新はありません。", f"There is no campaign {campaign}."),
+            Text("jpki campaign status で番号を確認してください。", "See the numbers with `jpki campaign status`."),
+        )
+    return row
+
+
+def _counts(connection: Connection, campaign: CampaignId, *states: ItemState) -> Counter[Purpose]:
+    query = select(_item.c.purpose, func.count()).where(_item.c.campaign == campaign, _item.c.state.in_(states))
+    return Counter({Purpose(row[0]): row[1] for row in connection.execute(query.group_by(_item.c.purpose))})
+
+
+def _read(connection: Connection, row: Row[Any]) -> Campaign:
+    query = select(_item.c.state, func.count()).where(_item.c.campaign == row.id).group_by(_item.c.state)
+    found = {ItemState(each[0]): each[1] for each in connection.execute(query)}
+    return Campaign(
+        id=CampaignId(row.id),
+        ending_by=row.ending_by,
+        state=CampaignState(row.state),
+        opened=row.opened,
+        begun=row.begun,
+        counts={state: found.get(state, 0) for state in ItemState},
+    )
+
+
+def _note(connection: Connection, by: Actor, at: datetime, act: Act, campaign: int, **details: str | int) -> None:
+    event = AuditEvent(at=at, actor=by, act=act, subjects=(f"campaign/{campaign}",), details=dict(details))
+    audit.write(connection, event)
+
+
+def _cancelled(campaign: CampaignId) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "campaign-cancelled",
+        Text(f"第{campaign}号の一括更新は中止されています。", f"Campaign {campaign} was cancelled."),
+        Text("新しい一括更新を開始してください。", "Open a new campaign."),
+    )
