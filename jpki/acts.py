@@ -33,6 +33,7 @@ class Act(StrEnum):
     HELD = "certificate held"
     RELEASED = "certificate released"
     DELEGATE_WILL_SIGN = "responder or clerk certificate will be signed"
+    KEY_BLOCKED = "key blocked"
     CLOCK_ACCEPTED = "clock accepted"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"

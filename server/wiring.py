@@ -29,6 +29,7 @@ from server.jobs import Maintenance
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
+from server.store.blocked_keys import SqlBlockedKeys
 from server.store.database import Database
 from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
@@ -48,6 +49,7 @@ class Store:
     shelf: SqlShelf
     audit: SqlAudit
     leases: SqlLeases
+    blocked_keys: SqlBlockedKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def store_of(database: Database) -> Store:
         shelf=SqlShelf(database),
         audit=SqlAudit(database),
         leases=SqlLeases(database),
+        blocked_keys=SqlBlockedKeys(database),
     )
 
 

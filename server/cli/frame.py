@@ -37,6 +37,7 @@ _COMMANDS = {
     "hold": "server.cli.certificates",
     "release": "server.cli.certificates",
     "status": "server.cli.certificates",
+    "key": "server.cli.blocklist",
     "crl": "server.cli.lists",
     "db": "server.cli.home",
     "doctor": "server.cli.home",

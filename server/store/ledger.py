@@ -15,6 +15,7 @@ from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import LISTED_STATES, Reason, State, Status
 from jpki.text import Text
 from server.store import audit, tables
+from server.store.blocked_keys import require_not_blocked
 from server.store.database import Database
 from server.store.rows import status_of
 
@@ -233,9 +234,10 @@ def _free_key(connection: Connection, wanted: Reservation) -> None:
     A holder may try again with the key of an order that left no certificate: what was signed of it, if anything was,
     is revoked.
     """
+    require_not_blocked(connection, wanted.key_hash)
     key, record = tables.holder_key, tables.certificate_record
     bearer = connection.execute(
-        select(key.c.serial, tables.status.c.state, tables.certificate.c.holder, record.c.certificate)
+        select(tables.status.c.state, tables.status.c.reason, tables.certificate.c.holder, record.c.certificate)
         .join(tables.status, tables.status.c.serial == key.c.serial)
         .join(tables.certificate, tables.certificate.c.serial == key.c.serial)
         .outerjoin(record, record.c.serial == key.c.serial)
@@ -243,7 +245,8 @@ def _free_key(connection: Connection, wanted: Reservation) -> None:
     ).one_or_none()
     if bearer is None:
         return
-    left_nothing = bearer.state in (State.VOID, State.REVOKED) and bearer.certificate is None
+    discarded = bearer.state == State.VOID or bearer.reason == Reason.UNSPECIFIED
+    left_nothing = discarded and bearer.certificate is None
     if not (left_nothing and bearer.holder == wanted.holder):
         raise JpkiError(
             Kind.CONFLICT,

@@ -107,6 +107,14 @@ holder_key = Table(
 )
 """Which certificate bears a key: no key is ever in two (rule R17)."""
 
+blocked_key = Table(
+    "blocked_key",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("since", Moment, nullable=False),
+)
+"""Keys that no certificate may bear, though none of ours did: leaked or weak ones (rule R17)."""
+
 certificate_record = Table(
     "certificate_record",
     metadata,
