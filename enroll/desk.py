@@ -3,7 +3,7 @@
 Here the local operator acts on the word of holder.json; counters, clerks and cases will stand behind the same desk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,13 +11,14 @@ from cryptography import x509
 
 from ca.authority import Authority
 from ca.issuer import Order
-from ca.profile import Profile
+from ca.profile import Profile, profile_for
 from ca.validity import validity
 from crl.publisher import Publisher
 from enroll.eligibility import require_eligible
+from enroll.mobile import OnDevices, reason_after, require_card
 from enroll.renewal import birthday_of, holder_of, require_open
 from jpki.acts import Actor
-from jpki.certificate import CARD, Purpose, Validity
+from jpki.certificate import CARD, Carrier, Purpose, Validity
 from jpki.clock import Clock, day_in_japan
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
@@ -35,6 +36,14 @@ def _at_the_counter(certificate: x509.Certificate) -> None:
     del certificate
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What a revocation did: the certificate's record, and those on mobile devices that ended with it."""
+
+    record: CertificateRecord
+    on_devices: Sequence[Serial]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What a counter can do for a holder."""
@@ -44,6 +53,7 @@ class Desk:
     publisher: Publisher
     profile: Profile
     municipality_of: Callable[[PartitionId], str]
+    on_devices: OnDevices
     clock: Clock
 
     def issue(
@@ -53,19 +63,21 @@ class Desk:
         csr: x509.CertificateSigningRequest,
         by: Actor,
         hand_over: HandOver = _at_the_counter,
+        carrier: Carrier = CARD,
     ) -> x509.Certificate:
         """Issue a first certificate, or one after the last was revoked or ended, and deliver it.
 
         Raises:
-            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live` or `certificate-pending`; of the key policy.
+            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live`, `certificate-pending` or
+                `card-certificate-missing`; of the key policy.
         """
         require_eligible(holder, purpose, day_in_japan(self.clock()))
-        lifetime = self._validity(holder.code, purpose, holder.birth_date, renewal=False)
+        lifetime = self._validity(holder.code, purpose, carrier, holder.birth_date, renewal=False)
         return self._deliver(
             Order(
                 holder=holder.code,
                 disclosed=holder if purpose is Purpose.SIGNING else None,
-                carrier=CARD,
+                carrier=carrier,
                 csr=csr,
                 validity=lifetime,
             ),
@@ -94,7 +106,7 @@ class Desk:
         birth_date = birthday_of(old.validity.not_after) if holder is None else holder.birth_date
         if holder is not None:
             require_eligible(holder, old.purpose, day_in_japan(self.clock()))
-        lifetime = self._validity(old.holder, old.purpose, birth_date, renewal=True)
+        lifetime = self._validity(old.holder, old.purpose, old.carrier, birth_date, renewal=True)
         return self._deliver(
             Order(
                 holder=old.holder,
@@ -108,10 +120,15 @@ class Desk:
             hand_over,
         )
 
-    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> CertificateRecord:
-        """Revoke a certificate at once and return its record."""
-        self.authority.revoke(serial, reason, by)
-        return self.authority.record(serial)
+    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> Revoked:
+        """Revoke a certificate at once; with the card's end those on the holder's mobile devices."""
+        ended: Sequence[Serial] = ()
+        try:
+            self.authority.revoke(serial, reason, by)
+        finally:
+            # Also where it was revoked before: then whoever did so may have been stopped here.
+            ended = self._end_on_devices(self.authority.record(serial), by)
+        return Revoked(self.authority.record(serial), ended)
 
     def hold(self, serial: Serial, by: Actor) -> CertificateRecord:
         """Put a certificate on hold and return its record; a signing certificate's hold never lifts."""
@@ -137,7 +154,7 @@ class Desk:
             raise _not_renewable(serial)
         if holder is not None and holder.code != old.holder:
             raise _other_holder(serial)
-        require_open(self.profile, old.validity.not_after, self.clock())
+        require_open(profile_for(self.profile, old.carrier), old.validity.not_after, self.clock())
         return old
 
     def _disclosed_by(self, old: CertificateRecord) -> Holder:
@@ -146,14 +163,37 @@ class Desk:
         certificate = x509.load_der_x509_certificate(old.der)
         return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
 
-    def _validity(self, holder: HolderCode, purpose: Purpose, birth_date: date, *, renewal: bool) -> Validity:
-        """Apply the birthday rule; a signing certificate never outlives the holder's authentication certificate."""
-        now = self.clock()
-        cap: datetime | None = None
-        if purpose is Purpose.SIGNING:
-            beside = self.ledger.live(holder, Purpose.AUTHENTICATION, CARD, now)
-            cap = None if beside is None else beside.validity.not_after
-        return validity(self.profile, birth_date, now, renewal=renewal, not_later_than=cap)
+    def _validity(
+        self, holder: HolderCode, purpose: Purpose, carrier: Carrier, birth_date: date, *, renewal: bool
+    ) -> Validity:
+        """Apply the birthday rule, within what the certificate hangs on."""
+        cap = self._latest_end(holder, purpose, carrier)
+        profile = profile_for(self.profile, carrier)
+        return validity(profile, birth_date, self.clock(), renewal=renewal, not_later_than=cap)
+
+    def _latest_end(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> datetime | None:
+        """Return the end that no certificate of this kind on this carrier outlives.
+
+        On a device it is the end of the card's own; on the card a signing certificate ends with the authentication
+        certificate.
+        """
+        if carrier != CARD:
+            return require_card(self._on_card(holder, purpose), purpose).validity.not_after
+        beside = self._on_card(holder, Purpose.AUTHENTICATION) if purpose is Purpose.SIGNING else None
+        return None if beside is None else beside.validity.not_after
+
+    def _on_card(self, holder: HolderCode, purpose: Purpose) -> CertificateRecord | None:
+        return self.ledger.live(holder, purpose, CARD, self.clock())
+
+    def _end_on_devices(self, card: CertificateRecord, by: Actor) -> Sequence[Serial]:
+        """End what hangs on a card certificate, unless another has taken its place."""
+        if self._on_card(card.holder, card.purpose) is not None:
+            return ()
+        ended = self.on_devices(card.holder, card.purpose, self.clock())
+        for serial in ended:
+            if not self.authority.discard(serial, by):
+                self.authority.revoke(serial, reason_after(card.status.reason), by)
+        return ended
 
     def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:
         """Issue, see to it that the list the certificate names exists, hand over, and only then make it live."""
@@ -162,6 +202,9 @@ class Desk:
         try:
             self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
             hand_over(certificate)
+            if order.carrier != CARD:
+                # Revoked before this look, the card's is missed here; revoked after it, it ends this one, too.
+                require_card(self._on_card(order.holder, order.purpose), order.purpose)
             self.authority.activate(serial, by)
         except BaseException:
             self.authority.discard(serial, by)

@@ -31,6 +31,7 @@ from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.database import Database
+from server.store.devices import SqlDevices
 from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
@@ -169,6 +170,7 @@ def assemble(
         publisher=publisher,
         profile=profile,
         municipality_of=store.partitions.municipality_of,
+        on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
     issuers = IssuerBook(living, store.generations, keys, clock)
