@@ -36,6 +36,7 @@ from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
+from server.store.samples import SqlSamples
 from server.store.shelf import SqlShelf
 
 
@@ -51,6 +52,7 @@ class Store:
     audit: SqlAudit
     leases: SqlLeases
     blocked_keys: SqlBlockedKeys
+    samples: SqlSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ def store_of(database: Database) -> Store:
         audit=SqlAudit(database),
         leases=SqlLeases(database),
         blocked_keys=SqlBlockedKeys(database),
+        samples=SqlSamples(database),
     )
 
 

@@ -39,6 +39,7 @@ _COMMANDS = {
     "release": "server.cli.certificates",
     "status": "server.cli.certificates",
     "key": "server.cli.blocklist",
+    "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
     "db": "server.cli.home",
     "doctor": "server.cli.home",
@@ -59,7 +60,7 @@ class _Root(click.Group):
         """Import the command's module and return the command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
 
 
