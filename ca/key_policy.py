@@ -4,20 +4,25 @@ Of a CSR only the public key is used (rule R17); whatever else it asks for is ig
 """
 
 import hashlib
-import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from ca.weak_rsa import rsa_weakness
 from jpki.errors import JpkiError, Kind
 from jpki.signature import KeySpec, PublicKey
 from jpki.text import Text
 
 LARGEST_CSR = 16_384
 """Octets; an honest CSR of a 4096-bit key has about 1,700 in PEM."""
+LARGEST_KEY_FILE = 65_536
+"""Octets of a certificate, a CSR or a public key."""
 
 _NEW_KEY = Text("カードで鍵ペアを作り直してください。", "Make a new key pair on the card.")
 
@@ -31,8 +36,8 @@ class HolderKey:
 
     @property
     def hash(self) -> bytes:
-        """SHA-256 over the key's SubjectPublicKeyInfo, by which a reused key is found."""
-        return hashlib.sha256(self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+        """By which a reused or blocked key is found; see `key_hash`."""
+        return key_hash(self.public_key)
 
 
 def read_csr(octets: bytes) -> x509.CertificateSigningRequest:
@@ -74,6 +79,47 @@ def holder_key(csr: x509.CertificateSigningRequest, spec: KeySpec) -> HolderKey:
     return HolderKey(key, spec)
 
 
+def read_public_key(octets: bytes) -> PublicKeyTypes:
+    """Read the public key, of whatever kind, in a certificate, a CSR or a public key in PEM.
+
+    Raises:
+        JpkiError: TOO_LARGE `key-file-too-large`, or MALFORMED `key-file-malformed`.
+    """
+    if len(octets) > LARGEST_KEY_FILE:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "key-file-too-large",
+            Text("ファイルが大きすぎます。", "The file is too large."),
+            Text(f"{LARGEST_KEY_FILE}バイト以下にしてください。", f"Give at most {LARGEST_KEY_FILE} octets."),
+        )
+    label = re.search(rb"-----BEGIN ([A-Z ]+)-----", octets)
+    try:
+        return _BEARERS[label[1] if label else b""](octets)
+    except (KeyError, ValueError, UnsupportedAlgorithm) as error:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "key-file-malformed",
+            Text("ファイルから公開鍵を読めません。", "No public key can be read from the file."),
+            Text(
+                "証明書・CSR・公開鍵のいずれかをPEM形式で渡してください（秘密鍵は openssl pkey -pubout で変換）。",
+                "Give a certificate, a CSR or a public key in PEM; `openssl pkey -pubout` makes one of a private key.",
+            ),
+        ) from error
+
+
+_BEARERS: dict[bytes, Callable[[bytes], PublicKeyTypes]] = {
+    b"CERTIFICATE": lambda octets: x509.load_pem_x509_certificate(octets).public_key(),
+    b"CERTIFICATE REQUEST": lambda octets: x509.load_pem_x509_csr(octets).public_key(),
+    b"NEW CERTIFICATE REQUEST": lambda octets: x509.load_pem_x509_csr(octets).public_key(),
+    b"PUBLIC KEY": load_pem_public_key,
+}
+
+
+def key_hash(key: PublicKeyTypes) -> bytes:
+    """Return SHA-256 over the key's SubjectPublicKeyInfo, by which a reused or blocked key is found."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
 def _public_key(csr: x509.CertificateSigningRequest) -> PublicKey:
     try:
         key = csr.public_key()
@@ -111,51 +157,9 @@ _CURVES = {"secp256r1": str(KeySpec.P256), "secp384r1": str(KeySpec.P384)}
 
 
 def _require_strong(key: rsa.RSAPublicKey) -> None:
-    numbers = key.public_numbers()
-    if numbers.e != 65537:
-        raise _refusal("key-weak", "RSA鍵の公開指数が65537ではありません。", "The RSA exponent is not 65537.")
-    if math.gcd(numbers.n, _SMALL_PRIMES_PRODUCT) != 1:
-        raise _refusal("key-weak", "RSA鍵が小さな素因数をもちます。", "The RSA modulus has a small factor.")
-    if _has_roca_fingerprint(numbers.n):
-        raise _refusal(
-            "key-weak",
-            "ROCAの弱点をもつRSA鍵です（CVE-2017-15361）。",
-            "The RSA key has the ROCA weakness (CVE-2017-15361).",
-        )
-    if _has_close_factors(numbers.n):
-        raise _refusal("key-weak", "RSA鍵の2つの素数が近すぎます。", "The two primes of the RSA key are too close.")
-
-
-def _primes_below(limit: int) -> list[int]:
-    sieve = bytearray([1]) * limit
-    for number in range(2, math.isqrt(limit) + 1):
-        if sieve[number]:
-            sieve[number * number :: number] = bytes(len(sieve[number * number :: number]))
-    return [number for number in range(2, limit) if sieve[number]]
-
-
-_SMALL_PRIMES_PRODUCT = math.prod(_primes_below(752))
-
-# A ROCA modulus is a power of 65537 modulo each of the first 38 odd primes (Nemec et al., CCS 2017, section 2.1).
-_ROCA_PRIMES = [prime for prime in _primes_below(168) if prime > 2]
-_ROCA_RESIDUES = {prime: {pow(65537, power, prime) for power in range(prime)} for prime in _ROCA_PRIMES}
-
-
-def _has_roca_fingerprint(modulus: int) -> bool:
-    return all(modulus % prime in residues for prime, residues in _ROCA_RESIDUES.items())
-
-
-_FERMAT_ROUNDS = 100
-
-
-def _has_close_factors(modulus: int) -> bool:
-    """Tell whether Fermat's method splits the modulus within 100 rounds, as it does for the keys of CVE-2022-26320."""
-    middle = math.isqrt(modulus - 1) + 1
-    for candidate in range(middle, middle + _FERMAT_ROUNDS):
-        square = candidate * candidate - modulus
-        if math.isqrt(square) ** 2 == square:
-            return True
-    return False
+    weakness = rsa_weakness(key.public_numbers())
+    if weakness is not None:
+        raise _refusal("key-weak", weakness.ja, weakness.en)
 
 
 def _refusal(code: str, ja: str, en: str) -> JpkiError:

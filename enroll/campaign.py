@@ -5,17 +5,17 @@ closes what the dead one left pending and finds what it brought to life.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 
-from ca.authority import Authority
 from ca.issuer import Order
 from ca.key_policy import holder_key, read_csr
 from ca.profile import Profile
-from crl.publisher import Publisher
-from enroll.renewal import Terms, holder_of, renewal_order
+from enroll.delivery import Delivery, HandOver
+from enroll.orders import Terms, renewal_order
+from enroll.renewal import holder_of
 from jpki.acts import Actor
 from jpki.campaign import CampaignId
 from jpki.certificate import CARD, Purpose
@@ -31,8 +31,6 @@ BATCH = 500
 
 CardRequests = Callable[[Sequence[Serial]], Mapping[Serial, bytes]]
 """Returns the CSRs, PEM or DER, that cards made for the successors of these certificates, as far as they are there."""
-HandOver = Callable[[Sequence[x509.Certificate]], object]
-"""Gives certificates to their cards, durably; if it raises, none of them comes to life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +38,14 @@ class Worker:
     """One of any number of workers, in any number of processes and nodes."""
 
     book: CampaignBook
-    authority: Authority
     ledger: CertificateLedger
-    publisher: Publisher
+    delivery: Delivery
     profile: Profile
     municipality_of: Callable[[PartitionId], str]
     requests: CardRequests
     hand_over: HandOver
     clock: Clock
     by: Actor
-    listed: set[tuple[Purpose, PartitionId]] = field(default_factory=set)
 
     def work(self, campaign: CampaignId) -> tuple[int, int]:
         """Renew one batch; return how many renewals it was given, and how many were not done before it began.
@@ -69,29 +65,27 @@ class Worker:
         successors = self.ledger.successors(serials)
         alive = {old: new.serial for old, new in successors.items() if new.state in (State.ACTIVE, State.HELD)}
         if pending := [new.serial for old, new in successors.items() if old not in alive]:
-            self.authority.discard(pending, self.by)
+            self.ledger.discard(pending, self.by, self.clock())
         return alive
 
     def _renew(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
+        """Return the successors of those that were renewed, and the error codes of the others."""
         orders, failed = self._orders(serials)
-        if not orders:
-            return {}, failed
-        issued: dict[Serial, x509.Certificate] = {}
-        for order, outcome in zip(orders, self.authority.issue_each(orders, self.by), strict=True):
-            match order.renews, outcome:
-                case int(old), JpkiError() as refusal:
-                    failed[Serial(old)] = refusal.code
-                case int(old), x509.Certificate() as certificate:
-                    issued[Serial(old)] = certificate
-        renewed, lost = self._deliver(issued)
-        return renewed, {**failed, **lost}
+        renewed: dict[Serial, Serial] = {}
+        outcomes = self.delivery.deliver(list(orders.values()), self.by, self.hand_over)
+        for old, outcome in zip(orders, outcomes, strict=True):
+            if isinstance(outcome, JpkiError):
+                failed[old] = outcome.code
+            else:
+                renewed[old] = Serial(outcome.serial_number)
+        return renewed, failed
 
-    def _orders(self, serials: Sequence[Serial]) -> tuple[list[Order], dict[Serial, str]]:
+    def _orders(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Order], dict[Serial, str]]:
         """Return an order for each that can be renewed, and the error codes of the others."""
         records, requests = self.ledger.find(serials), self.requests(serials)
         holders, ends = self._disclosed(records), self._latest_ends(records)
         now = self.clock()
-        orders: list[Order] = []
+        orders: dict[Serial, Order] = {}
         failed: dict[Serial, str] = {}
         for serial in serials:
             record = records[serial]
@@ -100,7 +94,7 @@ class Worker:
                 if serial not in requests:
                     raise _no_request()
                 key = holder_key(read_csr(requests[serial]), self.profile.key)
-                orders.append(renewal_order(record, holders.get(serial), key, terms))
+                orders[serial] = renewal_order(record, holders.get(serial), key, terms)
             except JpkiError as refusal:
                 failed[serial] = refusal.code
         return orders, failed
@@ -126,42 +120,6 @@ class Worker:
             return {}
         beside = self.ledger.live(holders, Purpose.AUTHENTICATION, CARD, self.clock())
         return {holder: record.validity.not_after for holder, record in beside.items()}
-
-    def _deliver(self, issued: Mapping[Serial, x509.Certificate]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
-        """See to it that the lists exist that the certificates name, hand them over, and only then make them live."""
-        serials = {old: Serial(certificate.serial_number) for old, certificate in issued.items()}
-        if not serials:
-            return {}, {}
-        try:
-            self._ensure_lists(list(serials.values()))
-            self.hand_over(list(issued.values()))
-        except BaseException:
-            self.authority.discard(list(serials.values()), self.by)
-            raise
-        failed = self._activate(serials)
-        return {old: new for old, new in serials.items() if old not in failed}, failed
-
-    def _ensure_lists(self, serials: Sequence[Serial]) -> None:
-        for record in self.ledger.find(serials).values():
-            named = (record.purpose, record.status.partition)
-            if named not in self.listed:
-                self.publisher.ensure_first(*named)
-                self.listed.add(named)
-
-    def _activate(self, serials: Mapping[Serial, Serial]) -> dict[Serial, str]:
-        """Make them live; return the refusals: an old one may have been revoked meanwhile, and its new one ends with it."""
-        try:
-            self.authority.activate(list(serials.values()), self.by)
-        except JpkiError as error:
-            if error.kind is Kind.UNAVAILABLE:
-                raise
-            if len(serials) == 1:
-                self.authority.discard(list(serials.values()), self.by)
-                return dict.fromkeys(serials, error.code)
-        else:
-            return {}
-        pairs, half = list(serials.items()), len(serials) // 2
-        return {**self._activate(dict(pairs[:half])), **self._activate(dict(pairs[half:]))}
 
 
 def _no_request() -> JpkiError:

@@ -3,28 +3,28 @@
 Here the local operator acts on the word of holder.json; counters, clerks and cases will stand behind the same desk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from cryptography import x509
 
 from ca.authority import Authority
 from ca.issuer import Order
 from ca.key_policy import holder_key
-from ca.profile import Profile
-from ca.validity import validity
-from crl.publisher import Publisher
-from enroll.eligibility import require_eligible
-from enroll.renewal import birthday_of, holder_of, require_open
+from ca.profile import Profile, profile_for
+from enroll.delivery import Delivery
+from enroll.mobile import OnDevices, reason_after, require_card
+from enroll.orders import Terms, first_order, renewal_order
+from enroll.renewal import holder_of, not_renewable
 from jpki.acts import Actor
-from jpki.certificate import CARD, Purpose, Validity
-from jpki.clock import Clock, day_in_japan
+from jpki.certificate import CARD, Carrier, Purpose
+from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
 from jpki.ids import HolderCode, PartitionId, Serial, format_serial
 from jpki.ports import CertificateLedger, CertificateRecord
-from jpki.revocation import Reason, State
+from jpki.revocation import Reason
 from jpki.text import Text
 
 HandOver = Callable[[x509.Certificate], object]
@@ -36,15 +36,24 @@ def _at_the_counter(certificate: x509.Certificate) -> None:
     del certificate
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What a revocation did: the certificate's record, and those on mobile devices that ended with it."""
+
+    record: CertificateRecord
+    on_devices: Sequence[Serial]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What a counter can do for a holder."""
 
     authority: Authority
     ledger: CertificateLedger
-    publisher: Publisher
+    delivery: Delivery
     profile: Profile
     municipality_of: Callable[[PartitionId], str]
+    on_devices: OnDevices
     clock: Clock
 
     def issue(
@@ -54,25 +63,17 @@ class Desk:
         csr: x509.CertificateSigningRequest,
         by: Actor,
         hand_over: HandOver = _at_the_counter,
+        carrier: Carrier = CARD,
     ) -> x509.Certificate:
         """Issue a first certificate, or one after the last was revoked or ended, and deliver it.
 
         Raises:
-            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live` or `certificate-pending`; of the key policy.
+            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live`, `certificate-pending` or
+                `card-certificate-missing`; of the key policy.
         """
-        require_eligible(holder, purpose, day_in_japan(self.clock()))
-        lifetime = self._validity(holder.code, purpose, holder.birth_date, renewal=False)
-        return self._deliver(
-            Order(
-                holder=holder.code,
-                disclosed=holder if purpose is Purpose.SIGNING else None,
-                carrier=CARD,
-                key=holder_key(csr, self.profile.key),
-                validity=lifetime,
-            ),
-            by,
-            hand_over,
-        )
+        terms = self._terms(holder.code, purpose, carrier)
+        key = holder_key(csr, terms.profile.key)
+        return self._deliver(first_order(holder, purpose, carrier, key, terms), by, hand_over)
 
     def renew(
         self,
@@ -89,30 +90,23 @@ class Desk:
         Raises:
             JpkiError: CONFLICT `not-live` or `renewal-closed`; NOT_FOUND `serial-unknown`; as `issue` otherwise.
         """
-        old = self._renewable(serial, holder)
+        old = self.authority.record(serial)
+        if holder is not None and holder.code != old.holder:
+            raise _other_holder(serial)
         if holder is None and old.purpose is Purpose.SIGNING:
             holder = self._disclosed_by(old)
-        birth_date = birthday_of(old.validity.not_after) if holder is None else holder.birth_date
-        if holder is not None:
-            require_eligible(holder, old.purpose, day_in_japan(self.clock()))
-        lifetime = self._validity(old.holder, old.purpose, birth_date, renewal=True)
-        return self._deliver(
-            Order(
-                holder=old.holder,
-                disclosed=holder if old.purpose is Purpose.SIGNING else None,
-                carrier=old.carrier,
-                key=holder_key(csr, self.profile.key),
-                validity=lifetime,
-                renews=serial,
-            ),
-            by,
-            hand_over,
-        )
+        terms = self._terms(old.holder, old.purpose, old.carrier)
+        return self._deliver(renewal_order(old, holder, holder_key(csr, terms.profile.key), terms), by, hand_over)
 
-    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> CertificateRecord:
-        """Revoke a certificate at once and return its record."""
-        self.authority.revoke(serial, reason, by)
-        return self.authority.record(serial)
+    def revoke(self, serial: Serial, reason: Reason, by: Actor) -> Revoked:
+        """Revoke a certificate at once; with the card's end those on the holder's mobile devices."""
+        ended: Sequence[Serial] = ()
+        try:
+            self.authority.revoke(serial, reason, by)
+        finally:
+            # Also where it was revoked before: then whoever did so may have been stopped here.
+            ended = self._end_on_devices(self.authority.record(serial), by)
+        return Revoked(self.authority.record(serial), ended)
 
     def hold(self, serial: Serial, by: Actor) -> CertificateRecord:
         """Put a certificate on hold and return its record; a signing certificate's hold never lifts."""
@@ -132,57 +126,52 @@ class Desk:
         """
         return self.authority.record(serial)
 
-    def _renewable(self, serial: Serial, holder: Holder | None) -> CertificateRecord:
-        old = self.authority.record(serial)
-        if old.status.state is not State.ACTIVE or not old.validity.holds(self.clock()):
-            raise _not_renewable(serial)
-        if holder is not None and holder.code != old.holder:
-            raise _other_holder(serial)
-        require_open(self.profile, old.validity.not_after, self.clock())
-        return old
-
     def _disclosed_by(self, old: CertificateRecord) -> Holder:
         octets = self.ledger.certificates([old.serial]).get(old.serial)
         if octets is None:
-            raise _not_renewable(old.serial)
+            raise not_renewable(old.serial)
         certificate = x509.load_der_x509_certificate(octets)
         return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
 
-    def _validity(self, holder: HolderCode, purpose: Purpose, birth_date: date, *, renewal: bool) -> Validity:
-        """Apply the birthday rule; a signing certificate never outlives the holder's authentication certificate."""
-        now = self.clock()
-        cap: datetime | None = None
-        if purpose is Purpose.SIGNING:
-            beside = self.ledger.live([holder], Purpose.AUTHENTICATION, CARD, now).get(holder)
-            cap = None if beside is None else beside.validity.not_after
-        return validity(self.profile, birth_date, now, renewal=renewal, not_later_than=cap)
+    def _terms(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> Terms:
+        latest_end = self._latest_end(holder, purpose, carrier)
+        return Terms(profile=profile_for(self.profile, carrier), now=self.clock(), latest_end=latest_end)
+
+    def _latest_end(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> datetime | None:
+        """Return the end that no certificate of this kind on this carrier outlives.
+
+        On a device it is the end of the card's own; on the card a signing certificate ends with the authentication
+        certificate.
+        """
+        if carrier != CARD:
+            return require_card(self._on_card(holder, purpose), purpose).validity.not_after
+        beside = self._on_card(holder, Purpose.AUTHENTICATION) if purpose is Purpose.SIGNING else None
+        return None if beside is None else beside.validity.not_after
+
+    def _on_card(self, holder: HolderCode, purpose: Purpose) -> CertificateRecord | None:
+        return self.ledger.live([holder], purpose, CARD, self.clock()).get(holder)
+
+    def _end_on_devices(self, card: CertificateRecord, by: Actor) -> Sequence[Serial]:
+        """End what hangs on a card certificate, unless another has taken its place."""
+        if self._on_card(card.holder, card.purpose) is not None:
+            return ()
+        ended = self.on_devices(card.holder, card.purpose, self.clock())
+        for serial in ended:
+            if not self.authority.discard([serial], by):
+                self.authority.revoke(serial, reason_after(card.status.reason), by)
+        return ended
 
     def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:
-        """Issue, see to it that the list the certificate names exists, hand over, and only then make it live."""
-        (certificate,) = self.authority.issue([order], by)
-        serial = Serial(certificate.serial_number)
-        try:
-            self.publisher.ensure_first(order.purpose, self.authority.record(serial).status.partition)
-            hand_over(certificate)
-            self.authority.activate([serial], by)
-        except BaseException:
-            self.authority.discard([serial], by)
-            # Where it came to life before the failure, it was handed over and is the holder's: no failure any more.
-            if self.authority.record(serial).status.state is not State.ACTIVE:
-                raise
-        return certificate
+        def give(certificates: Sequence[x509.Certificate]) -> None:
+            hand_over(certificates[0])
+            if order.carrier != CARD:
+                # Revoked before this look, the card's is missed here; revoked after it, it ends this one, too.
+                require_card(self._on_card(order.holder, order.purpose), order.purpose)
 
-
-def _not_renewable(serial: Serial) -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "not-live",
-        Text(
-            f"証明書 {format_serial(serial)} は有効でないため更新できません。",
-            f"Certificate {format_serial(serial)} is not live, so it cannot be renewed.",
-        ),
-        Text("新しい証明書を発行（issue）してください。", "Issue a new certificate instead."),
-    )
+        (outcome,) = self.delivery.deliver([order], by, give)
+        if isinstance(outcome, JpkiError):
+            raise outcome
+        return outcome
 
 
 def _other_holder(serial: Serial) -> JpkiError:

@@ -11,13 +11,18 @@ from jpki.text import Text
 SIGNING_AGE = 15
 
 
+def is_old_enough(birth_date: date, purpose: Purpose, today: date) -> bool:
+    """Tell whether whoever was born on `birth_date` may have a certificate of this purpose."""
+    return purpose is not Purpose.SIGNING or years_later(birth_date, SIGNING_AGE) <= today
+
+
 def require_eligible(holder: Holder, purpose: Purpose, today: date) -> None:
     """Require that the holder may get a certificate of this purpose.
 
     Raises:
         JpkiError: FORBIDDEN `too-young`: under 15 there is in principle no signing certificate.
     """
-    if purpose is Purpose.SIGNING and years_later(holder.birth_date, SIGNING_AGE) > today:
+    if not is_old_enough(holder.birth_date, purpose, today):
         raise JpkiError(
             Kind.FORBIDDEN,
             "too-young",

@@ -1,60 +1,21 @@
 """Renewal: when its window is open, and what an old certificate still tells of its holder."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from cryptography import x509
 
-from ca.issuer import Order
-from ca.key_policy import HolderKey
 from ca.profile import Profile
-from ca.validity import renewal_opens, validity
-from enroll.eligibility import require_eligible
+from ca.validity import renewal_opens
 from enroll.municipalities import municipalities
 from jpki import oids
-from jpki.certificate import Purpose
 from jpki.clock import day_in_japan
 from jpki.der import Reader, Tag
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Gender, Holder
 from jpki.ids import HolderCode, Serial, format_serial
-from jpki.ports import CertificateRecord
-from jpki.revocation import State
 from jpki.text import Text
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Under which profile and when a certificate is renewed; `latest_end` is what it must not outlive."""
-
-    profile: Profile
-    now: datetime
-    latest_end: datetime | None
-
-
 _GENDERS = {"1": Gender.MALE, "2": Gender.FEMALE}
-
-
-def renewal_order(old: CertificateRecord, holder: Holder | None, key: HolderKey, terms: Terms) -> Order:
-    """Return the order of a live certificate's successor; `holder` is known for a signing certificate.
-
-    Raises:
-        JpkiError: CONFLICT `not-live` or `renewal-closed`; FORBIDDEN `too-young`.
-    """
-    if old.status.state is not State.ACTIVE or not old.validity.holds(terms.now):
-        raise not_renewable(old.serial)
-    require_open(terms.profile, old.validity.not_after, terms.now)
-    birth_date = birthday_of(old.validity.not_after) if holder is None else holder.birth_date
-    if holder is not None:
-        require_eligible(holder, old.purpose, day_in_japan(terms.now))
-    return Order(
-        holder=old.holder,
-        disclosed=holder if old.purpose is Purpose.SIGNING else None,
-        carrier=old.carrier,
-        key=key,
-        validity=validity(terms.profile, birth_date, terms.now, renewal=True, not_later_than=terms.latest_end),
-        renews=old.serial,
-    )
 
 
 def require_open(profile: Profile, not_after: datetime, now: datetime) -> None:

@@ -33,6 +33,7 @@ class Act(StrEnum):
     HELD = "certificate held"
     RELEASED = "certificate released"
     DELEGATE_WILL_SIGN = "responder or clerk certificate will be signed"
+    KEY_BLOCKED = "key blocked"
     CLOCK_ACCEPTED = "clock accepted"
     SEALING_KEY_MADE = "sealing key will be made"
     SEALING_KEY_DESTROYED = "sealing key will be destroyed"

@@ -1,10 +1,12 @@
 """What a certificate is for, where its key lives, and from when to when it counts."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 
@@ -33,6 +35,41 @@ Carrier = NewType("Carrier", str)
 """Where the holder's key lives: `card`, or one mobile device."""
 
 CARD = Carrier("card")
+_MOBILE = "mobile:"
+_LONGEST_DEVICE = 57
+"""With the word before it, the 64 characters that the ledger keeps of a carrier."""
+
+
+def parse_carrier(text: str) -> Carrier:
+    """Read `card`, or `mobile:` and the device's id, an opaque word of letters, digits, hyphens and underscores.
+
+    Raises:
+        JpkiError: MALFORMED `carrier-malformed`.
+    """
+    device = text.removeprefix(_MOBILE)
+    is_word = re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_DEVICE}}}", device) is not None
+    # Twelve digits could be somebody's My Number, which has no place here.
+    if text == CARD or (device != text and is_word and re.fullmatch(r"[0-9]{12}", device) is None):
+        return Carrier(text)
+    raise JpkiError(
+        Kind.MALFORMED,
+        "carrier-malformed",
+        Text(
+            "格納先は card か「mobile:端末ID」で、端末IDは英数字・ハイフン・下線"
+            f"{_LONGEST_DEVICE}字以内（12桁の数字は不可）です。",
+            "A carrier is `card`, or `mobile:` and a device's id of at most"
+            f" {_LONGEST_DEVICE} letters, digits, hyphens and underscores (not 12 digits).",
+        ),
+        Text("例：--carrier mobile:phone-1", "For example: --carrier mobile:phone-1"),
+    )
+
+
+def carrier_text(carrier: Carrier) -> Text:
+    """Return the carrier in everyday words."""
+    if carrier == CARD:
+        return Text("カード", "card")
+    device = carrier.removeprefix(_MOBILE)
+    return Text(f"移動端末 {device}", f"mobile device {device}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Campaign workers in processes: where card requests come from, where certificates go, and the work itself."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -9,9 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.key_policy import LARGEST_CSR
 from enroll.campaign import CardRequests, Worker
+from enroll.delivery import HandOver
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
-from jpki.clock import Clock, system_clock
 from jpki.ids import Serial, format_serial
 from server.home import Home, read_at_most, write_new
 from server.wiring import Rooms, open_rooms
@@ -19,50 +20,53 @@ from server.wiring import Rooms, open_rooms
 _PAUSE_SECONDS = 0.5
 
 
-def requests_in(folder: Path) -> CardRequests:
-    """Return the source of the card requests that lie in `folder`, each named by the serial it renews: `<serial>.csr`."""
+@dataclass(frozen=True, slots=True)
+class RequestFolder:
+    """Card requests that lie in a folder, each named by the serial it renews: `<serial>.csr`; see `CardRequests`."""
 
-    def requests(serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
-        files = {serial: folder / f"{format_serial(serial)}.csr" for serial in serials}
+    path: Path
+
+    def __call__(self, serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
+        """Return those that are there."""
+        files = {serial: self.path / f"{format_serial(serial)}.csr" for serial in serials}
         return {serial: read_at_most(file, LARGEST_CSR) for serial, file in files.items() if file.is_file()}
 
-    return requests
 
-
-def bundles_in(folder: Path) -> Callable[[Sequence[x509.Certificate]], None]:
-    """Return what hands certificates over: each batch one new PEM file in `folder`, named by its first serial.
+@dataclass(frozen=True, slots=True)
+class BundleFolder:
+    """Where certificates are handed over: each batch one new PEM file, named by its first serial; see `HandOver`.
 
     What stands in a bundle is live if the ledger says so: a batch that could not be made live is made anew.
     """
 
-    def hand_over(certificates: Sequence[x509.Certificate]) -> None:
+    path: Path
+
+    def __call__(self, certificates: Sequence[x509.Certificate]) -> None:
+        """Write the batch, flushed to disk."""
         name = format_serial(Serial(certificates[0].serial_number))
         content = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
-        write_new(folder / f"{name}.pem", content, 0o600)
-
-    return hand_over
+        write_new(self.path / f"{name}.pem", content, 0o600)
 
 
-def worker_of(rooms: Rooms, requests: CardRequests, out: Path, clock: Clock = system_clock) -> Worker:
+def worker_of(rooms: Rooms, requests: CardRequests, hand_over: HandOver) -> Worker:
     """Return a worker of this home's campaigns."""
     return Worker(
         book=rooms.store.campaigns,
-        authority=rooms.desk.authority,
         ledger=rooms.store.ledger,
-        publisher=rooms.publisher,
+        delivery=rooms.desk.delivery,
         profile=rooms.profile,
         municipality_of=rooms.store.partitions.municipality_of,
         requests=requests,
-        hand_over=bundles_in(out),
-        clock=clock,
+        hand_over=hand_over,
+        clock=rooms.clock,
         by=LOCAL_OPERATOR,
     )
 
 
-def work(home: Path, campaign: CampaignId, requests: CardRequests, out: Path) -> int:
+def work(home: Path, campaign: CampaignId, requests: CardRequests, hand_over: HandOver) -> int:
     """Work until the campaign is done, paused or cancelled; return how many renewals this process was given."""
     rooms = open_rooms(Home.open(home))
-    worker = worker_of(rooms, requests, out)
+    worker = worker_of(rooms, requests, hand_over)
     total, left = 0, 1
     try:
         while left:

@@ -10,6 +10,7 @@ from ca.issuer import Issuer, Partitions
 from ca.profile import CARDS, Profile
 from crl.partition import bucket_of
 from crl.publisher import Publisher
+from enroll.delivery import Delivery
 from enroll.desk import Desk
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.software import SoftwareKeys
@@ -29,12 +30,16 @@ from server.jobs import Maintenance
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
+from server.store.blocked_keys import SqlBlockedKeys
+from server.store.campaigns import SqlCampaigns
 from server.store.database import Database
+from server.store.devices import SqlDevices
 from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
 from server.store.reseal import SqlSeals
+from server.store.samples import SqlSamples
 from server.store.seal import Seal
 from server.store.shelf import SqlShelf
 
@@ -51,6 +56,9 @@ class Store:
     audit: SqlAudit
     leases: SqlLeases
     seals: SqlSeals
+    campaigns: SqlCampaigns
+    blocked_keys: SqlBlockedKeys
+    samples: SqlSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +140,9 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         audit=SqlAudit(database),
         leases=SqlLeases(database),
         seals=SqlSeals(database, seal),
+        campaigns=SqlCampaigns(database),
+        blocked_keys=SqlBlockedKeys(database),
+        samples=SqlSamples(database),
     )
 
 
@@ -168,9 +179,10 @@ def assemble(
     desk = Desk(
         authority=authority,
         ledger=store.ledger,
-        publisher=publisher,
+        delivery=Delivery(authority=authority, ledger=store.ledger, publisher=publisher),
         profile=profile,
         municipality_of=store.partitions.municipality_of,
+        on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
     issuers = IssuerBook(living, store.generations, keys, clock)

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from enroll.holder_file import LARGEST_HOLDER_FILE, read_holder
 from jpki.acts import LOCAL_OPERATOR
-from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose, carrier_text
 from jpki.clock import day_in_japan, iso
 from jpki.holder import Holder
 from jpki.ids import Serial, format_serial
@@ -17,7 +17,7 @@ from jpki.ports import CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
 from server.cli.delivery import delivery
-from server.cli.frame import Output, SerialType, command, home_option, opened
+from server.cli.frame import CarrierType, Output, SerialType, command, home_option, opened
 from server.home import Home, read_at_most
 from server.wiring import Rooms
 
@@ -34,14 +34,17 @@ _out_option = click.option(
 @home_option
 @click.option("--kind", required=True, type=click.Choice([str(each) for each in HOLDER_PURPOSES]), help="Which one.")
 @click.option("--holder", "holder_file", required=True, type=_file, help="holder.json, the registry's answer.")
+@click.option("--carrier", type=CarrierType(), default=CARD, help="Where the key lives: the card, or a mobile device.")
 @_csr_option
 @_out_option
-def issue(home: Home, kind: str, holder_file: Path, csr_file: Path | None, out: Path, output: Output) -> None:
+def issue(
+    home: Home, kind: str, holder_file: Path, carrier: Carrier, csr_file: Path | None, out: Path, output: Output
+) -> None:
     """Issue one certificate through the full flow, and deliver it."""
     rooms = opened(home)
     holder = _read_holder(holder_file, rooms)
-    with delivery(rooms, out, csr_file) as (csr, folder):
-        certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over)
+    with delivery(rooms, out, csr_file, carrier) as (csr, folder):
+        certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over, carrier)
     _report(rooms, "jpki.issue/1", certificate, folder.files, output)
 
 
@@ -57,7 +60,8 @@ def renew(
     """Issue the successor of a certificate inside its renewal window; the old one is superseded at once."""
     rooms = opened(home)
     holder = None if holder_file is None else _read_holder(holder_file, rooms)
-    with delivery(rooms, out, csr_file) as (csr, folder):
+    carrier = rooms.desk.record(serial).carrier
+    with delivery(rooms, out, csr_file, carrier) as (csr, folder):
         certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder, folder.hand_over)
     _report(rooms, "jpki.renew/1", certificate, folder.files, output, superseded=serial)
 
@@ -67,9 +71,15 @@ def renew(
 @home_option
 @click.option("--reason", required=True, type=click.Choice([str(each) for each in Reason]), help="Why (RFC 5280).")
 def revoke(serial: Serial, home: Home, reason: str, output: Output) -> None:
-    """Revoke a certificate, at once and for good."""
-    record = opened(home).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
-    _report_status("jpki.revoke/1", record, State.REVOKED, output)
+    """Revoke a certificate, at once and for good; with the card's those on the holder's mobile devices."""
+    revoked = opened(home).desk.revoke(serial, Reason(reason), LOCAL_OPERATOR)
+    ended = [format_serial(each) for each in revoked.on_devices]
+    fields = _fields(revoked.record, State.REVOKED) | {"on_devices": ended}
+    also = [
+        Text(f"  移動端末の証明書 {each} も失効しました。", f"  with it ended {each} on a mobile device")
+        for each in ended
+    ]
+    output.result("jpki.revoke/1", fields, [*_status_lines(revoked.record, State.REVOKED), *also])
 
 
 @command("hold")
@@ -133,7 +143,7 @@ def _report(
         number = format_serial(superseded)
         lines.append(Text(f"  旧証明書 {number} は失効しました。", f"  the old certificate {number} is superseded."))
         if record.validity.not_after <= old.validity.not_after:
-            lines.append(_CAPPED)
+            lines.append(_CAPPED if record.carrier == CARD else _CAPPED_BY_CARD)
     output.result(schema, fields, lines)
 
 
@@ -142,6 +152,14 @@ _CAPPED = Text(
     "次は利用者証明用電子証明書を先に更新してください。",
     "Note: a signing certificate ends with the authentication certificate, so nothing was gained;"
     " next time renew the authentication certificate first.",
+)
+
+
+_CAPPED_BY_CARD = Text(
+    "注意：移動端末の証明書はカードの証明書と同時に終わるため、有効期限は延びていません。"
+    "次はカードの証明書を先に更新してください。",
+    "Note: a certificate on a mobile device ends with the card's, so nothing was gained;"
+    " next time renew the card's certificate first.",
 )
 
 
@@ -157,6 +175,7 @@ def _status_lines(record: CertificateRecord, state: str) -> Sequence[Text]:
             f"{record.purpose.text.en} {format_serial(record.serial)}",
         ),
         _STATES[state],
+        Text(f"  格納先 {carrier_text(record.carrier).ja}", f"  on {carrier_text(record.carrier).en}"),
         Text(
             f"  有効期間 {iso(record.validity.not_before)} 〜 {iso(record.validity.not_after)}",
             f"  valid {iso(record.validity.not_before)} to {iso(record.validity.not_after)}",
@@ -185,6 +204,7 @@ def _fields(record: CertificateRecord, state: str) -> dict[str, Any]:
     return {
         "serial": format_serial(record.serial),
         "kind": record.purpose,
+        "carrier": record.carrier,
         "state": state,
         "generation": status.generation,
         "partition": status.partition,

@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ca.key_policy import LARGEST_CSR, read_csr
+from ca.profile import profile_for
 from hsm_adapter.software import generate
+from jpki.certificate import Carrier
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.home import new_directory, read_at_most, write_new
@@ -29,9 +31,9 @@ class Folder:
         """The files that were written, by their names without `.pem`."""
         return self._written
 
-    def make_key(self) -> x509.CertificateSigningRequest:
-        """Make the holder's key, write it, and return the request for its certificate."""
-        key = generate(self._rooms.profile.key)
+    def make_key(self, carrier: Carrier) -> x509.CertificateSigningRequest:
+        """Make the holder's key, of the carrier's kind, write it, and return the request for its certificate."""
+        key = generate(profile_for(self._rooms.profile, carrier).key)
         self._write("key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
         return x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, SHA256())
 
@@ -68,7 +70,9 @@ class Folder:
 
 
 @contextmanager
-def delivery(rooms: Rooms, out: Path, csr_file: Path | None) -> Iterator[tuple[x509.CertificateSigningRequest, Folder]]:
+def delivery(
+    rooms: Rooms, out: Path, csr_file: Path | None, carrier: Carrier
+) -> Iterator[tuple[x509.CertificateSigningRequest, Folder]]:
     """Prepare the output directory and the request; on any failure remove what was written, the key included.
 
     Raises:
@@ -79,7 +83,7 @@ def delivery(rooms: Rooms, out: Path, csr_file: Path | None) -> Iterator[tuple[x
     with new_directory(out):
         try:
             # The key is on disk before a certificate for it can exist.
-            yield read_csr(read_at_most(csr_file, LARGEST_CSR)) if csr_file else folder.make_key(), folder
+            yield read_csr(read_at_most(csr_file, LARGEST_CSR)) if csr_file else folder.make_key(carrier), folder
         except BaseException:
             folder.empty()
             raise

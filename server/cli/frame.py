@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from jpki.certificate import Carrier, parse_carrier
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, parse_serial
 from jpki.text import Language, Text
@@ -37,6 +38,8 @@ _COMMANDS = {
     "hold": "server.cli.certificates",
     "release": "server.cli.certificates",
     "status": "server.cli.certificates",
+    "key": "server.cli.blocklist",
+    "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
     "db": "server.cli.home",
     "doctor": "server.cli.home",
@@ -57,7 +60,7 @@ class _Root(click.Group):
         """Import the command's module and return the command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
 
 
@@ -142,6 +145,19 @@ class SerialType(click.ParamType[Serial]):
         """Read the serial; what cannot be read, or could be read twice, is a mistake of usage."""
         try:
             return parse_serial(str(value))
+        except JpkiError as error:
+            raise BadInput(error) from error
+
+
+class CarrierType(click.ParamType[Carrier]):
+    """Where a certificate's key lives."""
+
+    name = "card|mobile:ID"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Carrier:  # noqa: ANN401, ARG002 - click's signature
+        """Read the carrier."""
+        try:
+            return parse_carrier(str(value))
         except JpkiError as error:
             raise BadInput(error) from error
 

@@ -11,8 +11,9 @@ from jpki.acts import Actor
 from jpki.clock import whole_second
 from jpki.ids import Serial
 from jpki.ports import Reservation
-from jpki.revocation import State
+from jpki.revocation import Reason, State
 from server.store import refusals, tables
+from server.store.blocked_keys import require_not_blocked
 from server.store.changes import LIVE, PENDING, discard
 
 ABANDONED_AFTER = timedelta(minutes=10)
@@ -72,16 +73,24 @@ def _free_keys(connection: Connection, wanted: Sequence[Reservation]) -> None:
     is revoked.
     """
     holders = {each.key_hash: each.holder for each in wanted}
+    require_not_blocked(connection, list(holders))
     key, record = tables.holder_key, tables.certificate_record
     bearers = connection.execute(
-        select(key.c.key_hash, tables.status.c.state, tables.certificate.c.holder, record.c.signature)
+        select(
+            key.c.key_hash,
+            tables.status.c.state,
+            tables.status.c.reason,
+            tables.certificate.c.holder,
+            record.c.signature,
+        )
         .join(tables.status, tables.status.c.serial == key.c.serial)
         .join(tables.certificate, tables.certificate.c.serial == key.c.serial)
         .outerjoin(record, record.c.serial == key.c.serial)
         .where(key.c.key_hash.in_(holders))
     ).all()
     for bearer in bearers:
-        left_nothing = bearer.state in (State.VOID, State.REVOKED) and bearer.signature is None
+        discarded = bearer.state == State.VOID or bearer.reason == Reason.UNSPECIFIED
+        left_nothing = discarded and bearer.signature is None
         if not (left_nothing and bearer.holder == holders[bearer.key_hash]):
             raise refusals.key_reused()
     if len(holders) != len(wanted):

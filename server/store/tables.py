@@ -117,6 +117,14 @@ data_key = Table(
 )
 """The keys that seal; the newest does, the older ones open what they sealed. Each is wrapped by the key provider."""
 
+blocked_key = Table(
+    "blocked_key",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("since", Moment, nullable=False),
+)
+"""Keys that no certificate may bear, though none of ours did: leaked or weak ones (rule R17)."""
+
 certificate_record = Table(
     "certificate_record",
     metadata,

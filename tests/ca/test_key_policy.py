@@ -3,15 +3,20 @@
 from functools import cache
 from hashlib import sha256
 from math import isqrt, prod
+from time import process_time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ca.key_policy import holder_key, read_csr
+from ca.key_policy import holder_key, key_hash, read_csr, read_public_key
+from ca.weak_rsa import has_close_factors
 from jpki import der
+from jpki.certificate import Purpose
 from jpki.errors import JpkiError
 from jpki.signature import KeySpec
 from tests.ca import world
@@ -82,6 +87,39 @@ def test_r17_other_kinds_are_refused(curve: ec.EllipticCurve) -> None:
     assert code(csr.sign(ed25519.Ed25519PrivateKey.generate(), None)) == "key-wrong-kind"
 
 
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP256K1(), ec.BrainpoolP384R1()])
+def test_r17_another_curve_is_refused(curve: ec.EllipticCurve) -> None:
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    assert code(csr.sign(ec.generate_private_key(curve), SHA256()), KeySpec.P384) == "key-wrong-kind"
+
+
+@pytest.mark.parametrize("bits", [16_384, 65_536])
+def test_r17_an_oversized_key_is_refused_before_any_arithmetic_on_it(bits: int) -> None:
+    csr = signed_request((1 << bits - 1) + 1, 65537, 1)
+    begun = process_time()
+    assert code(csr) == "key-wrong-kind"
+    assert process_time() - begun < 0.05
+
+
+def test_r17_a_point_that_is_not_on_the_curve_is_refused() -> None:
+    honest = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    key = ec.generate_private_key(ec.SECP384R1())
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    octets = honest.sign(key, SHA384()).public_bytes(Encoding.DER)
+    off = x509.load_der_x509_csr(octets.replace(point, point[:-1] + bytes([point[-1] ^ 1])))
+    assert code(off, KeySpec.P384) == "key-weak"
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_r17_broken_der_is_refused_and_nothing_else_happens(at: int) -> None:
+    """Each octet of the structure's beginning is broken in turn, and so is the whole, cut short."""
+    octets = world.request(world.holder_key()).public_bytes(Encoding.DER)
+    for broken in (octets[:at] + bytes([octets[at] ^ 0x55]) + octets[at + 1 :], octets[: at * 80], octets + b"\x00"):
+        with pytest.raises(JpkiError) as refused:
+            holder_key(read_csr(broken), KeySpec.RSA_2048)
+        assert refused.value.code in {"csr-malformed", "key-not-possessed"}
+
+
 def test_r17_a_small_exponent_is_refused() -> None:
     p, q = primes()
     while (p - 1) % 3 == 0:
@@ -99,6 +137,15 @@ def test_r17_exponent_one_is_refused() -> None:
 def test_r17_close_primes_are_refused() -> None:
     p, _ = primes()
     assert code(from_primes(p, next_prime(p))) == "key-weak"
+
+
+@given(st.integers(1 << 1023, (1 << 1024) - 1), st.integers(0, 130))
+def test_r17_fermat_splits_whatever_falls_within_its_rounds(middle: int, distance: int) -> None:
+    """Numbers middle^2 - half^2, which the method splits when it has come from their root to the middle."""
+    half = isqrt(2 * middle * distance)
+    modulus = middle * middle - half * half
+    rounds = middle - (isqrt(modulus - 1) + 1)
+    assert has_close_factors(modulus) == (rounds < 100)
 
 
 def test_r17_a_small_factor_is_refused() -> None:
@@ -149,3 +196,23 @@ def test_an_oversized_request_is_refused() -> None:
     with pytest.raises(JpkiError) as refused:
         read_csr(bytes(20_000))
     assert refused.value.code == "csr-too-large"
+
+
+def test_r17_one_key_has_one_hash_in_whatever_it_comes() -> None:
+    key = world.holder_key()
+    csr = world.request(key)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    generation, _ = world.authority(Purpose.SIGNING)
+    assert key_hash(read_public_key(public)) == key_hash(read_public_key(csr.public_bytes(Encoding.PEM)))
+    root = key_hash(read_public_key(generation.certificate.public_bytes(Encoding.PEM)))
+    assert root == key_hash(generation.public_key) != key_hash(key.public_key())
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"hello", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"-----BEGIN PRIVATE KEY-----\n"],
+)
+def test_what_holds_no_public_key_is_refused(octets: bytes) -> None:
+    with pytest.raises(JpkiError) as refused:
+        read_public_key(octets)
+    assert refused.value.code == "key-file-malformed"

@@ -270,6 +270,42 @@ class LedgerContract:
             store.ledger.reserve([again], BY, clock())
         assert code_of(refused) == "key-reused"
 
+    def test_r17_a_blocked_key_is_refused(self, store: Store, clock: SteppingClock) -> None:
+        wish = self.wanted(clock)
+        assert store.blocked_keys.block(wish.key_hash, BY, clock())
+        assert not store.blocked_keys.block(wish.key_hash, BY, clock()), "blocked twice"
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve([wish], BY, clock())
+        assert code_of(refused) == "key-blocked"
+        assert store.ledger.status(wish.serial) is None
+        store.ledger.reserve([self.wanted(clock)], BY, clock())
+
+    def test_r17_the_bearer_of_a_key_is_known(self, store: Store, clock: SteppingClock) -> None:
+        wish = self.wanted(clock)
+        assert store.blocked_keys.bearer(wish.key_hash) is None
+        store.ledger.reserve([wish], BY, clock())
+        assert store.blocked_keys.bearer(wish.key_hash) == wish.serial
+
+    @pytest.mark.parametrize("reason", [None, Reason.KEY_COMPROMISE])
+    def test_r17_a_key_may_be_tried_again_unless_it_was_compromised(
+        self, store: Store, clock: SteppingClock, reason: Reason | None
+    ) -> None:
+        """The first order left no certificate: it was discarded, or revoked while it was being signed."""
+        wish = self.wanted(clock)
+        store.ledger.reserve([wish], BY, clock())
+        store.ledger.intend({wish.serial: TBS}, BY, clock())
+        if reason is None:
+            store.ledger.discard([wish.serial], BY, clock())
+        else:
+            store.ledger.revoke(wish.serial, reason, BY, clock())
+        again = replace(self.wanted(clock), key_hash=wish.key_hash)
+        if reason is None:
+            store.ledger.reserve([again], BY, clock())
+            return
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.reserve([again], BY, clock())
+        assert code_of(refused) == "key-reused"
+
     def test_r22_a_clock_that_goes_back_stops_signing_but_not_revoking(
         self, store: Store, clock: SteppingClock
     ) -> None:

@@ -23,6 +23,8 @@ from tests.server.people import (
     weak_requests,
 )
 
+SPKI = PublicFormat.SubjectPublicKeyInfo
+
 
 def asking(home: Path, kind: str = "signing", holder: Path = HOLDER_FILE) -> tuple[Word, ...]:
     return ("issue", "--home", home, "--kind", kind, "--holder", holder, "--out", home.parent / "out")
@@ -38,7 +40,7 @@ def shape(certificate: x509.Certificate) -> list[Any]:
 
 
 def spki(key: Any) -> bytes:  # noqa: ANN401 - any public key of pyca
-    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return bytes(key.public_bytes(Encoding.DER, SPKI))
 
 
 # --- issue ---------------------------------------------------------------------------------------------------------
@@ -112,6 +114,31 @@ def test_r17_a_key_that_was_certified_is_refused(jpki: Jpki, home: Path, tmp_pat
     again = (*asking(home, holder=other)[:-1], tmp_path / "again", "--csr", tmp_path / "card.csr")
     assert jpki.refused(*again).code == "key-reused"
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("form", ["csr", "public key"])
+def test_r17_a_blocked_key_gets_no_certificate(jpki: Jpki, home: Path, tmp_path: Path, form: str) -> None:
+    csr = request(card_key())
+    (tmp_path / "card.csr").write_bytes(csr.public_bytes(Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(card_key().public_key().public_bytes(Encoding.PEM, SPKI))
+    file = tmp_path / ("card.csr" if form == "csr" else "key.pem")
+    blocked = jpki.done("key", "block", "--home", home, file)
+    assert (blocked["schema"], blocked["new"], blocked["certificate"]) == ("jpki.key-block/1", True, None)
+    refused = jpki.refused(*asking(home), "--csr", tmp_path / "card.csr")
+    assert (refused.exit, refused.code) == (1, "key-blocked")
+    assert jpki.done("key", "block", "--home", home, file)["new"] is False
+    assert jpki.done(*asking(home))["state"] == "active"
+
+
+def test_r17_blocking_a_key_names_the_certificate_that_bears_it(jpki: Jpki, town: Town) -> None:
+    blocked = jpki.done("key", "block", "--home", town.home, town.signing / "certificate.pem")
+    assert blocked["certificate"] == serial_in(town.signing)
+    assert jpki.done("status", serial_in(town.signing), "--home", town.home)["state"] == "active"
+
+
+def test_what_holds_no_public_key_is_not_blocked(jpki: Jpki, home: Path) -> None:
+    refused = jpki.refused("key", "block", "--home", home, HOLDER_FILE)
+    assert (refused.exit, refused.code) == (1, "key-file-malformed")
 
 
 BAD_HOLDERS: dict[str, tuple[dict[str, str | None], str]] = {

@@ -1,0 +1,84 @@
+"""From orders to certificates that live: issued, named by a list that exists, handed over, and only then made live."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from ca.authority import Authority
+from ca.issuer import Order
+from crl.publisher import Publisher
+from jpki.acts import Actor
+from jpki.certificate import Purpose
+from jpki.errors import JpkiError, Kind
+from jpki.ids import PartitionId, Serial
+from jpki.ports import CertificateLedger
+from jpki.revocation import State
+
+HandOver = Callable[[Sequence[x509.Certificate]], object]
+"""Gives certificates to their holders, durably; if it raises, they were not delivered and never come to life."""
+
+Outcome = x509.Certificate | JpkiError
+"""What came of an order: the live certificate, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Delivers one certificate or many; `listed` remembers the lists that were seen to exist."""
+
+    authority: Authority
+    ledger: CertificateLedger
+    publisher: Publisher
+    listed: set[tuple[Purpose, PartitionId]] = field(default_factory=set)
+
+    def deliver(self, orders: Sequence[Order], by: Actor, hand_over: HandOver) -> list[Outcome]:
+        """Serve each order of one purpose that can be served, and return what came of each.
+
+        Raises:
+            JpkiError: UNAVAILABLE, or what the handing over raises; then nothing of it is live.
+        """
+        outcomes = self.authority.issue_each(orders, by) if orders else []
+        issued = {_serial(each): each for each in outcomes if isinstance(each, x509.Certificate)}
+        refused = self._hand_over(issued, by, hand_over) if issued else {}
+        return [each if isinstance(each, JpkiError) else refused.get(_serial(each), each) for each in outcomes]
+
+    def _hand_over(
+        self, issued: dict[Serial, x509.Certificate], by: Actor, hand_over: HandOver
+    ) -> dict[Serial, JpkiError]:
+        try:
+            self._ensure_lists(list(issued))
+            hand_over(list(issued.values()))
+            return self._activate(list(issued), by)
+        except BaseException:
+            self.authority.discard(list(issued), by)
+            # What came to life before the failure was handed over and is its holder's: no failure any more.
+            records = self.ledger.find(list(issued)).values()
+            if any(record.status.state is not State.ACTIVE for record in records):
+                raise
+            return {}
+
+    def _ensure_lists(self, serials: Sequence[Serial]) -> None:
+        for record in self.ledger.find(serials).values():
+            named = (record.purpose, record.status.partition)
+            if named not in self.listed:
+                self.publisher.ensure_first(*named)
+                self.listed.add(named)
+
+    def _activate(self, serials: Sequence[Serial], by: Actor) -> dict[Serial, JpkiError]:
+        """Make them live; return the refusals: an old one may have been revoked meanwhile, and ends its new one."""
+        try:
+            self.authority.activate(serials, by)
+        except JpkiError as error:
+            if error.kind is Kind.UNAVAILABLE:
+                raise
+            if len(serials) == 1:
+                self.authority.discard(serials, by)
+                return {serials[0]: error}
+        else:
+            return {}
+        half = len(serials) // 2
+        return {**self._activate(serials[:half], by), **self._activate(serials[half:], by)}
+
+
+def _serial(certificate: x509.Certificate) -> Serial:
+    return Serial(certificate.serial_number)
