@@ -121,10 +121,11 @@ class Publisher:
                     yield _List(purpose=purpose, generations=generations, partition=partition)
 
     def _in_use(self, purpose: Purpose, partition: PartitionId) -> _List:
-        for each in self._lists():
-            if (each.purpose, each.id) == (purpose, partition):
-                return each
-        raise _not_in_use(partition)
+        generations = self.generations(purpose)
+        found = self.register.partition_in_use(purpose, partition)
+        if found is None or not generations:
+            raise _not_in_use(partition)
+        return _List(purpose=purpose, generations=generations, partition=found)
 
     def _is_due(self, wanted: _List) -> bool:
         mark = self.shelf.newest(wanted.purpose, wanted.id)

@@ -29,7 +29,7 @@ from jpki.text import Text
 
 BATCH = 500
 
-CardRequests = Callable[[Sequence[Serial]], Mapping[Serial, bytes]]
+CardRequests = Callable[[Sequence[CertificateRecord]], Mapping[Serial, bytes]]
 """Returns the CSRs, PEM or DER, that cards made for the successors of these certificates, as far as they are there."""
 
 
@@ -82,7 +82,8 @@ class Worker:
 
     def _orders(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Order], dict[Serial, str]]:
         """Return an order for each that can be renewed, and the error codes of the others."""
-        records, requests = self.ledger.find(serials), self.requests(serials)
+        records = self.ledger.find(serials)
+        requests = self.requests(list(records.values()))
         holders, ends = self._disclosed(records), self._latest_ends(records)
         now = self.clock()
         orders: dict[Serial, Order] = {}

@@ -293,6 +293,10 @@ class RevocationRegister(Protocol):
         """Return every partition that a certificate ever named (rule R12)."""
         ...
 
+    def partition_in_use(self, purpose: Purpose, partition: PartitionId) -> Partition | None:
+        """Return this partition, None where no certificate named it yet."""
+        ...
+
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         """Return the journal position of the last change of what this list holds, 0 where there was none.
 

@@ -14,6 +14,7 @@ from enroll.delivery import HandOver
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
 from jpki.ids import Serial, format_serial
+from jpki.ports import CertificateRecord
 from server.home import Home, read_at_most, write_new
 from server.wiring import Rooms, open_rooms
 
@@ -26,9 +27,9 @@ class RequestFolder:
 
     path: Path
 
-    def __call__(self, serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
+    def __call__(self, records: Sequence[CertificateRecord]) -> Mapping[Serial, bytes]:
         """Return those that are there."""
-        files = {serial: self.path / f"{format_serial(serial)}.csr" for serial in serials}
+        files = {each.serial: self.path / f"{format_serial(each.serial)}.csr" for each in records}
         return {serial: read_at_most(file, LARGEST_CSR) for serial, file in files.items() if file.is_file()}
 
 

@@ -220,14 +220,20 @@ def _jobs(
 
 
 def _partitions(partitions: SqlPartitions, base_url: str) -> Partitions:
-    """Choose the row, and add the present base URL where no certificate of the partition named it yet."""
+    """Choose the row, and add the present base URL where no certificate of the partition named it yet.
+
+    What a row says is kept once it has the present base URL: names never change, and URLs are only added.
+    """
+    kept: dict[str, Partition] = {}
 
     def choose(disclosed: Holder | None, serial: Serial) -> Partition:
-        if disclosed is None:
-            row = partitions.by_id(bucket_of(serial))
-        else:
-            row = partitions.of_municipality(disclosed.municipality.code)
-        named = row.base_urls if base_url in row.base_urls else (*row.base_urls, base_url)
-        return Partition(id=row.id, purpose=row.purpose, name=row.name, base_urls=named)
+        name = bucket_of(serial) if disclosed is None else disclosed.municipality.code
+        if name in kept:
+            return kept[name]
+        row = partitions.by_id(bucket_of(serial)) if disclosed is None else partitions.of_municipality(name)
+        if base_url in row.base_urls:
+            kept[name] = row
+            return row
+        return Partition(id=row.id, purpose=row.purpose, name=row.name, base_urls=(*row.base_urls, base_url))
 
     return choose

@@ -1,13 +1,9 @@
 """gunicorn as the process that serves: one master, workers that open the home for themselves."""
 
-import ctypes
 import json
-import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -15,9 +11,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from server.app import Door, create_app
 from server.home import Home
+from server.processes import die_with
 from server.wiring import open_rooms
-
-_PR_SET_PDEATHSIG = 1
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
@@ -104,9 +99,5 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _die_with_master(arbiter: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's signature
-    """Ask the kernel to end this worker when the master dies, by whatever means."""
-    if not Path("/proc").exists():
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != arbiter.pid:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """End this worker when the master ends, by whatever means."""
+    die_with(arbiter.pid)

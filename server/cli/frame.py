@@ -41,6 +41,7 @@ _COMMANDS = {
     "key": "server.cli.blocklist",
     "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
+    "campaign": "server.cli.campaign",
     "db": "server.cli.home",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",

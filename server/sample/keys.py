@@ -18,6 +18,7 @@ from server.sample.draws import octets
 
 _PRIME_OCTETS = 128
 _EXPONENT = 65537
+_LAST_EC = 10**12
 _NOBODY = x509.Name([])
 _CURVES = {KeySpec.P256: ec.SECP256R1(), KeySpec.P384: ec.SECP384R1()}
 
@@ -39,6 +40,11 @@ def card_key(spec: KeySpec, number: int) -> PrivateKey:
         JpkiError: UNPROCESSABLE `sample-keys-exhausted` after half a million RSA keys.
     """
     return _rsa_key(number) if spec is KeySpec.RSA_2048 else _ec_key(spec, number)
+
+
+def last_number(spec: KeySpec) -> int:
+    """Return the number of the last sample card."""
+    return len(_primes()) * (len(_primes()) - 1) // 2 - 1 if spec is KeySpec.RSA_2048 else _LAST_EC
 
 
 def _ec_key(spec: KeySpec, number: int) -> ec.EllipticCurvePrivateKey:

@@ -58,6 +58,13 @@ class SqlPartitions:
         with self._database.reading() as connection:
             return _partitions(connection, condition)
 
+    def partition_in_use(self, purpose: Purpose, partition: PartitionId) -> Partition | None:
+        """Return this partition if a certificate ever named it."""
+        in_use = tables.partition.c.id.in_(select(tables.partition_url.c.partition))
+        condition = and_(tables.partition.c.id == partition, tables.partition.c.purpose == purpose, in_use)
+        with self._database.reading() as connection:
+            return next(iter(_partitions(connection, condition)), None)
+
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         """Return the journal position of the last change of what this list holds."""
         journal = tables.journal

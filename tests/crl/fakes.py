@@ -52,6 +52,9 @@ class MemoryRegister:
     def partitions_in_use(self, purpose: Purpose) -> Sequence[Partition]:
         return [each for each in self.partitions if each.purpose is purpose]
 
+    def partition_in_use(self, purpose: Purpose, partition: PartitionId) -> Partition | None:
+        return next((each for each in self.partitions_in_use(purpose) if each.id == partition), None)
+
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         return max((row.position for row in self._rows(purpose, partition)), default=0)
 

@@ -1,0 +1,233 @@
+"""`jpki campaign`: renew many certificates before they end."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ca.validity import renewal_opens
+from enroll.campaign import CardRequests
+from jpki.acts import LOCAL_OPERATOR
+from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, ItemState
+from jpki.clock import JST, day_in_japan, end_of_day, iso
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+from server.campaigns import BundleFolder, RequestFolder, work
+from server.cli.frame import Output, command, home_option, opened
+from server.home import Home, new_directory
+from server.processes import in_each
+from server.sample.cards import SampleCards
+from server.wiring import Rooms
+
+_SAMPLE = "sample"
+_BAR = 40
+_number = click.argument("number", type=click.IntRange(min=1))
+
+
+@click.group("campaign")
+def campaign() -> None:
+    """Renew many certificates before they end."""
+
+
+@command("renew")
+@home_option
+@click.option(
+    "--expiring-before", "day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The first day not covered."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be renewed, by week and municipality.")
+def renew(home: Home, day: datetime, output: Output, *, dry_run: bool) -> None:
+    """Open a campaign over the live certificates that end before a day; `jpki campaign run` then works on it."""
+    rooms = opened(home)
+    ending_by = day.date() - timedelta(days=1)
+    _require_window(rooms, ending_by)
+    expected = rooms.store.campaigns.forecast(ending_by, rooms.clock())
+    fields: dict[str, Any] = {
+        "expiring_before": day.date().isoformat(),
+        "forecast": [_expected(each) for each in expected],
+    }
+    lines = list(_forecast_lines(expected))
+    if not dry_run:
+        begun = rooms.store.campaigns.open(ending_by, LOCAL_OPERATOR, rooms.clock())
+        fields["campaign"] = _fields(begun, rooms.clock())
+        lines.append(
+            Text(
+                f"第{begun.id}号の一括更新を開始しました（{begun.total}件）。次に：jpki campaign run {begun.id}",
+                f"Campaign {begun.id} is open: {begun.total} renewals. Next: jpki campaign run {begun.id}",
+            )
+        )
+    output.result("jpki.campaign-renew/1", fields, lines)
+
+
+@command("run")
+@_number
+@home_option
+@click.option(
+    "--cards", required=True, help=f"The folder of card requests, <serial>.csr each; '{_SAMPLE}' for sample holders."
+)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where certificates go.")
+@click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Processes of this node.")
+def run(number: int, home: Home, cards: str, out: Path, workers: int, output: Output) -> None:
+    """Work on a campaign until it is done, paused or cancelled; any number of nodes may do so at once."""
+    rooms = opened(home)
+    book, identifier = rooms.store.campaigns, CampaignId(number)
+    before = book.campaign(identifier)
+
+    def watch() -> None:
+        now = book.campaign(identifier)
+        output.progress(_progress_line(now, rooms.clock()))
+
+    with new_directory(out):
+        counts = in_each(
+            workers, watch, work, home.path, identifier, _requests(rooms, cards), BundleFolder(out.absolute())
+        )
+    after = book.campaign(identifier)
+    fields = {**_fields(after, rooms.clock()), "workers": counts}
+    done = after.counts[ItemState.DONE] - before.counts[ItemState.DONE]
+    lines = [Text(f"{done}件を更新しました。", f"Renewed {done} certificates."), *_lines(after, rooms.clock())]
+    output.result("jpki.campaign-run/1", fields, lines)
+
+
+@command("status")
+@click.argument("number", type=click.IntRange(min=1), required=False)
+@home_option
+def status(number: int | None, home: Home, output: Output) -> None:
+    """Say how campaigns stand, and when each will be finished at its pace."""
+    rooms = opened(home)
+    book = rooms.store.campaigns
+    found = book.campaigns() if number is None else [book.campaign(CampaignId(number))]
+    now = rooms.clock()
+    lines = [line for each in found for line in _lines(each, now)] or [Text("一括更新はありません。", "There is none.")]
+    output.result("jpki.campaign-status/1", {"campaigns": [_fields(each, now) for each in found]}, lines)
+
+
+@command("retry")
+@_number
+@home_option
+def retry(number: int, home: Home, output: Output) -> None:
+    """Let what failed wait again, for `jpki campaign run`."""
+    rooms = opened(home)
+    count = rooms.store.campaigns.retry(CampaignId(number), LOCAL_OPERATOR, rooms.clock())
+    after = rooms.store.campaigns.campaign(CampaignId(number))
+    lines = [Text(f"{count}件をやり直します。", f"{count} renewals wait again."), *_lines(after, rooms.clock())]
+    output.result("jpki.campaign-retry/1", {**_fields(after, rooms.clock()), "retried": count}, lines)
+
+
+def _change(name: str, state: CampaignState, what: str) -> click.Command:
+    @command(name)
+    @_number
+    @home_option
+    def change(number: int, home: Home, output: Output) -> None:
+        rooms = opened(home)
+        after = rooms.store.campaigns.change(CampaignId(number), state, LOCAL_OPERATOR, rooms.clock())
+        output.result(f"jpki.campaign-{name}/1", _fields(after, rooms.clock()), list(_lines(after, rooms.clock())))
+
+    change.help = what
+    return change
+
+
+for each in (
+    renew,
+    run,
+    status,
+    _change("pause", CampaignState.PAUSED, "Give out no more work; what was taken is finished."),
+    _change("resume", CampaignState.RUNNING, "Give out work again, to `jpki campaign run`."),
+    _change("cancel", CampaignState.CANCELLED, "Give up what is not renewed yet, for good."),
+    retry,
+):
+    campaign.add_command(each)
+
+
+def _requests(rooms: Rooms, cards: str) -> CardRequests:
+    if cards == _SAMPLE:
+        return SampleCards(rooms.profile.key)
+    folder = Path(cards).absolute()
+    if not folder.is_dir():
+        raise click.BadParameter(f"'{cards}' is neither a folder nor '{_SAMPLE}'", param_hint="--cards")
+    return RequestFolder(folder)
+
+
+def _require_window(rooms: Rooms, ending_by: date) -> None:
+    """Require that all that end until then are in their renewal window.
+
+    Raises:
+        JpkiError: CONFLICT `renewal-closed`.
+    """
+    opens = renewal_opens(rooms.profile, end_of_day(ending_by))
+    if opens > day_in_japan(rooms.clock()):
+        raise JpkiError(
+            Kind.CONFLICT,
+            "renewal-closed",
+            Text(
+                f"{ending_by} に終わる証明書の更新は {opens} から受け付けます。",
+                f"Certificates that end on {ending_by} can be renewed from {opens} on.",
+            ),
+            Text("--expiring-before を早めてください。", "Name an earlier --expiring-before."),
+        )
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def _expected(each: Expected) -> dict[str, Any]:
+    return {
+        "week": each.week.isoformat(),
+        "kind": each.purpose,
+        "partition": each.partition,
+        "count": each.count,
+    }
+
+
+def _forecast_lines(expected: Sequence[Expected]) -> Iterator[Text]:
+    """Say how many end in each week, as a bar."""
+    weeks: dict[date, int] = {}
+    for each in expected:
+        weeks[each.week] = weeks.get(each.week, 0) + each.count
+    most = max(weeks.values(), default=1)
+    for week, count in weeks.items():
+        bar = "█" * max(1, count * _BAR // most)
+        yield Text(f"  {week} の週  {count:>8}  {bar}", f"  week of {week}  {count:>8}  {bar}")
+    partitions = len({each.partition for each in expected})
+    total = sum(weeks.values())
+    yield Text(f"対象 {total}件（{partitions}区画）", f"{total} certificates in {partitions} partitions of the lists")
+
+
+def _progress_line(campaign: Campaign, now: datetime) -> Text:
+    done = campaign.total - campaign.left
+    finish = campaign.finish(now)
+    until = "" if finish is None else f"{finish.astimezone(JST):%H:%M:%S}"
+    return Text(
+        f"  {done} / {campaign.total}  終了見込み {until}", f"  {done} of {campaign.total}, done at about {until}"
+    )
+
+
+def _lines(campaign: Campaign, now: datetime) -> Iterator[Text]:
+    counts = campaign.counts
+    yield Text(
+        f"第{campaign.id}号（{campaign.ending_by} までに終わる証明書）：{campaign.state.text.ja}",
+        f"Campaign {campaign.id}, certificates that end by {campaign.ending_by}: {campaign.state.text.en}",
+    )
+    yield Text(
+        f"  完了 {counts[ItemState.DONE]}　待ち {campaign.left}　失敗 {counts[ItemState.FAILED]}"
+        f"　中止 {counts[ItemState.CANCELLED]}",
+        f"  done {counts[ItemState.DONE]}, waiting {campaign.left}, failed {counts[ItemState.FAILED]},"
+        f" cancelled {counts[ItemState.CANCELLED]}",
+    )
+    finish = campaign.finish(now)
+    if campaign.left and finish is not None:
+        yield Text(f"  終了見込み {iso(finish)}", f"  at this pace done by {iso(finish)}")
+
+
+def _fields(campaign: Campaign, now: datetime) -> dict[str, Any]:
+    finish = campaign.finish(now)
+    return {
+        "id": campaign.id,
+        "ending_by": campaign.ending_by.isoformat(),
+        "state": campaign.state,
+        "total": campaign.total,
+        "left": campaign.left,
+        "counts": {str(state): count for state, count in campaign.counts.items()},
+        "finish": None if finish is None or not campaign.left else iso(finish),
+    }
