@@ -1,7 +1,7 @@
 """Renewing many: what one worker of a campaign does with what it took.
 
 A worker that dies at any point loses and doubles nothing: what it took is given to another when its lease ends, which
-closes what the dead one left pending and finds what it brought to life.
+finds what the dead one brought to life, delivers what it had signed, and closes what it may have signed (rule R4).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from cryptography import x509
 from ca.issuer import Order
 from ca.key_policy import holder_key, read_csr
 from ca.profile import Profile
-from enroll.delivery import Delivery, HandOver
+from enroll.delivery import Delivery, HandOver, serial_of
 from enroll.orders import Terms, renewal_order
 from enroll.renewal import holder_of
 from jpki.acts import Actor
@@ -55,18 +55,24 @@ class Worker:
         """
         taken = self.book.take(campaign, BATCH, self.clock())
         if taken.serials:
-            done = self._renewed_before(taken.serials)
-            renewed, failed = self._renew([serial for serial in taken.serials if serial not in done])
-            self.book.finish(campaign, {**done, **renewed}, failed)
+            done, failed = self._left_by_others(taken.serials)
+            renewed, refused = self._renew([each for each in taken.serials if each not in done and each not in failed])
+            self.book.finish(campaign, taken, {**done, **renewed}, {**failed, **refused})
         return len(taken.serials), taken.left
 
-    def _renewed_before(self, serials: Sequence[Serial]) -> dict[Serial, Serial]:
-        """Return the live successors that a worker who died had made; what it left pending is closed."""
+    def _left_by_others(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
+        """Finish what a dead worker had begun: what it had signed is delivered, what it may have signed is closed."""
         successors = self.ledger.successors(serials)
-        alive = {old: new.serial for old, new in successors.items() if new.state in (State.ACTIVE, State.HELD)}
-        if pending := [new.serial for old, new in successors.items() if old not in alive]:
-            self.ledger.discard(pending, self.by, self.clock())
-        return alive
+        issued = {new.serial: old for old, new in successors.items() if new.state is State.ISSUED}
+        doubtful = [new.serial for new in successors.values() if new.state in (State.RESERVED, State.INTENDED)]
+        if doubtful:
+            self.ledger.discard(doubtful, self.by, self.clock())
+        octets = self.ledger.certificates(list(issued)) if issued else {}
+        certificates = [x509.load_der_x509_certificate(each) for each in octets.values()]
+        refused = self.delivery.hand_over(certificates, self.by, self.hand_over)
+        failed = {issued[serial]: error.code for serial, error in refused.items()}
+        done = {old: new.serial for old, new in successors.items() if new.serial not in doubtful and old not in failed}
+        return done, failed
 
     def _renew(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
         """Return the successors of those that were renewed, and the error codes of the others."""
@@ -77,7 +83,7 @@ class Worker:
             if isinstance(outcome, JpkiError):
                 failed[old] = outcome.code
             else:
-                renewed[old] = Serial(outcome.serial_number)
+                renewed[old] = serial_of(outcome)
         return renewed, failed
 
     def _orders(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Order], dict[Serial, str]]:

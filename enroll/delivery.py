@@ -38,21 +38,28 @@ class Delivery:
             JpkiError: UNAVAILABLE, or what the handing over raises; then nothing of it is live.
         """
         outcomes = self.authority.issue_each(orders, by) if orders else []
-        issued = {_serial(each): each for each in outcomes if isinstance(each, x509.Certificate)}
-        refused = self._hand_over(issued, by, hand_over) if issued else {}
-        return [each if isinstance(each, JpkiError) else refused.get(_serial(each), each) for each in outcomes]
+        refused = self.hand_over([each for each in outcomes if isinstance(each, x509.Certificate)], by, hand_over)
+        return [each if isinstance(each, JpkiError) else refused.get(serial_of(each), each) for each in outcomes]
 
-    def _hand_over(
-        self, issued: dict[Serial, x509.Certificate], by: Actor, hand_over: HandOver
+    def hand_over(
+        self, certificates: Sequence[x509.Certificate], by: Actor, hand_over: HandOver
     ) -> dict[Serial, JpkiError]:
+        """Deliver certificates that are issued already; return the refusals of those that could not be made live.
+
+        Raises:
+            JpkiError: as `deliver`.
+        """
+        issued = [serial_of(each) for each in certificates]
+        if not issued:
+            return {}
         try:
-            self._ensure_lists(list(issued))
-            hand_over(list(issued.values()))
-            return self._activate(list(issued), by)
+            self._ensure_lists(issued)
+            hand_over(certificates)
+            return self._activate(issued, by)
         except BaseException:
-            self.authority.discard(list(issued), by)
+            self.authority.discard(issued, by)
             # What came to life before the failure was handed over and is its holder's: no failure any more.
-            records = self.ledger.find(list(issued)).values()
+            records = self.ledger.find(issued).values()
             if any(record.status.state is not State.ACTIVE for record in records):
                 raise
             return {}
@@ -80,5 +87,6 @@ class Delivery:
         return {**self._activate(serials[:half], by), **self._activate(serials[half:], by)}
 
 
-def _serial(certificate: x509.Certificate) -> Serial:
+def serial_of(certificate: x509.Certificate) -> Serial:
+    """Return the certificate's serial."""
     return Serial(certificate.serial_number)

@@ -84,7 +84,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a worker took: certificates of one kind to renew; `left` counts all that are not done, these included."""
+    """What a worker took: certificates of one kind to renew, `until` another may take them.
+
+    `left` counts all that are not done, these included.
+    """
 
     serials: tuple[Serial, ...]
+    until: datetime
     left: int

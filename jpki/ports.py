@@ -261,8 +261,13 @@ class CampaignBook(Protocol):
         """
         ...
 
-    def finish(self, campaign: CampaignId, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]) -> None:
-        """Record the successors of those that were renewed, and the error codes of those that could not be."""
+    def finish(
+        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]
+    ) -> None:
+        """Record the successors of those that were renewed, and the error codes of those that could not be.
+
+        What was given to another meanwhile is left to that one.
+        """
         ...
 
 

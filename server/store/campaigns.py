@@ -110,20 +110,22 @@ class SqlCampaigns:
             row = _row(connection, campaign)
             left = _counts(connection, campaign, *_OPEN)
             if row.state != CampaignState.RUNNING or not left:
-                return Taken((), 0)
+                return Taken((), at, 0)
             if row.begun is None:
                 connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(begun=at))
             # In this order: a signing certificate ends no later than its holder's authentication certificate.
             purpose = next(each for each in (Purpose.AUTHENTICATION, Purpose.SIGNING) if left[each])
-            serials = _available(connection, campaign, purpose, count, at)
+            serials, until = _available(connection, campaign, purpose, count, at), at + LEASE
             connection.execute(
                 update(_item)
                 .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
-                .values(state=ItemState.TAKEN, taken_until=at + LEASE)
+                .values(state=ItemState.TAKEN, taken_until=until)
             )
-        return Taken(tuple(serials), left.total())
+        return Taken(tuple(serials), until, left.total())
 
-    def finish(self, campaign: CampaignId, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]) -> None:
+    def finish(
+        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]
+    ) -> None:
         """Record what came of renewals."""
         outcomes: list[dict[str, Any]] = [
             *({"of": old, "state": ItemState.DONE, "successor": new, "error": None} for old, new in done.items()),
@@ -131,12 +133,19 @@ class SqlCampaigns:
         ]
         if outcomes:
             with self._database.writing() as connection:
-                connection.execute(_FINISHED, [{**each, "in_campaign": campaign} for each in outcomes])
+                connection.execute(
+                    _FINISHED, [{**each, "in_campaign": campaign, "until": taken.until} for each in outcomes]
+                )
 
 
 _FINISHED = (
     update(_item)
-    .where(_item.c.campaign == bindparam("in_campaign"), _item.c.serial == bindparam("of"))
+    .where(
+        _item.c.campaign == bindparam("in_campaign"),
+        _item.c.serial == bindparam("of"),
+        _item.c.state == ItemState.TAKEN,
+        _item.c.taken_until == bindparam("until"),
+    )
     .values(state=bindparam("state"), successor=bindparam("successor"), error=bindparam("error"), taken_until=None)
 )
 

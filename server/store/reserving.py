@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_
+from sqlalchemy import Connection, Row, delete, exists, insert, select, tuple_
 
 from jpki.acts import Actor
+from jpki.campaign import ItemState
 from jpki.clock import whole_second
 from jpki.ids import Serial
 from jpki.ports import Reservation
@@ -159,7 +160,12 @@ def _use_partitions(connection: Connection, wanted: Sequence[Reservation]) -> No
 
 
 def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
-    """Return the certificates that a crash left pending."""
-    place = tables.place
-    query = select(place.c.serial).where(place.c.stage == PENDING, place.c.since <= at - ABANDONED_AFTER)
+    """Return the certificates that a crash left pending, but for those that a campaign will finish."""
+    place, certificate, item = tables.place, tables.certificate, tables.campaign_item
+    in_campaign = exists().where(item.c.serial == certificate.c.renews, item.c.state == ItemState.TAKEN)
+    query = (
+        select(place.c.serial)
+        .join(certificate, certificate.c.serial == place.c.serial)
+        .where(place.c.stage == PENDING, place.c.since <= at - ABANDONED_AFTER, ~in_campaign)
+    )
     return connection.execute(query).scalars().all()

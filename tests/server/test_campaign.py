@@ -1,0 +1,327 @@
+"""Campaigns: everyone renewed once, nobody lost and nobody doubled, whatever stops in the middle."""
+
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from sqlalchemy import select, update
+
+from enroll.campaign import Worker
+from jpki.acts import LOCAL_OPERATOR as BY
+from jpki.campaign import CampaignId, CampaignState, ItemState
+from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.clock import day_in_japan, system_clock
+from jpki.ids import Serial, format_serial
+from jpki.randomness import system_randomness
+from jpki.revocation import Reason, State
+from server.campaigns import worker_of
+from server.founding import found
+from server.home import Home
+from server.sample.cards import SampleCards
+from server.sample.town import populate
+from server.settings import Settings
+from server.store import tables
+from server.store.database import Database
+from server.wiring import Rooms, open_rooms
+from tests.conftest import SteppingClock
+from tests.crl.fakes import Crash, Fuse
+from tests.server.console import Jpki
+from tests.server.postgresql import running
+
+pytestmark = pytest.mark.slow
+
+FOUR_YEARS_AND_A_HALF = timedelta(days=1643)
+"""Later than that the first generation issues no more: certificates would outlive it."""
+HORIZON = timedelta(days=85)
+ONE = CampaignId(1)
+
+
+def nothing(*_: object) -> None:
+    """Told, and does nothing."""
+
+
+def aged(folder: Path, settings: Settings, holders: int) -> Home:
+    """A home of years ago whose holders' certificates are about to end, a third of them within the horizon."""
+    past = system_clock() - FOUR_YEARS_AND_A_HALF
+    rooms = found(Home(folder), settings, lambda: past, system_randomness)
+    populate(rooms, "campaign", holders, nothing)
+    rooms.close()
+    return rooms.home
+
+
+@pytest.fixture(scope="module")
+def aged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return aged(tmp_path_factory.mktemp("campaign") / "home", Settings(), 40).path
+
+
+@pytest.fixture
+def home(aged_home: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(aged_home, tmp_path / "home")
+
+
+@pytest.fixture
+def present() -> SteppingClock:
+    return SteppingClock(system_clock())
+
+
+@pytest.fixture
+def rooms(home: Path, present: SteppingClock) -> Iterator[Rooms]:
+    opened = open_rooms(Home(home), present)
+    yield opened
+    opened.close()
+
+
+def first_day_not_covered() -> str:
+    return (day_in_japan(system_clock()) + HORIZON).isoformat()
+
+
+def opened(rooms: Rooms) -> set[Serial]:
+    """Open a campaign, and return what it is to renew."""
+    ending_by = day_in_japan(rooms.clock()) + HORIZON
+    campaign = rooms.store.campaigns.open(ending_by, BY, rooms.clock())
+    assert campaign.total > 8
+    item = tables.campaign_item
+    with rooms.store.database.reading() as connection:
+        return set(connection.execute(select(item.c.serial).where(item.c.campaign == campaign.id)).scalars())
+
+
+def worker(rooms: Rooms) -> Worker:
+    return worker_of(rooms, SampleCards(rooms.profile.key), nothing)
+
+
+def finish(at: Worker) -> None:
+    while at.work(ONE)[1]:
+        pass
+
+
+def check_everyone_was_renewed_once(rooms: Rooms, wanted: set[Serial]) -> None:
+    """Each old one is superseded by exactly one live successor, nothing is pending, and nothing lives unsigned."""
+    certificate, status = tables.certificate, tables.status
+    with rooms.store.database.reading() as connection:
+        rows = connection.execute(
+            select(certificate.c.renews, certificate.c.serial, status.c.state).join(
+                status, status.c.serial == certificate.c.serial
+            )
+        ).all()
+        pending = connection.execute(select(tables.place).where(tables.place.c.stage == "pending")).all()
+    alive = Counter(row.renews for row in rows if row.renews is not None and row.state == State.ACTIVE)
+    assert alive == Counter(wanted)
+    assert pending == []
+    assert not any(row.state in (State.RESERVED, State.INTENDED, State.ISSUED) for row in rows)
+    for record in rooms.store.ledger.find(list(wanted)).values():
+        assert (record.status.state, record.status.reason) == (State.REVOKED, Reason.SUPERSEDED)
+    new = [row.serial for row in rows if row.renews in wanted and row.state == State.ACTIVE]
+    assert set(rooms.store.ledger.certificates(new)) == set(new)
+    campaign = rooms.store.campaigns.campaign(ONE)
+    assert campaign.counts[ItemState.DONE] == campaign.total == len(wanted)
+
+
+# --- the whole of it -----------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_renews_all_that_end_in_time_and_nothing_else(jpki: Jpki, home: Path, tmp_path: Path) -> None:
+    words = ("campaign", "renew", "--home", home, "--expiring-before", first_day_not_covered())
+    planned = jpki.done(*words, "--dry-run")
+    assert "campaign" not in planned
+    assert jpki.done("campaign", "status", "--home", home)["campaigns"] == []
+    total = sum(week["count"] for week in planned["forecast"])
+    begun = jpki.done(*words)["campaign"]
+    assert (begun["id"], begun["total"], begun["left"]) == (1, total, total)
+    out = tmp_path / "out"
+    done = jpki.done("campaign", "run", "1", "--home", home, "--cards", "sample", "--out", out, "--workers", "2")
+    assert (done["counts"]["done"], done["left"]) == (total, 0)
+    bundles = [x509.load_pem_x509_certificates(file.read_bytes()) for file in sorted(out.iterdir())]
+    assert len({each.serial_number for bundle in bundles for each in bundle}) == total
+    rooms = open_rooms(Home(home))
+    wanted = set(rooms.store.ledger.successors(_all_serials(rooms)))
+    check_everyone_was_renewed_once(rooms, wanted)
+    horizon = day_in_japan(rooms.clock()) + HORIZON
+    for record in rooms.store.ledger.find(list(_all_serials(rooms))).values():
+        ends_in_time = rooms.clock() <= record.validity.not_after and day_in_japan(record.validity.not_after) < horizon
+        assert (record.serial in wanted) <= ends_in_time
+        assert not (ends_in_time and record.status.state is State.ACTIVE)
+    rooms.close()
+    assert jpki.done(*words)["campaign"]["total"] == 0
+
+
+def _all_serials(rooms: Rooms) -> Sequence[Serial]:
+    with rooms.store.database.reading() as connection:
+        return connection.execute(select(tables.certificate.c.serial)).scalars().all()
+
+
+def test_a_renewed_signing_certificate_ends_with_the_renewed_authentication_certificate(rooms: Rooms) -> None:
+    wanted = opened(rooms)
+    finish(worker(rooms))
+    successors = rooms.store.ledger.find([each.serial for each in rooms.store.ledger.successors(list(wanted)).values()])
+    ends: dict[str, dict[Purpose, object]] = {}
+    for record in successors.values():
+        ends.setdefault(record.holder, {})[record.purpose] = record.validity.not_after
+    pairs = [each for each in ends.values() if len(each) == len(HOLDER_PURPOSES)]
+    assert len(pairs) > 3
+    assert all(each[Purpose.SIGNING] == each[Purpose.AUTHENTICATION] for each in pairs)
+
+
+def test_the_window_of_renewal_holds_for_campaigns_too(jpki: Jpki, home: Path) -> None:
+    refused = jpki.refused("campaign", "renew", "--home", home, "--expiring-before", "2099-01-01")
+    assert (refused.exit, refused.code) == (1, "renewal-closed")
+
+
+def test_a_paused_campaign_gives_out_nothing_and_a_cancelled_one_never_again(
+    jpki: Jpki, home: Path, rooms: Rooms
+) -> None:
+    wanted = opened(rooms)
+    assert jpki.done("campaign", "pause", "1", "--home", home)["state"] == CampaignState.PAUSED
+    assert worker(rooms).work(ONE) == (0, 0)
+    jpki.done("campaign", "resume", "1", "--home", home)
+    taken = rooms.store.campaigns.take(ONE, 2, rooms.clock())
+    assert (len(taken.serials), taken.left) == (2, len(wanted))
+    after = jpki.done("campaign", "cancel", "1", "--home", home)
+    assert (after["counts"]["cancelled"], after["counts"]["taken"]) == (len(wanted) - 2, 2)
+    for words in (("resume", "1"), ("retry", "1"), ("pause", "1")):
+        assert jpki.refused("campaign", *words, "--home", home).code == "campaign-cancelled"
+    assert jpki.refused("campaign", "status", "7", "--home", home).code == "campaign-unknown"
+
+
+def test_cards_whose_requests_have_not_come_wait_for_a_retry(
+    jpki: Jpki, home: Path, rooms: Rooms, tmp_path: Path
+) -> None:
+    wanted = sorted(opened(rooms))
+    records = rooms.store.ledger.find(wanted)
+    requests = SampleCards(rooms.profile.key)(list(records.values()))
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    for serial in wanted[1:]:
+        (folder / f"{format_serial(serial)}.csr").write_bytes(requests[serial])
+    (folder / f"{format_serial(wanted[1])}.csr").write_bytes(b"no request")
+    run = ("campaign", "run", "1", "--home", home, "--cards", folder, "--workers", "1", "--out")
+    first = jpki.done(*run, tmp_path / "first")
+    assert (first["counts"]["failed"], first["left"]) == (2, 0)
+    with rooms.store.database.reading() as connection:
+        errors = set(connection.execute(select(tables.campaign_item.c.error)).scalars())
+    assert errors == {None, "request-missing", "csr-malformed"}
+    for serial in wanted[:2]:
+        (folder / f"{format_serial(serial)}.csr").write_bytes(requests[serial])
+    assert jpki.done("campaign", "retry", "1", "--home", home)["retried"] == 2
+    jpki.done(*run, tmp_path / "second")
+    check_everyone_was_renewed_once(rooms, set(wanted))
+
+
+def test_one_revoked_while_it_is_renewed_fails_alone(rooms: Rooms) -> None:
+    wanted = opened(rooms)
+    victim = min(wanted)
+
+    def move_house(certificates: Sequence[x509.Certificate]) -> None:
+        del certificates
+        if rooms.store.ledger.find([victim])[victim].status.state is State.ACTIVE:
+            rooms.store.ledger.revoke(victim, Reason.AFFILIATION_CHANGED, BY, rooms.clock())
+
+    finish(replace(worker(rooms), hand_over=move_house))
+    campaign = rooms.store.campaigns.campaign(ONE)
+    assert (campaign.counts[ItemState.DONE], campaign.counts[ItemState.FAILED]) == (len(wanted) - 1, 1)
+    assert rooms.store.ledger.successors([victim]) == {}
+
+
+def test_progress_tells_when_it_will_be_done(rooms: Rooms, present: SteppingClock) -> None:
+    total = len(opened(rooms))
+    assert rooms.store.campaigns.campaign(ONE).finish(present()) is None
+    taken = rooms.store.campaigns.take(ONE, 4, present())
+    present.advance(seconds=10)
+    rooms.store.campaigns.finish(ONE, taken, {serial: serial for serial in taken.serials}, {})
+    campaign = rooms.store.campaigns.campaign(ONE)
+    assert campaign.finish(present()) == present() + timedelta(seconds=10) / 4 * (total - 4)
+
+
+# --- whatever stops in the middle ----------------------------------------------------------------------------------
+
+
+def fused(at: Worker, fuse: Fuse) -> Worker:
+    """The same worker, in a process that dies when the fuse has burnt down: from then on nothing of it works."""
+    ledger = fuse.port(at.ledger)
+    authority = replace(
+        at.delivery.authority, ledger=ledger, issuer=replace(at.delivery.authority.issuer, ledger=ledger)
+    )
+    delivery = replace(at.delivery, authority=authority, ledger=ledger, publisher=fuse.port(at.delivery.publisher))
+    return replace(
+        at,
+        book=fuse.port(at.book),
+        ledger=ledger,
+        delivery=delivery,
+        hand_over=fuse.call(at.hand_over),
+        requests=at.requests,
+    )
+
+
+def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
+    aged_home: Path, tmp_path: Path, present: SteppingClock
+) -> None:
+    for steps in range(200):
+        rooms = open_rooms(Home(shutil.copytree(aged_home, tmp_path / f"{steps}")), present)
+        wanted = opened(rooms)
+        try:
+            finish(fused(worker(rooms), Fuse(steps)))
+        except Crash:
+            crashed = True
+        else:
+            crashed = False
+        present.advance(minutes=6)
+        finish(worker(rooms))
+        check_everyone_was_renewed_once(rooms, wanted)
+        rooms.close()
+        shutil.rmtree(tmp_path / f"{steps}")
+        if not crashed:
+            break
+    assert steps > 20
+
+
+@pytest.fixture
+def node(tmp_path: Path, installed: Path) -> Callable[[Path, int], subprocess.Popen[bytes]]:
+    def start(home: Path, number: int) -> subprocess.Popen[bytes]:
+        out = tmp_path / f"out-{number}"
+        words = ["campaign", "run", "1", "--home", home, "--cards", "sample", "--out", out, "--workers", "1"]
+        return subprocess.Popen([installed, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    return start
+
+
+def test_two_nodes_on_postgresql_one_of_them_killed_again_and_again(
+    tmp_path: Path, node: Callable[[Path, int], subprocess.Popen[bytes]], present: SteppingClock
+) -> None:
+    with running() as server:
+        url = server.new_database("campaign")
+        home = aged(tmp_path / "home", Settings(database=url), 150)
+        rooms = open_rooms(home, present)
+        wanted = opened(rooms)
+        steady = node(home.path, 0)
+        for attempt in range(1, 6):
+            victim = node(home.path, attempt)
+            time.sleep(1.5 + 0.15 * attempt)
+            victim.kill()
+            victim.wait()
+            _end_leases(rooms.store.database)
+        assert steady.wait(timeout=60) == 0
+        check_everyone_was_renewed_once(rooms, wanted)
+        rooms.close()
+
+
+def _end_leases(database: Database) -> None:
+    """Let five minutes pass for whoever has taken something: the dead, and the living who are too slow."""
+    item = tables.campaign_item
+    with database.writing() as connection:
+        ended = update(item).where(item.c.state == ItemState.TAKEN).values(taken_until=datetime(2000, 1, 1, tzinfo=UTC))
+        connection.execute(ended)
+
+
+def test_a_worker_that_was_too_slow_does_not_undo_what_another_did(rooms: Rooms, present: SteppingClock) -> None:
+    wanted = opened(rooms)
+    slow = rooms.store.campaigns.take(ONE, 500, present())
+    present.advance(minutes=6)
+    finish(worker(rooms))
+    rooms.store.campaigns.finish(ONE, slow, {}, dict.fromkeys(slow.serials, "state-changed"))
+    check_everyone_was_renewed_once(rooms, wanted)
