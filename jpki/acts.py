@@ -36,6 +36,7 @@ class Act(StrEnum):
     CLOCK_ACCEPTED = "clock accepted"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
+    AUDIT_ERASED = "audit bodies erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,11 @@ from ocsp.responder import Responder
 from server.evidence import LedgerEvidence
 from server.home import PIN, Home
 from server.jobs import Maintenance
+from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
+from server.store.audit_log import SqlAuditLog
 from server.store.database import Database
 from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
@@ -47,6 +49,7 @@ class Store:
     generations: SqlGenerations
     shelf: SqlShelf
     audit: SqlAudit
+    audit_log: SqlAuditLog
     leases: SqlLeases
 
 
@@ -63,6 +66,7 @@ class Rooms:
     desk: Desk
     publisher: Publisher
     delegation: Delegation
+    notary: Notary
     issuers: IssuerBook
     responder: Responder
     maintenance: Maintenance
@@ -126,6 +130,7 @@ def store_of(database: Database) -> Store:
         generations=SqlGenerations(database),
         shelf=SqlShelf(database),
         audit=SqlAudit(database),
+        audit_log=SqlAuditLog(database),
         leases=SqlLeases(database),
     )
 
@@ -160,6 +165,16 @@ def assemble(
     )
     authority = Authority(issuer=issuer, ledger=store.ledger, clock=clock)
     delegation = Delegation(keys=keys, audit=store.audit, clock=clock, randomness=randomness)
+    notary = Notary(
+        audit=store.audit,
+        log=store.audit_log,
+        keys=keys,
+        delegation=delegation,
+        roots=lambda: living(Purpose.INFRASTRUCTURE),
+        anchor=None if settings.audit_anchor is None else Path(settings.audit_anchor),
+        clock=clock,
+        randomness=randomness,
+    )
     desk = Desk(
         authority=authority,
         ledger=store.ledger,
@@ -179,9 +194,12 @@ def assemble(
         desk=desk,
         publisher=publisher,
         delegation=delegation,
+        notary=notary,
         issuers=issuers,
         responder=Responder(issuers, store.ledger.status, clock),
-        maintenance=Maintenance(store.leases, _jobs(delegation, publisher, store, living, clock), clock),
+        maintenance=Maintenance(
+            store.leases, _jobs(delegation, publisher, store, living, clock) | {"audit": notary.attest}, clock
+        ),
     )
 
 

@@ -38,6 +38,7 @@ _COMMANDS = {
     "release": "server.cli.certificates",
     "status": "server.cli.certificates",
     "crl": "server.cli.lists",
+    "audit": "server.cli.audit",
     "db": "server.cli.home",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",

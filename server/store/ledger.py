@@ -102,16 +102,12 @@ class SqlLedger:
     # --- revocation --------------------------------------------------------------------------------------------
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-        """Revoke a live certificate; never refused for a clock or an audit that lags behind."""
-        with self._database.writing() as connection:
-            _revoke(connection, serial, reason, by, at)
+        """Revoke a live certificate; never refused for a clock that is behind or a disk that is full (rule R18)."""
+        self._database.urgently(lambda connection: _revoke(connection, serial, reason, by, at))
 
     def hold(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Put a live certificate on hold."""
-        with self._database.writing() as connection:
-            _require_living(connection, serial, at, State.ACTIVE)
-            _audit(connection, at, by, Act.HELD, serial)
-            _journal(connection, serial, State.HELD, Reason.CERTIFICATE_HOLD, at)
+        """Put a live certificate on hold; like a revocation, on a full disk too."""
+        self._database.urgently(lambda connection: _hold(connection, serial, by, at))
 
     def release(self, serial: Serial, by: Actor, at: datetime) -> None:
         """Make a held certificate live again."""
@@ -289,6 +285,12 @@ def _revoke(connection: Connection, serial: Serial, reason: Reason, by: Actor, a
     connection.execute(delete(tables.place).where(tables.place.c.serial == serial))
     _audit(connection, at, by, Act.REVOKED, serial, reason=reason)
     _journal(connection, serial, State.REVOKED, reason, at)
+
+
+def _hold(connection: Connection, serial: Serial, by: Actor, at: datetime) -> None:
+    _require_living(connection, serial, at, State.ACTIVE)
+    _audit(connection, at, by, Act.HELD, serial)
+    _journal(connection, serial, State.HELD, Reason.CERTIFICATE_HOLD, at)
 
 
 def _require_living(connection: Connection, serial: Serial, at: datetime, *states: State) -> None:
