@@ -63,7 +63,12 @@ class Delegation:
         return self._sign(root, subject, public_key, CLERK_LIFE, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
 
     def audit_key(self, root: Generation, by: Actor) -> tuple[x509.Certificate, KeyUri]:
-        """Make a key that signs the audit's heads, and its certificate under the infrastructure root."""
+        """Make a key that signs the audit's heads, and its certificate under the infrastructure root.
+
+        Raises:
+            JpkiError: UNAVAILABLE where the root's key is not here; then no key is made.
+        """
+        self._keys.signer(root.key)
         label = f"audit-{alphanumeric(self._randomness, 8).lower()}"
         uri = self._keys.create(label, KeySpec.P256)
         subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, f"Audit {label}"))

@@ -21,7 +21,7 @@ from server.audit.lines import Unreadable
 from server.audit.position import Position
 from server.audit.trust import Trust
 from server.audit.verify import Fault, Flaw, Report, verify
-from server.store.audit import SigningKey, SqlAudit
+from server.store.audit import SigningKey, SqlAudit, damaged
 from server.store.audit_log import SqlAuditLog
 
 RENEW_KEY_BEFORE = timedelta(days=30)
@@ -51,6 +51,7 @@ class Notary:
         Raises:
             JpkiError: UNAVAILABLE of the ledger, the keys or the anchor; then the next minute does it.
         """
+        self.chain()
         self.sign()
         if self.anchor is not None:
             append(self.anchor, self._continuing(self.log.heads))
@@ -136,23 +137,24 @@ class Notary:
 
     def _signer(self) -> tuple[Signer, PrivateKey]:
         """Return a signing key that lasts, a new one where none has its key here: another node's has it there."""
-        now = self.clock()
+        now, roots = self.clock(), self.roots()
+        # A root near its own end cannot give a key thirty days more: the last one serves to the end.
+        wanted = min([now + RENEW_KEY_BEFORE, *(root.not_after for root in roots[:1])])
         for known in self.audit.signing_keys():
             certificate = known.certificate
-            if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - RENEW_KEY_BEFORE:
+            if not certificate.not_valid_before_utc <= now <= wanted <= certificate.not_valid_after_utc:
                 continue
             try:
                 return Signer(certificate), self.keys.signer(known.key)
             except JpkiError as error:
                 if error.kind is not Kind.UNAVAILABLE:
                     raise
-        return self._new_signer()
-
-    def _new_signer(self) -> tuple[Signer, PrivateKey]:
-        roots = self.roots()
         if not roots:
             raise _no_root()
-        certificate, uri = self.delegation.audit_key(roots[0], SYSTEM)
+        return self._new_signer(roots[0])
+
+    def _new_signer(self, root: Generation) -> tuple[Signer, PrivateKey]:
+        certificate, uri = self.delegation.audit_key(root, SYSTEM)
         self.audit.add_signing_key(SigningKey(certificate, uri))
         return Signer(certificate), self.keys.signer(uri)
 
@@ -166,7 +168,7 @@ class Notary:
                 raise _foreign(end.tip.number)
             for record in read(end):
                 if isinstance(record, Unreadable):
-                    raise _damaged(record.line)
+                    raise damaged(record.line)
                 yield record
 
         return more
@@ -197,15 +199,6 @@ def _foreign(number: int) -> JpkiError:
             "書き出し先を保全し、jpki audit verify --anchor で確認してください。",
             "Keep the log safe, and check with `jpki audit verify --anchor`.",
         ),
-    )
-
-
-def _damaged(number: int) -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "audit-damaged",
-        Text(f"台帳の監査記録が第{number}号の付近で読めません。", f"The audit cannot be read near number {number}."),
-        Text("jpki audit verify で確認してください。", "Check it with `jpki audit verify`."),
     )
 
 

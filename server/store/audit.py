@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import AuditEvent
-from jpki.errors import JpkiError
+from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri, Serial
 from jpki.randomness import Randomness
+from jpki.text import Text
 from server.audit.body import encode
 from server.audit.chain import SALT_OCTETS, Entry, Head, Opening, Tip, extend
 from server.audit.lines import to_line
@@ -19,18 +20,27 @@ from server.store import tables
 from server.store.database import Database
 
 _BATCH = 1000
+_WRITE = insert(tables.audit_outbox)
+_TAKE_OUT = delete(tables.audit_outbox).where(tables.audit_outbox.c.id == bindparam("taken"))
 
 
 def write(connection: Connection, event: AuditEvent) -> None:
     """Add the event to the running transaction."""
-    connection.execute(insert(tables.audit_outbox).values(body=encode(event)))
+    connection.execute(_WRITE, {"body": encode(event)})
 
 
 def tip_of(connection: Connection, *, lock: bool = False) -> Tip:
-    """Return where the chain ends; with `lock`, nobody else chains before this transaction ends."""
+    """Return where the chain ends; with `lock`, nobody else chains before this transaction ends.
+
+    Raises:
+        JpkiError: CONFLICT `audit-damaged`; SQLite lets whoever mangles a row put anything into any column.
+    """
     query = select(tables.audit_tip.c.number, tables.audit_tip.c.hash)
-    row = connection.execute(query.with_for_update() if lock else query).one()
-    return Tip(row.number, row.hash)
+    try:
+        row = connection.execute(query.with_for_update() if lock else query).one()
+        return Tip(int(row.number), row.hash)
+    except (TypeError, ValueError) as error:
+        raise damaged(0) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class SqlAudit:
             if waiting:
                 _append(connection, list(extend(tip, _opened([row.body for row in waiting], randomness))))
                 # Not "up to the last id": on PostgreSQL a lower one may be committed only now.
-                connection.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in waiting])))
+                connection.execute(_TAKE_OUT, [{"taken": row.id} for row in waiting])
         return len(waiting)
 
     def add_head(self, head: Head) -> bool:
@@ -123,3 +133,16 @@ def _append(connection: Connection, entries: Sequence[Entry]) -> None:
     connection.execute(insert(tables.audit_chain), links)
     connection.execute(insert(tables.audit_body), bodies)
     connection.execute(update(tables.audit_tip).values(number=entries[-1].number, hash=entries[-1].hash))
+
+
+def damaged(number: int) -> JpkiError:
+    """Return the error of an audit that cannot be read near an entry, or, for 0, at its tip."""
+    return JpkiError(
+        Kind.CONFLICT,
+        "audit-damaged",
+        Text(f"台帳の監査記録が第{number}号の付近で読めません。", f"The audit cannot be read near number {number}."),
+        Text(
+            "jpki audit verify で確認し、バックアップから復旧してください。",
+            "Check it with `jpki audit verify`, and restore it from a backup.",
+        ),
+    )

@@ -50,7 +50,7 @@ class SqlAuditLog:
                 both = merge(entries, _heads(connection, after), key=_place)
                 yield from announced(both, _signers(connection), after.signer)
         except (TypeError, ValueError):
-            # SQLite lets whoever mangles a row put anything into any column.
+            # As in `tip_of`: a value of another type than its column's.
             yield Unreadable(0)
 
     def heads(self, after: Position = START) -> Iterator[Record | Unreadable]:
@@ -96,7 +96,10 @@ def _rows(connection: Connection, since: int, subject: str | None = None) -> Ite
         since = page[-1].number
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
+def _entry(row: Row[tuple[object, ...]]) -> Entry | Unreadable:
+    octets = (row.commitment, row.hash) if row.body is None else (row.commitment, row.hash, row.salt)
+    if not all(isinstance(each, bytes) for each in octets) or not isinstance(row.body, str | None):
+        return Unreadable(row.number)
     opening = None if row.body is None else Opening(row.salt, row.body)
     return Entry(row.number, row.commitment, row.hash, opening)
 
@@ -112,7 +115,7 @@ def _heads(connection: Connection, after: Position) -> Iterator[Head | Unreadabl
 
 
 def _head(row: Row[tuple[object, ...]]) -> Head | Unreadable:
-    record = from_line(row.line.encode() + b"\n")
+    record = from_line(str(row.line).encode() + b"\n")
     matches = isinstance(record, Head) and (record.number, record.after) == (row.number, row.after)
     return record if isinstance(record, Head) and matches else Unreadable(row.number)
 

@@ -88,7 +88,7 @@ class Database:
             connection.execute(insert(tables.clock).values(id=1, latest=now))
 
     def migrate(self, target: str = "head") -> None:
-        """Bring the schema to `target`: a migration's name, `head`, or `base` for nothing at all."""
+        """Bring the schema up to `target`, a migration's name or `head`, or down: `-1` for a step, `base` for all."""
         from server.store.migrations import run
 
         with translated(), self._engine.begin() as connection:

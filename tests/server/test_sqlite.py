@@ -12,8 +12,9 @@ from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
+from tests.server.audit_contract import AuditContract
 from tests.server.ledger_contract import LedgerContract, furnished
-from tests.server.migrations_contract import check_up_and_down
+from tests.server.migrations_contract import check_old_acts_are_carried_over, check_up_and_down
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ def store(tmp_path: Path, clock: SteppingClock) -> Store:
 
 class TestSqliteLedger(LedgerContract):
     """The ledger's contract on SQLite."""
+
+
+class TestSqliteAudit(AuditContract):
+    """The audit's contract on SQLite."""
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
@@ -58,6 +63,10 @@ def test_the_status_row_holds_nothing_about_a_person() -> None:
 def test_migrations_go_up_and_down_on_data(store: Store, tmp_path: Path) -> None:
     empty = Database.at_file(tmp_path / "empty.sqlite", create=True)
     check_up_and_down(store.database, empty)
+
+
+def test_acts_of_the_first_version_are_carried_over(tmp_path: Path) -> None:
+    check_old_acts_are_carried_over(Database.at_file(tmp_path / "old.sqlite", create=True))
 
 
 def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, clock: SteppingClock) -> None:
