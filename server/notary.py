@@ -1,5 +1,6 @@
 """The notary: chains what was done, signs where the chain ends, and hands out what an auditor needs to check it."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,9 +22,11 @@ from server.audit.lines import Unreadable
 from server.audit.position import Position
 from server.audit.trust import Trust
 from server.audit.verify import Fault, Flaw, Report, verify
-from server.store.audit import SigningKey, SqlAudit, damaged
+from server.store.audit import BATCH, SigningKey, SqlAudit, damaged
 from server.store.audit_log import SqlAuditLog
 
+_BREATH_SECONDS = 0.02
+"""SQLite has one writer at a time and does not queue them: without a pause a backlog would keep out all who act."""
 RENEW_KEY_BEFORE = timedelta(days=30)
 YEARS_AFTER_EXPIRY = 10
 """How long the record of an issue is kept after the certificate's end (公的個人認証法施行規則)."""
@@ -59,9 +62,10 @@ class Notary:
     def chain(self) -> int:
         """Chain every act that waits; return how many there were."""
         count = 0
-        while chained := self.audit.chain(self.randomness):
+        while (chained := self.audit.chain(self.randomness)) == BATCH:
             count += chained
-        return count
+            time.sleep(_BREATH_SECONDS)
+        return count + chained
 
     def sign(self) -> Head | None:
         """Chain what waits, and sign where the chain ends; return the new head, None where nothing is new."""

@@ -19,7 +19,8 @@ from server.audit.lines import to_line
 from server.store import tables
 from server.store.database import Database
 
-_BATCH = 1000
+BATCH = 1000
+"""How many acts are chained in one transaction."""
 _WRITE = insert(tables.audit_outbox)
 _TAKE_OUT = delete(tables.audit_outbox).where(tables.audit_outbox.c.id == bindparam("taken"))
 
@@ -63,11 +64,11 @@ class SqlAudit:
             write(connection, event)
 
     def chain(self, randomness: Randomness) -> int:
-        """Move up to a thousand acts from the outbox into the chain; return how many there were."""
+        """Move up to `BATCH` acts from the outbox into the chain; return how many there were."""
         outbox = tables.audit_outbox
         with self._database.writing() as connection:
             tip = tip_of(connection, lock=True)
-            waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(_BATCH)).all()
+            waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
             if waiting:
                 _append(connection, list(extend(tip, _opened([row.body for row in waiting], randomness))))
                 # Not "up to the last id": on PostgreSQL a lower one may be committed only now.

@@ -46,7 +46,7 @@ def test_init_makes_a_whole_home(jpki: Jpki, tmp_path: Path) -> None:
 def test_keys_are_sealed_and_secrets_closed(new_home: Path) -> None:
     passphrase = (new_home / "secrets" / "key-passphrase").read_bytes()
     keys = list((new_home / "keys").iterdir())
-    assert len(keys) == 5
+    assert len(keys) == 6
     for key in keys:
         assert mode(key) == 0o600
         load_pem_private_key(key.read_bytes(), passphrase)
