@@ -63,22 +63,15 @@ class Delegation:
         return self._sign(root, subject, public_key, CLERK_LIFE, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
 
     def audit_key(self, root: Generation, by: Actor) -> tuple[x509.Certificate, KeyUri]:
-        """Make a key that signs the audit's heads, and its certificate under the infrastructure root.
-
-        Raises:
-            JpkiError: UNAVAILABLE where the root's key is not here; then no key is made.
-        """
-        self._keys.signer(root.key)
-        label = f"audit-{alphanumeric(self._randomness, 8).lower()}"
-        uri = self._keys.create(label, KeySpec.P256)
+        """Make a key that signs the audit's heads, and its certificate under the infrastructure root."""
+        label, uri = self._new_key("audit", root)
         subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, f"Audit {label}"))
         public_key = self._keys.signer(uri).public_key()
         certificate = self._sign(root, subject, public_key, AUDIT_LIFE, _below_infrastructure(_AUDIT_SIGNING), by)
         return certificate, uri
 
     def _new_responder(self, generation: Generation, by: Actor) -> Responder:
-        label = f"ocsp-{generation.id}-{alphanumeric(self._randomness, 8).lower()}"
-        uri = self._keys.create(label, KeySpec.P256)
+        label, uri = self._new_key(f"ocsp-{generation.id}", generation)
         subject = names.below_root(generation.purpose, (NameOID.COMMON_NAME, f"OCSP Responder {label}"))
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False),
@@ -87,6 +80,12 @@ class Delegation:
         public_key = self._keys.signer(uri).public_key()
         certificate = self._sign(generation, subject, public_key, RESPONDER_LIFE, extensions, by)
         return Responder(generation=generation.id, certificate=certificate, key=uri)
+
+    def _new_key(self, kind: str, issuer: Generation) -> tuple[str, KeyUri]:
+        """Make a key, if its issuer's is here: else each try of a node without it would leave a key behind."""
+        self._keys.signer(issuer.key)
+        label = f"{kind}-{alphanumeric(self._randomness, 8).lower()}"
+        return label, self._keys.create(label, KeySpec.P256)
 
     def _sign(
         self,

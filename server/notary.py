@@ -29,7 +29,7 @@ _BREATH_SECONDS = 0.02
 """SQLite has one writer at a time and does not queue them: without a pause a backlog would keep out all who act."""
 RENEW_KEY_BEFORE = timedelta(days=30)
 YEARS_AFTER_EXPIRY = 10
-"""How long the record of an issue is kept after the certificate's end (公的個人認証法施行規則)."""
+"""How long the record of an issue is kept after the certificate's end (公的個人認証法施行令)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,8 @@ def _end_of(stream: FileIO, file: Path) -> Position:
         lines = octets[:end].splitlines(keepends=True)[1 if begin else 0 :]
         position = position_after([_read(line, file) for line in lines], whole=begin == 0)
         if position is not None:
-            os.ftruncate(stream.fileno(), begin + end)
+            if end < len(octets):
+                os.ftruncate(stream.fileno(), begin + end)
             return position
         block *= 4
 

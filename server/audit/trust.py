@@ -14,6 +14,14 @@ from jpki.errors import JpkiError, Kind
 from jpki.signature import PublicKey, check
 from jpki.text import Text
 
+_UNUSABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
+"""What pyca raises at a certificate from a stranger."""
 _BLOCK = rb"(-----BEGIN ([A-Z ]+)-----.*?-----END \2-----)"
 
 
@@ -54,7 +62,7 @@ class Trust:
                 _is_for_audit(certificate) and any(_signed(certificate, each) for each in self.keys)
             ):
                 return key
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound):
+        except _UNUSABLE:
             return None
         return None
 

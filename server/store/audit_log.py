@@ -14,7 +14,7 @@ from server.audit.chain import Entry, Head, Opening, Record, Signer, Tip
 from server.audit.lines import Unreadable, from_line
 from server.audit.position import START, Position, announced
 from server.store import tables
-from server.store.audit import tip_of
+from server.store.audit import damaged, tip_of
 from server.store.database import Database
 
 _PAGE = 1000
@@ -35,10 +35,14 @@ class SqlAuditLog:
         self._database = database
 
     def entries(self, since: int = 0, subject: str | None = None) -> Iterator[Recorded]:
-        """Yield the acts with numbers above `since`, in order and as one picture; only those on `subject` if given."""
+        """Yield the acts with numbers above `since`, in order and as one picture; only those on `subject` if given.
+
+        Raises:
+            JpkiError: CONFLICT `audit-damaged` at a body that tells of no act.
+        """
         with self._database.reading() as connection:
             for row in _rows(connection, since, subject):
-                event = None if row.body is None else decode(row.body)
+                event = None if row.body is None else _event(row)
                 if subject is None or (event is not None and subject in event.subjects):
                     yield Recorded(row.number, event)
 
@@ -94,6 +98,13 @@ def _rows(connection: Connection, since: int, subject: str | None = None) -> Ite
     while page := connection.execute(query.where(chain.c.number > since)).all():
         yield from page
         since = page[-1].number
+
+
+def _event(row: Row[tuple[object, ...]]) -> AuditEvent:
+    try:
+        return decode(row.body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(row.number) from error
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry | Unreadable:

@@ -138,11 +138,14 @@ def test_an_audit_key_is_certified_for_the_audit_and_nothing_else(scene: Scene) 
     assert event.subjects == (f"{certificate.serial_number:032x}",)
 
 
-def test_r19_no_audit_key_is_made_where_its_issuers_key_is_not(scene: Scene) -> None:
+def test_r19_no_key_is_made_where_its_issuers_key_is_not(scene: Scene) -> None:
     held = set(scene.keys.kept)
     lost = replace(scene.generation, key=KeyUri("memory:lost"))
     with pytest.raises(JpkiError) as refused:
         scene.delegation.audit_key(lost, LOCAL_OPERATOR)
+    assert refused.value.code == "key-not-found"
+    with pytest.raises(JpkiError) as refused:
+        scene.delegation.renew_responders([lost], scene.book, LOCAL_OPERATOR)
     assert refused.value.code == "key-not-found"
     assert set(scene.keys.kept) == held
     assert scene.audit.events == []

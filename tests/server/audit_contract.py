@@ -167,6 +167,13 @@ class AuditContract:
         tamper(nine, *statements)
         assert nine.verify().fault == fault
 
+    def test_a_body_that_tells_of_no_act_is_named_by_whoever_reads(self, nine: Office) -> None:
+        tamper(nine, "UPDATE audit_body SET body = replace(body, 'certificate signed', 'nonsense') WHERE number = 5")
+        with pytest.raises(JpkiError) as refused:
+            list(nine.notary.log.entries())
+        assert refused.value.code == "audit-damaged"
+        assert "5" in refused.value.problem.en
+
     @pytest.mark.parametrize("kept", [1, 4, 6])
     def test_a_cut_before_the_last_exported_head_is_found(self, nine: Office, tmp_path: Path, kept: int) -> None:
         tamper(nine, *(statement.format(kept) for statement in SHORTEN))

@@ -1,6 +1,8 @@
 """An exported log and the public key alone: any change is found, and by its first number."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -321,6 +323,22 @@ def test_a_log_with_many_acts_after_its_last_head_is_completed(here: Office, tmp
     (tmp_path / "log").write_bytes(cut)
     here.notary.export(tmp_path / "log")
     assert (tmp_path / "log").read_bytes() == whole
+
+
+def test_a_file_that_may_only_grow_is_enough(here: Office, tmp_path: Path) -> None:
+    """`chattr +a`, where the file system knows it."""
+    file = tmp_path / "log"
+    file.touch()
+    if subprocess.run(["chattr", "+a", file], check=False, capture_output=True, timeout=10).returncode != 0:
+        pytest.skip("this file system, or this user, cannot make a file append-only")
+    try:
+        for turn in range(2):
+            here.act(f"act {turn}")
+            assert here.notary.export(file) > 0
+        with pytest.raises(PermissionError):
+            os.truncate(file, 0)
+    finally:
+        subprocess.run(["chattr", "-a", file], check=True, timeout=10)
 
 
 def test_a_log_of_another_authority_is_refused_and_left_alone(here: Office, made: Path, tmp_path: Path) -> None:
