@@ -1,4 +1,4 @@
-"""Certificates that the CAs sign for the house itself: OCSP responders and clerks."""
+"""Certificates that the CAs sign for the house itself: OCSP responders, clerks and the audit's keys."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
-from jpki.ids import Serial, format_serial, new_serial
+from jpki.ids import KeyUri, Serial, format_serial, new_serial
 from jpki.ports import AuditSink, KeyProvider, ResponderBook
 from jpki.randomness import Randomness, alphanumeric
 from jpki.signature import KeySpec, PublicKey, algorithm_for
@@ -20,6 +20,9 @@ from jpki.signature import KeySpec, PublicKey, algorithm_for
 RESPONDER_LIFE = timedelta(days=30)
 RENEW_RESPONDER_BEFORE = timedelta(days=10)
 CLERK_LIFE = timedelta(days=365)
+AUDIT_LIFE = timedelta(days=365)
+_CLIENT_AUTHENTICATION = ExtendedKeyUsageOID.CLIENT_AUTH
+_AUDIT_SIGNING = x509.ObjectIdentifier(oids.LAB_AUDIT_SIGNING)
 
 
 class Delegation:
@@ -57,20 +60,18 @@ class Delegation:
     def clerk(self, root: Generation, public_key: PublicKey, clerk: str, by: Actor) -> x509.Certificate:
         """Sign a clerk's client certificate under the infrastructure root; `clerk` is an opaque account name."""
         subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, clerk))
-        extensions: list[tuple[x509.ExtensionType, bool]] = [
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
-            (
-                x509.CertificatePolicies(
-                    [x509.PolicyInformation(x509.ObjectIdentifier(oids.LAB_INFRASTRUCTURE_POLICY), None)]
-                ),
-                False,
-            ),
-        ]
-        return self._sign(root, subject, public_key, CLERK_LIFE, extensions, by)
+        return self._sign(root, subject, public_key, CLERK_LIFE, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
+
+    def audit_key(self, root: Generation, by: Actor) -> tuple[x509.Certificate, KeyUri]:
+        """Make a key that signs the audit's heads, and its certificate under the infrastructure root."""
+        label, uri = self._new_key("audit", root)
+        subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, f"Audit {label}"))
+        public_key = self._keys.signer(uri).public_key()
+        certificate = self._sign(root, subject, public_key, AUDIT_LIFE, _below_infrastructure(_AUDIT_SIGNING), by)
+        return certificate, uri
 
     def _new_responder(self, generation: Generation, by: Actor) -> Responder:
-        label = f"ocsp-{generation.id}-{alphanumeric(self._randomness, 8).lower()}"
-        uri = self._keys.create(label, KeySpec.P256)
+        label, uri = self._new_key(f"ocsp-{generation.id}", generation)
         subject = names.below_root(generation.purpose, (NameOID.COMMON_NAME, f"OCSP Responder {label}"))
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False),
@@ -79,6 +80,12 @@ class Delegation:
         public_key = self._keys.signer(uri).public_key()
         certificate = self._sign(generation, subject, public_key, RESPONDER_LIFE, extensions, by)
         return Responder(generation=generation.id, certificate=certificate, key=uri)
+
+    def _new_key(self, kind: str, issuer: Generation) -> tuple[str, KeyUri]:
+        """Make a key, if its issuer's is here: else each try of a node without it would leave a key behind."""
+        self._keys.signer(issuer.key)
+        label = f"{kind}-{alphanumeric(self._randomness, 8).lower()}"
+        return label, self._keys.create(label, KeySpec.P256)
 
     def _sign(
         self,
@@ -121,6 +128,12 @@ class Delegation:
                 details={"generation": generation.id},
             )
         )
+
+
+def _below_infrastructure(usage: x509.ObjectIdentifier) -> list[tuple[x509.ExtensionType, bool]]:
+    """Return what a certificate under the infrastructure root is for: one usage, and the root's policy."""
+    policy = x509.PolicyInformation(x509.ObjectIdentifier(oids.LAB_INFRASTRUCTURE_POLICY), None)
+    return [(x509.ExtendedKeyUsage([usage]), False), (x509.CertificatePolicies([policy]), False)]
 
 
 def _serves(responder: Responder, now: datetime, until: datetime) -> bool:

@@ -41,6 +41,7 @@ class Act(StrEnum):
     CAMPAIGN_CHANGED = "campaign changed"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
+    AUDIT_ERASED = "audit bodies erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

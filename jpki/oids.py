@@ -20,6 +20,8 @@ LAB_AUTHENTICATION_POLICY = f"{LAB_ARC}.1"
 LAB_MOBILE_SIGNING_POLICY = f"{LAB_ARC}.2"
 LAB_MOBILE_AUTHENTICATION_POLICY = f"{LAB_ARC}.3"
 LAB_INFRASTRUCTURE_POLICY = f"{LAB_ARC}.5"
+LAB_AUDIT_SIGNING = f"{LAB_ARC}.6"
+"""Extended key usage of the certificates that sign the audit's heads."""
 
 SHA1 = "1.3.14.3.2.26"
 SHA256 = "2.16.840.1.101.3.4.2.1"

@@ -353,7 +353,7 @@ class AuditSink(Protocol):
         """Write `event`, committed.
 
         Raises:
-            JpkiError: UNAVAILABLE `audit-unavailable`: then nothing may be signed (rule R18).
+            JpkiError: UNAVAILABLE, whatever kept it from being written: then nothing may be signed (rule R18).
         """
         ...
 

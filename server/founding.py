@@ -81,6 +81,7 @@ def _hold_ceremony(rooms: Rooms, randomness: Randomness) -> None:
     rooms.delegation.renew_responders(holders_roots, rooms.store.generations, LOCAL_OPERATOR)
     rooms.publisher.publish_due()
     _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
+    rooms.notary.attest()
 
 
 def _lay_partitions(store: Store) -> None:

@@ -39,6 +39,7 @@ class Settings(BaseModel):
     keys: Literal["software", "pkcs11"] = "software"
     pkcs11: Pkcs11Settings | None = None
     database: Annotated[str, StringConstraints(pattern=r"^postgresql://")] | None = None
+    audit_anchor: Annotated[str, StringConstraints(pattern=r"^/")] | None = None
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -54,6 +55,9 @@ class Settings(BaseModel):
         if self.database is not None:
             text += "\n# The ledger; libpq's own files and variables hold the password.\n"
             text += f"database = {json.dumps(self.database)}\n"
+        if self.audit_anchor is not None:
+            text += "\n# A file that an auditor keeps: every signed head of the audit is added to it.\n"
+            text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
         if self.pkcs11 is not None:
             text += "\n# The token; its PIN is JPKI_PIN.\n[pkcs11]\n"
             text += f"module = {json.dumps(self.pkcs11.module)}\ntoken = {json.dumps(self.pkcs11.token)}\n"
@@ -68,6 +72,7 @@ _EXPECTED = {
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
     "pkcs11": Text("には module と token が必要です", "needs module and token"),
+    "audit_anchor": Text("は / で始まるファイル名にしてください", "must be a file's name from / on"),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

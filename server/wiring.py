@@ -27,9 +27,11 @@ from ocsp.responder import Responder
 from server.evidence import LedgerEvidence
 from server.home import PIN, Home
 from server.jobs import Maintenance
+from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
+from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.campaigns import SqlCampaigns
 from server.store.database import Database
@@ -54,6 +56,7 @@ class Store:
     generations: SqlGenerations
     shelf: SqlShelf
     audit: SqlAudit
+    audit_log: SqlAuditLog
     leases: SqlLeases
     seals: SqlSeals
     campaigns: SqlCampaigns
@@ -74,6 +77,7 @@ class Rooms:
     desk: Desk
     publisher: Publisher
     delegation: Delegation
+    notary: Notary
     issuers: IssuerBook
     responder: Responder
     maintenance: Maintenance
@@ -138,6 +142,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         generations=SqlGenerations(database),
         shelf=SqlShelf(database),
         audit=SqlAudit(database),
+        audit_log=SqlAuditLog(database),
         leases=SqlLeases(database),
         seals=SqlSeals(database, seal),
         campaigns=SqlCampaigns(database),
@@ -176,6 +181,16 @@ def assemble(
     )
     authority = Authority(issuer=issuer, ledger=store.ledger, clock=clock)
     delegation = Delegation(keys=keys, audit=store.audit, clock=clock, randomness=randomness)
+    notary = Notary(
+        audit=store.audit,
+        log=store.audit_log,
+        keys=keys,
+        delegation=delegation,
+        roots=lambda: living(Purpose.INFRASTRUCTURE),
+        anchor=None if settings.audit_anchor is None else Path(settings.audit_anchor),
+        clock=clock,
+        randomness=randomness,
+    )
     desk = Desk(
         authority=authority,
         ledger=store.ledger,
@@ -196,9 +211,12 @@ def assemble(
         desk=desk,
         publisher=publisher,
         delegation=delegation,
+        notary=notary,
         issuers=issuers,
         responder=Responder(issuers, store.ledger.status, clock),
-        maintenance=Maintenance(store.leases, _jobs(delegation, publisher, store, living, clock), clock),
+        maintenance=Maintenance(
+            store.leases, _jobs(delegation, publisher, store, living, clock) | {"audit": notary.attest}, clock
+        ),
     )
 
 

@@ -42,6 +42,7 @@ _COMMANDS = {
     "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
     "campaign": "server.cli.campaign",
+    "audit": "server.cli.audit",
     "db": "server.cli.home",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",

@@ -57,6 +57,13 @@ def revoke(connection: Connection, serials: Sequence[Serial], reason: Reason, by
     journal(connection, serials, State.REVOKED, reason, at)
 
 
+def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
+    """Put what is live on hold."""
+    require_living(connection, serials, at, State.ACTIVE)
+    note(connection, at, by, Act.HELD, serials)
+    journal(connection, serials, State.HELD, Reason.CERTIFICATE_HOLD, at)
+
+
 def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> None:
     """Require that all are in one of `states` and have not ended; they stay so until the transaction ends.
 

@@ -1,12 +1,14 @@
 """The database: how it is made and opened, and the two kinds of transaction. Foreign exceptions end here."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from psycopg.errors import DiskFull
 from sqlalchemy import (
     URL,
     Column,
@@ -29,6 +31,7 @@ from sqlalchemy.schema import DropTable
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.store import tables
+from server.store.reserve import DISK_FULL, Reserve, disk_full
 
 SCHEMA = "0006"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
@@ -39,8 +42,9 @@ _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)
 class Database:
     """One SQL database; safe to share between threads, not across a fork."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve | None = None) -> None:
         self._engine = engine
+        self._reserve = reserve
 
     @classmethod
     def at_file(cls, file: Path, *, create: bool = False) -> Self:
@@ -50,7 +54,7 @@ class Database:
         engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return cls(engine)
+        return cls(engine, Reserve(file.with_name("reserve")))
 
     @classmethod
     def at_url(cls, url: str) -> Self:
@@ -84,7 +88,7 @@ class Database:
             connection.execute(insert(tables.clock).values(id=1, latest=now))
 
     def migrate(self, target: str = "head") -> None:
-        """Bring the schema to `target`: a migration's name, `head`, or `base` for nothing at all."""
+        """Bring the schema up to `target`, a migration's name or `head`, or down: `-1` for a step, `base` for all."""
         from server.store.migrations import run
 
         with translated(), self._engine.begin() as connection:
@@ -137,14 +141,46 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Run a transaction that reads one consistent picture."""
         options: dict[str, Any] = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with translated(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with translated(), self._connected().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Run a transaction that writes; committed, and flushed to disk, when the block ends without an error."""
-        with translated(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        """Run a transaction that writes; committed, and flushed to disk, when the block ends without an error.
+
+        While the reserve is not whole nothing but an urgent act is written: what room it left is for those (rule R18).
+        """
+        with translated(), self._connected().execution_options(writes=True) as connection:
+            if self._reserve is not None:
+                self._reserve.keep()
+            with connection.begin():
+                yield connection
+
+    def urgently(self, act: Callable[[Connection], None]) -> None:
+        """Run an act in a transaction that a full disk does not stop: the reserve is given up for it.
+
+        On PostgreSQL the disk is the server's, and so is what it keeps in reserve.
+        """
+        try:
+            self._run(act)
+        except JpkiError as error:
+            if self._reserve is None or not (error.code == DISK_FULL or self._reserve.is_needed()):
+                raise
+            self._reserve.give_up()
+            self._run(act)
+
+    def _run(self, act: Callable[[Connection], None]) -> None:
+        with translated(), self._connected().execution_options(writes=True) as connection, connection.begin():
+            act(connection)
+
+    def _connected(self) -> Connection:
+        """Return a connection. The first one to a SQLite file takes room on disk, even to read."""
+        try:
+            return self._engine.connect()
+        except SQLAlchemyError:
+            if self._reserve is None or not self._reserve.is_needed() or not self._reserve.give_up():
+                raise
+            return self._engine.connect()
 
     def advance_clock(self, connection: Connection, at: datetime, *, tolerance_seconds: float = 2) -> None:
         """Remember the latest moment written, to a second, and refuse one that lies before it (rule R22).
@@ -190,11 +226,14 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the database's exceptions into ours: UNAVAILABLE `database-unavailable`."""
+    """Turn the database's exceptions into ours: UNAVAILABLE `database-full` or `database-unavailable`."""
     try:
         yield
     except (DBAPIError, SQLAlchemyError, OSError) as error:
-        cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+        original = error.orig if isinstance(error, DBAPIError) else None
+        if _tells_of_full_disk(original):
+            raise disk_full() from error
+        cause = type(error).__name__ if original is None else type(original).__name__
         raise JpkiError(
             Kind.UNAVAILABLE,
             "database-unavailable",
@@ -206,6 +245,11 @@ def translated() -> Iterator[None]:
                 "Check that the database is up and the disk has room, then try again.",
             ),
         ) from error
+
+
+def _tells_of_full_disk(error: BaseException | None) -> bool:
+    """Tell SQLite's word for a full disk, or PostgreSQL's."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or isinstance(error, DiskFull)
 
 
 def _url_wrong() -> JpkiError:

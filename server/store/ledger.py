@@ -16,7 +16,7 @@ from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
 from server.store import refusals, tables
-from server.store.changes import LIVE, discard, journal, move, note, require_living, revoke
+from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, revoke
 from server.store.database import Database
 from server.store.reserving import abandoned, take_places
 from server.store.rows import statuses_of
@@ -128,16 +128,12 @@ class SqlLedger:
     # --- revocation --------------------------------------------------------------------------------------------
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-        """Revoke a live certificate; never refused for a clock or an audit that lags behind."""
-        with self._database.writing() as connection:
-            revoke(connection, [serial], reason, by, at)
+        """Revoke a live certificate; never refused for a clock that is behind or a disk that is full (rule R18)."""
+        self._database.urgently(lambda connection: revoke(connection, [serial], reason, by, at))
 
     def hold(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Put a live certificate on hold."""
-        with self._database.writing() as connection:
-            require_living(connection, [serial], at, State.ACTIVE)
-            note(connection, at, by, Act.HELD, [serial])
-            journal(connection, [serial], State.HELD, Reason.CERTIFICATE_HOLD, at)
+        """Put a live certificate on hold; like a revocation, on a full disk too."""
+        self._database.urgently(lambda connection: hold(connection, [serial], by, at))
 
     def release(self, serial: Serial, by: Actor, at: datetime) -> None:
         """Make a held certificate live again."""

@@ -187,17 +187,59 @@ journal = Table(
 )
 """Every change that a verifier can see, gap-free and in commit order. `listed` is 1 where it changes a CRL."""
 
-audit = Table(
-    "audit",
+audit_outbox = Table(
+    "audit_outbox",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("at", Moment, nullable=False),
-    Column("role", String(32), nullable=False),
-    Column("name", String(64), nullable=False),
-    Column("act", String(64), nullable=False),
-    Column("subject", String(128), nullable=False),
-    Column("details", Text, nullable=False),
+    Column("body", Text, nullable=False),
 )
+"""Acts that are not chained yet: each is written in the transaction of what it tells of."""
+
+audit_tip = Table(
+    "audit_tip",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+"""One row: where the chain ends. Whoever chains locks it first; who acts never does."""
+
+audit_chain = Table(
+    "audit_chain",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("commitment", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+"""The audit's chain, without a gap and for ever (docs/adr/0008)."""
+
+audit_body = Table(
+    "audit_body",
+    metadata,
+    Column("number", ForeignKey("audit_chain.number"), primary_key=True),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""What the chain's commitments hide; a row goes when its retention ends, and the chain stays whole."""
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("number", ForeignKey("audit_chain.number"), primary_key=True),
+    Column("after", BigInteger, nullable=False, unique=True),
+    Column("line", Text, nullable=False),
+)
+"""Signed heads, as their line in the exported log; each names the one before it, so that there is one succession."""
+
+audit_signer = Table(
+    "audit_signer",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("key_uri", String(512), nullable=False),
+    Column("not_after", Moment, nullable=False),
+)
+"""The certificates of the keys that sign heads."""
 
 campaign = Table(
     "campaign",

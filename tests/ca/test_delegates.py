@@ -1,6 +1,6 @@
 """OCSP responders and clerks: what their certificates may do, when they are renewed, and that the audit comes first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -8,16 +8,16 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import ExtensionOID as Oid
 
-from ca.delegates import RESPONDER_LIFE, Delegation
-from hsm_adapter.software import SoftwareKeys
+from ca.delegates import AUDIT_LIFE, RESPONDER_LIFE, Delegation
+from jpki import oids
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
-from jpki.ids import GenerationId
+from jpki.ids import GenerationId, KeyUri
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from tests.ca.world import NOW, authority, holder_key
+from tests.ca.world import NOW, FolderKeys, authority, holder_key
 from tests.conftest import SteppingClock
 
 
@@ -53,7 +53,7 @@ class Scene:
 
     delegation: Delegation
     generation: Generation
-    keys: SoftwareKeys
+    keys: FolderKeys
     audit: Audit
     book: Book
     clock: SteppingClock
@@ -125,3 +125,27 @@ def test_the_audit_knows_the_serial_before_the_certificate_exists(scene: Scene) 
     (event,) = scene.audit.events
     assert event.act is Act.DELEGATE_WILL_SIGN
     assert event.subjects == (f"{responder.certificate.serial_number:032x}",)
+
+
+def test_an_audit_key_is_certified_for_the_audit_and_nothing_else(scene: Scene) -> None:
+    certificate, uri = scene.delegation.audit_key(scene.generation, LOCAL_OPERATOR)
+    certificate.verify_directly_issued_by(scene.generation.certificate)
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert [each.dotted_string for each in usage] == [oids.LAB_AUDIT_SIGNING]
+    assert scene.keys.signer(uri).public_key() == certificate.public_key()
+    assert certificate.not_valid_after_utc == NOW + AUDIT_LIFE
+    (event,) = scene.audit.events
+    assert event.subjects == (f"{certificate.serial_number:032x}",)
+
+
+def test_r19_no_key_is_made_where_its_issuers_key_is_not(scene: Scene) -> None:
+    held = scene.keys.labels
+    lost = replace(scene.generation, key=KeyUri("software:lost"))
+    with pytest.raises(JpkiError) as refused:
+        scene.delegation.audit_key(lost, LOCAL_OPERATOR)
+    assert refused.value.code == "key-not-found"
+    with pytest.raises(JpkiError) as refused:
+        scene.delegation.renew_responders([lost], scene.book, LOCAL_OPERATOR)
+    assert refused.value.code == "key-not-found"
+    assert scene.keys.labels == held
+    assert scene.audit.events == []

@@ -50,12 +50,27 @@ def holder_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
+class FolderKeys(SoftwareKeys):
+    """Software keys in a folder that is there until the tests end, begun empty or with the keys of another."""
+
+    def __init__(self, of: "FolderKeys | None" = None) -> None:
+        parent = Path(mkdtemp())
+        atexit.register(shutil.rmtree, parent)
+        self.folder = parent / "keys"
+        if of is not None:
+            shutil.copytree(of.folder, self.folder)
+        super().__init__(self.folder, lambda: b"passphrase")
+
+    @property
+    def labels(self) -> set[str]:
+        """The names of all that is kept."""
+        return {file.stem for file in self.folder.glob("*.pem")}
+
+
 @cache
-def authority(purpose: Purpose) -> tuple[Generation, SoftwareKeys]:
-    """A CA's first generation and its keys, which lie in a folder until the tests end."""
-    folder = Path(mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    keys = SoftwareKeys(folder / "keys", lambda: b"passphrase")
+def authority(purpose: Purpose) -> tuple[Generation, FolderKeys]:
+    """A CA's first generation and its keys."""
+    keys = FolderKeys()
     generation = new_generation(CARD_V1, purpose, 1, keys=keys, clock=lambda: NOW, randomness=system_randomness)
     return generation, keys
 
@@ -68,7 +83,7 @@ def partition(purpose: Purpose) -> Partition:
 
 
 @cache
-def wrapping_keys() -> SoftwareKeys:
+def wrapping_keys() -> FolderKeys:
     """A provider with the one key that wraps data keys."""
     _, keys = authority(Purpose.SIGNING)
     assert keys.create_wrapping_key("seal-1") == WRAPPING_KEY

@@ -191,9 +191,27 @@ def test_r21_no_table_tells_an_attribute(story: Story) -> None:
     with closing(sqlite3.connect(story.authority.home / "jpki.sqlite")) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = {name: list(database.execute(f'SELECT * FROM "{name}"')) for name in names}  # noqa: S608 - its own names
-    assert rows.keys() >= {"status", "journal", "audit", "certificate", "certificate_record"}
+    assert rows.keys() >= {
+        "status",
+        "journal",
+        "audit_chain",
+        "audit_body",
+        "audit_head",
+        "certificate",
+        "certificate_record",
+    }
     telling = {name for name, found in rows.items() if any(tells(_octets(value)) for row in found for value in row)}
     assert telling == set()
+
+
+def test_r21_no_body_exported_log_or_anchor_of_the_audit_holds_an_attribute(story: Story, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    story.authority.do("audit", "export", "--out", log)
+    assert log.read_bytes().count(b"certificate activated") >= 2
+    assert log.read_bytes().count(b'"head"') >= 1
+    assert not tells(log.read_bytes())
+    told = story.authority.do("audit", "log")
+    assert not tells(json.dumps(told, ensure_ascii=False).encode())
 
 
 def _octets(value: object) -> bytes:

@@ -8,11 +8,14 @@ from alembic.migration import MigrationContext
 from cryptography import x509
 from sqlalchemy import text
 
+from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError
 from jpki.ids import Serial, format_serial
 from jpki.randomness import system_randomness
 from jpki.signature import PrivateKey, signed
+from server.store.audit import SqlAudit
+from server.store.audit_log import SqlAuditLog
 from server.store.database import SCHEMA, Database
 from server.store.tables import metadata
 from server.wiring import store_of
@@ -81,3 +84,43 @@ def _rows_of_0001(serial: Serial, certificate: bytes) -> dict[str, dict[str, obj
             "certificate": certificate,
         },
     }
+
+
+_OLD_ROWS = (
+    ("2026-10-01 03:00:00", "operator", "ceremony", "signing", '{"number": 1, "profile": "card-v1"}'),
+    ("2026-10-01 03:00:01", "operator", "certificate signed", "4" * 32, "{}"),
+    ("2026-10-01 03:00:02", "system", "certificate revoked", f"{'5' * 32} {'6' * 32}", '{"reason": "superseded"}'),
+)
+_NEW_EVENTS = [
+    (Act.CEREMONY, "operator", ("signing",), {"number": 1, "profile": "card-v1"}),
+    (Act.SIGNED, "operator", ("4" * 32,), {}),
+    (Act.REVOKED, "system", ("5" * 32, "6" * 32), {"reason": "superseded"}),
+]
+
+
+def check_old_acts_are_carried_over(empty: Database) -> None:
+    """Acts of version 0001 are chained first and in order; on the way back each is a row again."""
+    empty.migrate("0001")
+    insert = (
+        "INSERT INTO audit (at, role, name, act, subject, details) VALUES (:at, :role, 'n', :act, :subject, :details)"
+    )
+    with empty.writing() as connection:
+        for row in _OLD_ROWS:
+            values = dict(zip(("at", "role", "act", "subject", "details"), row, strict=True))
+            at = row[0] + (".000000" if "sqlite" in str(connection.engine.url) else "+00")
+            connection.execute(text(insert), values | {"at": at})
+    empty.migrate()
+    audit = SqlAudit(empty)
+    audit.record(AuditEvent(at=datetime(2026, 10, 2, tzinfo=UTC), actor=Actor("o", "n"), act=Act.HELD, subjects=("7",)))
+    assert audit.chain(system_randomness) == 4
+    events = [each.event for each in SqlAuditLog(empty).entries()]
+    told = [(each.act, each.actor.role, each.subjects, each.details) for each in events[:3] if each is not None]
+    assert told == _NEW_EVENTS
+    assert [each.at.second for each in events[:3] if each is not None] == [0, 1, 2]
+    empty.migrate("-1")
+    with empty.reading() as connection:
+        rows = connection.execute(text("SELECT role, act, subject, details FROM audit ORDER BY id")).all()
+    batch = [(row[1], row[2], subject, row[4]) for row in _OLD_ROWS for subject in row[3].split(" ")]
+    assert [tuple(row) for row in rows[:-1]] == batch
+    empty.migrate()
+    assert audit.chain(system_randomness) == 5

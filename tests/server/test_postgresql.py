@@ -8,8 +8,13 @@ import pytest
 from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
+from tests.server.audit_contract import AuditContract
 from tests.server.ledger_contract import LedgerContract, furnished
-from tests.server.migrations_contract import check_records_are_carried_over_and_sealed, check_up_and_down
+from tests.server.migrations_contract import (
+    check_old_acts_are_carried_over,
+    check_records_are_carried_over_and_sealed,
+    check_up_and_down,
+)
 from tests.server.postgresql import Server, running
 
 pytestmark = pytest.mark.slow
@@ -46,9 +51,17 @@ class TestPostgresqlLedger(LedgerContract):
     """The ledger's contract on PostgreSQL."""
 
 
+class TestPostgresqlAudit(AuditContract):
+    """The audit's contract on PostgreSQL."""
+
+
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:
     check_up_and_down(store.database, new_database())
 
 
 def test_records_are_carried_over_and_sealed(new_database: Callable[[], Database]) -> None:
     check_records_are_carried_over_and_sealed(new_database())
+
+
+def test_acts_of_the_first_version_are_carried_over(new_database: Callable[[], Database]) -> None:
+    check_old_acts_are_carried_over(new_database())

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 
 def run(connection: Connection, target: str) -> None:
-    """Bring the schema up or down to `target`, in the connection's running transaction."""
+    """Bring the schema up or down to `target` (`Database.migrate`), in the connection's running transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
-    if target == "base":
+    if target == "base" or target.startswith("-"):
         command.downgrade(config, target)
     else:
         command.upgrade(config, target)

@@ -11,7 +11,7 @@ from jpki.signature import assembled
 from server.store.types import SerialColumn
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:

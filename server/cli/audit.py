@@ -1,0 +1,204 @@
+"""`jpki audit`: what was done, and the proof that the record of it is whole."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from jpki.acts import LOCAL_OPERATOR
+from jpki.certificate import Purpose
+from jpki.clock import JST, iso
+from jpki.ids import Serial, format_serial
+from jpki.text import Text
+from server.audit.chain import Head
+from server.audit.file import read_lines
+from server.audit.lines import records
+from server.audit.trust import Trust
+from server.audit.verify import Flaw, Report, keep_heads, verify
+from server.cli.frame import EXIT_FAILED, HomeType, Output, SerialType, command, home_option, opened
+from server.home import Home, read_at_most
+from server.store.audit_log import Recorded
+
+_PAGE = 1000
+_LARGEST_KEY_FILE = 1 << 20
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group("audit")
+def audit() -> None:
+    """Read the record of every act, and prove that it is whole."""
+
+
+@command("log")
+@home_option
+@click.option("--since", type=click.IntRange(0), default=0, help="Only acts with higher numbers than this.")
+@click.option("--subject", type=SerialType(), help="Only acts on the certificate with this serial.")
+def log(home: Home, since: int, subject: Serial | None, output: Output) -> None:
+    """Print what was done, a thousand acts at a time."""
+    rooms = opened(home)
+    rooms.notary.chain()
+    wanted = rooms.store.audit_log.entries(since, None if subject is None else format_serial(subject))
+    page = list(islice(wanted, _PAGE))
+    following = page[-1].number if len(page) == _PAGE else None
+    lines = [_act_line(each) for each in page]
+    if following is not None:
+        lines.append(Text(f"続き：--since {following}", f"more: --since {following}"))
+    output.result("jpki.audit-log/1", {"entries": [_act_fields(each) for each in page], "next": following}, lines)
+
+
+@command("export")
+@home_option
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The log; it only grows.")
+def export(home: Home, out: Path, output: Output) -> None:
+    """Add all that is new to a log that an auditor keeps, and sign where it ends."""
+    added = opened(home).notary.export(out)
+    line = Text(f"{out} に{added}行を書き足しました。", f"Added {added} lines to {out}.")
+    output.result("jpki.audit-export/1", {"file": str(out), "added": added}, [line])
+
+
+@command("key")
+@home_option
+def key(home: Home, output: Output) -> None:
+    """Print the infrastructure root's certificates: what an auditor needs beside the log."""
+    roots = opened(home).store.generations.ever(Purpose.INFRASTRUCTURE)
+    pem = "".join(root.certificate.public_bytes(Encoding.PEM).decode() for root in roots).rstrip()
+    output.result("jpki.audit-key/1", {"pem": pem}, [Text(pem, pem)])
+
+
+@command("erase")
+@home_option
+@click.option("--before", required=True, type=click.DateTime(["%Y-%m-%d"]), help="A day in Japan, YYYY-MM-DD.")
+def erase(home: Home, before: datetime, output: Output) -> None:
+    """Erase what acts before a day were about, where the law wants it no longer; the chain stays whole."""
+    erased = opened(home).notary.erase(before.replace(tzinfo=JST), LOCAL_OPERATOR)
+    line = Text(f"監査記録{erased}件の本文を消去しました。", f"Erased the bodies of {erased} acts.")
+    output.result("jpki.audit-erase/1", {"erased": erased}, [line])
+
+
+@command("verify")
+@click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="The authority's home, to check its ledger.")
+@click.option("--log", "log_file", type=_file, help="An exported log, to check it without a home.")
+@click.option("--key", "key_file", type=_file, help="PEM: an audit key, or what `jpki audit key` printed.")
+@click.option("--anchor", "anchors", type=_file, multiple=True, help="Heads, or an earlier log, that an auditor kept.")
+def verify_(
+    home: Home | None, log_file: Path | None, key_file: Path | None, anchors: tuple[Path, ...], output: Output
+) -> int:
+    """Find any change, gap, reordering or cut; exit 0 only if the audit is whole."""
+    subject = _subject(home, log_file, key_file)
+    heads: dict[int, Head] = {}
+    for anchor in (*anchors, *subject.anchors):
+        fault = keep_heads(heads, records(read_lines(anchor)), subject.trust)
+        if fault is not None:
+            return _report(Report(entries=0, erased=0, heads=0, sealed=0, fault=fault), anchor, output)
+    return _report(subject.check(heads), log_file, output)
+
+
+for each in (log, export, key, verify_, erase):
+    audit.add_command(each)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is checked: whom to believe, which anchors belong to it, and the check."""
+
+    trust: Trust
+    anchors: tuple[Path, ...]
+    check: Callable[[Mapping[int, Head]], Report]
+
+
+def _subject(home: Home | None, log_file: Path | None, key_file: Path | None) -> _Subject:
+    trust = None if key_file is None else Trust.of_pem(read_at_most(key_file, _LARGEST_KEY_FILE))
+    if log_file is not None:
+        if trust is None:
+            raise click.UsageError("--log needs --key, from whoever you trust.")
+        believed = trust
+        return _Subject(believed, (), lambda heads: verify(records(read_lines(log_file)), believed, heads))
+    if home is None:
+        raise click.UsageError("Name --home, or --log and --key.")
+    rooms = opened(home)
+    own = trust or Trust.of_certificates(
+        root.certificate for root in rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
+    )
+    anchor = rooms.notary.anchor
+    return _Subject(own, () if anchor is None else (anchor,), lambda heads: rooms.notary.verify(own, heads))
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def _report(report: Report, file: Path | None, output: Output) -> int:
+    fault = report.fault
+    fields = {
+        "whole": fault is None,
+        "entries": report.entries,
+        "erased": report.erased,
+        "heads": report.heads,
+        "sealed": report.sealed,
+        "fault": fault and {"number": fault.number, "flaw": fault.flaw, "file": file and str(file)},
+    }
+    output.result("jpki.audit-verify/1", fields, _report_lines(report, file))
+    return 0 if fault is None else EXIT_FAILED
+
+
+def _report_lines(report: Report, file: Path | None) -> Sequence[Text]:
+    if report.fault is not None:
+        number, flaw = report.fault.number, _FLAWS[report.fault.flaw]
+        where = "" if file is None else f"{file}: "
+        return [Text(f"{where}第{number}号：{flaw.ja}", f"{where}number {number}: {flaw.en}")]
+    waiting = report.entries - report.sealed
+    return [
+        Text("監査記録は完全です。", "The audit is whole."),
+        Text(
+            f"  {report.entries}件（うち本文消去済み{report.erased}件、署名待ち{waiting}件）、署名{report.heads}件",
+            f"  {report.entries} acts ({report.erased} with their bodies erased, {waiting} not signed yet),"
+            f" {report.heads} signed heads",
+        ),
+    ]
+
+
+_FLAWS = {
+    Flaw.UNREADABLE: Text("読めない行があります。", "a line cannot be read"),
+    Flaw.MISSING: Text("記録がありません。", "the entry is missing"),
+    Flaw.REPEATED: Text("記録が重複しているか、順序が違います。", "the entry is repeated, or out of order"),
+    Flaw.BODY_CHANGED: Text("本文が改ざんされています。", "the body was changed"),
+    Flaw.BODY_MISSING: Text("消去の記録がないのに本文がありません。", "the body is gone without an act of erasing"),
+    Flaw.HASH_WRONG: Text("ハッシュが前の記録とつながりません。", "the hash does not follow from the entry before"),
+    Flaw.UNCHAINED: Text("連鎖にない記録があります。", "there is something that was never chained"),
+    Flaw.HEAD_MISPLACED: Text("署名が欠けているか、順序が違います。", "a signed head is missing or out of order"),
+    Flaw.SIGNER_UNKNOWN: Text("署名者を信頼できません。", "the head's signer is not believed"),
+    Flaw.SIGNATURE_WRONG: Text("署名が正しくありません。", "the head's signature is wrong"),
+    Flaw.REWRITTEN: Text(
+        "ここから次の署名までが書き換えられています。", "from here to the next head the chain was rewritten"
+    ),
+    Flaw.ANCHOR_DIFFERS: Text("手元に保管された署名と異なります。", "the head is not the one that was kept"),
+    Flaw.CUT: Text("ここから後が切り取られています。", "from here on the audit was cut off"),
+}
+
+
+def _act_line(recorded: Recorded) -> Text:
+    event = recorded.event
+    if event is None:
+        return Text(f"{recorded.number:>8}  （消去済み）", f"{recorded.number:>8}  (erased)")
+    subjects = " ".join(event.subjects)
+    line = f"{recorded.number:>8}  {iso(event.at)}  {event.actor.role}/{event.actor.name}  {event.act}  {subjects}"
+    return Text(line, line)
+
+
+def _act_fields(recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    if event is None:
+        return {"number": recorded.number, "erased": True}
+    return {
+        "number": recorded.number,
+        "erased": False,
+        "at": iso(event.at),
+        "actor": {"role": event.actor.role, "name": event.actor.name},
+        "act": event.act,
+        "subjects": event.subjects,
+        "details": event.details,
+    }
