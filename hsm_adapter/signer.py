@@ -12,19 +12,22 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error, TokenFlag
 from pkcs11.exceptions import ObjectHandleInvalid
 from pkcs11.util.ec import encode_named_curve_parameters
 
+from hsm_adapter.token_keys import token_key
+from jpki import signature
 from jpki.der import Reader, Tag
-from jpki.signature import KeySpec, spec_of
+from jpki.errors import JpkiError
+from jpki.signature import KeySpec, PublicKey, spec_of
 
 _RSA_BITS = {KeySpec.RSA_2048: 2048, KeySpec.RSA_3072: 3072, KeySpec.RSA_4096: 4096}
 _CURVES: dict[str, ec.EllipticCurve] = {KeySpec.P256: ec.SECP256R1(), KeySpec.P384: ec.SECP384R1()}
@@ -56,6 +59,7 @@ class Signer:
         found = list(library.get_tokens(token_label=token))
         if len(found) != 1:
             raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")
+        require_tries_left(found[0].flags)
         self._session = found[0].open(rw=True, user_pin=pin)
         self._keys: dict[Name, Any] = {}
 
@@ -92,10 +96,20 @@ class Signer:
         """Sign raw: a DigestInfo by PKCS#1 v1.5, or a digest by ECDSA, whose answer is r and s one after the other."""
 
         def sign(private: Any) -> bytes:  # noqa: ANN401 - the binding's own type
-            signature: bytes = private.sign(octets, mechanism=_MECHANISMS[private.key_type])
-            return signature
+            signed: bytes = private.sign(octets, mechanism=_MECHANISMS[private.key_type])
+            return signed
 
         return self._using((ObjectClass.PRIVATE_KEY, label, identifier), sign)
+
+    def sign_many(
+        self, label: str | None, identifier: bytes | None, spki: bytes, messages: Sequence[bytes]
+    ) -> list[bytes]:
+        """Sign messages with the algorithm of this kind of key, each signature checked against its public half."""
+        public = load_der_public_key(spki)
+        if not isinstance(public, PublicKey):
+            raise TypeError("neither RSA nor elliptic-curve")
+        key = token_key(public, lambda octets: self.sign(label, identifier, octets))
+        return [signature.sign(key, message) for message in messages]
 
     def wrap(self, label: str | None, identifier: bytes | None, octets: bytes) -> bytes:
         """Return a nonce of the token's own and `octets` by AES-GCM."""
@@ -177,10 +191,16 @@ def _gcm(nonce: bytes) -> GCMParams:
     return GCMParams(nonce, None, _TAG_BITS)
 
 
+def require_tries_left(flags: TokenFlag) -> None:
+    """Leave the last try of a PIN to a person: several processes may all have been given a wrong one."""
+    if flags & TokenFlag.USER_PIN_FINAL_TRY:
+        raise LookupError("PinFinalTry")
+
+
 def initialise(module: str, token: str, so_pin: str, pin: str) -> None:
     """Make a token in the first free slot (C_InitToken, which the binding does not offer) and give it its PIN."""
     library = pkcs11.lib(module)
-    slot = next(each for each in library.get_slots() if not each.get_token().flags & pkcs11.TokenFlag.TOKEN_INITIALIZED)
+    slot = next(each for each in library.get_slots() if not each.get_token().flags & TokenFlag.TOKEN_INITIALIZED)
     label, so = token.encode().ljust(32), so_pin.encode()
     refused = ctypes.CDLL(module).C_InitToken(ctypes.c_ulong(slot.slot_id), so, ctypes.c_ulong(len(so)), label)
     if refused:
@@ -210,7 +230,17 @@ def _key_bits(public: Any) -> bytes:  # noqa: ANN401 - the binding's own type
     return fields.read(Tag.BIT_STRING)[1:]
 
 
-_OPERATIONS = ("create", "create_wrapping_key", "public", "attributes", "sign", "wrap", "unwrap", "destroy")
+_OPERATIONS = (
+    "create",
+    "create_wrapping_key",
+    "public",
+    "attributes",
+    "sign",
+    "sign_many",
+    "wrap",
+    "unwrap",
+    "destroy",
+)
 
 
 def answer(connection: Connection) -> None:
@@ -225,6 +255,8 @@ def answer(connection: Connection) -> None:
                 connection.send(("ok", None))
             else:
                 connection.send(("ok", operations[operation](*arguments)))
+        except JpkiError as error:
+            connection.send(("refused", (error.kind, error.code, error.problem, error.action)))
         except LookupError as error:
             connection.send(("failed", str(error.args[0])))
         except Exception as error:  # noqa: BLE001 - whatever the token says goes back as a name, and nothing else does
