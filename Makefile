@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-PACKAGES := jpki ca ocsp crl enroll signing hsm_adapter server
+PACKAGES := jpki ca ocsp crl enroll signing hsm_adapter server bench
 WORKERS ?= 2
 
 ##@ Use
