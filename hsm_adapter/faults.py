@@ -5,7 +5,8 @@ from jpki.text import Text
 
 _CHECK = Text("HSMの状態・接続・設定を確認してください。", "Check the HSM, its connection and the settings.")
 _PIN = Text(
-    "JPKI_PIN（資格情報・ファイル・環境変数）を確認してください。", "Check JPKI_PIN (credential, file or environment)."
+    "このトークンのPIN（JPKI_PIN、JPKI_OCSP_PIN、JPKI_INFRASTRUCTURE_PIN）を確認してください。",
+    "Check this token's PIN: JPKI_PIN, JPKI_OCSP_PIN or JPKI_INFRASTRUCTURE_PIN.",
 )
 
 PIN_FAULTS = {"pin-wrong", "pin-locked", "pin-final-try"}
@@ -44,6 +45,12 @@ _FAULTS = {
         "token-not-found",
         Text("指定されたラベルのトークンがありません。", "There is no token with this label."),
         _CHECK,
+    ),
+    "TokenUnknown": (
+        Kind.UNAVAILABLE,
+        "token-unknown",
+        Text("鍵のあるトークンが設定にありません。", "The settings do not name the token that the key is in."),
+        Text("jpki.toml の [pkcs11] を確認してください。", "Check [pkcs11] in jpki.toml."),
     ),
     "TokenAmbiguous": (
         Kind.CONFLICT,
@@ -149,7 +156,7 @@ def paused() -> JpkiError:
 
 def is_outage(error: JpkiError) -> bool:
     """Tell whether the token is away, rather than one of its keys, or one of us too many."""
-    return error.kind is Kind.UNAVAILABLE and error.code not in {"key-not-found", "hsm-busy"}
+    return error.kind is Kind.UNAVAILABLE and error.code not in {"key-not-found", "token-unknown", "hsm-busy"}
 
 
 def not_sealed(uri: str) -> JpkiError:

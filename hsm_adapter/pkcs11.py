@@ -51,7 +51,7 @@ class Pkcs11Keys:
     """The key provider of one token; see `jpki.ports.KeyProvider`.
 
     `processes` sessions sign at once, each in a process of its own; a request that the token does not answer in
-    `deadline` seconds is an outage, and for a moment after one every request is refused at once.
+    `deadline` seconds is an outage, and for a moment after one all are refused at once. `label` is the token's.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Pkcs11Keys:
             return ("open", str(token.module), token.label, pin())
 
         signers = [SignerProcess(opening, token.environment, deadline) for _ in range(processes)]
-        self._label = token.label
+        self.label = token.label
         self._pool = SignerPool(signers, Breaker(_PAUSE_SECONDS, clock), deadline)
         self._lock = threading.Lock()
         self._signers: dict[KeyUri, PrivateKey] = {}
@@ -77,7 +77,7 @@ class Pkcs11Keys:
         """Make a key in the token: not extractable, sensitive, for signing only."""
         require_label(label)
         identifier: bytes = self._pool.ask("create", label, str(spec))
-        return Pkcs11Uri(token=self._label, object=label, id=identifier).key_uri
+        return Pkcs11Uri(token=self.label, object=label, id=identifier).key_uri
 
     def signer(self, uri: KeyUri) -> PrivateKey:
         """Return the key at `uri`, whose attributes were checked when it was first asked for.
@@ -130,7 +130,7 @@ class Pkcs11Keys:
         """Make an AES-256 key in the token: not extractable, sensitive, for encrypting and decrypting only."""
         require_label(label)
         identifier: bytes = self._pool.ask("create_wrapping_key", label)
-        return Pkcs11Uri(token=self._label, object=label, id=identifier, secret=True).key_uri
+        return Pkcs11Uri(token=self.label, object=label, id=identifier, secret=True).key_uri
 
     def wrap(self, uri: KeyUri, octets: bytes) -> bytes:
         """Wrap in the token, by a key whose attributes were checked when it was first asked for."""
@@ -168,8 +168,8 @@ class Pkcs11Keys:
 
     def _named(self, uri: KeyUri) -> Pkcs11Uri:
         named = Pkcs11Uri.parse(uri)
-        if named.token != self._label:
-            raise failed("TokenNotPresent")
+        if named.token != self.label:
+            raise failed("TokenUnknown")
         if named.object is None and named.id is None:
             raise failed("KeyNotFound")
         return named

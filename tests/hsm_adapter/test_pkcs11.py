@@ -68,7 +68,7 @@ def test_a_token_that_is_not_there_is_an_outage(token: Token, missing: KeyUri) -
     other = Token(module=token.module, label="elsewhere", environment=token.environment)
     gone = Pkcs11Keys(other, lambda: PIN)
     assert code(lambda: gone.create("ca-1", KeySpec.P256)) == (Kind.UNAVAILABLE, "token-not-found")
-    assert code(lambda: gone.signer(missing)) == (Kind.UNAVAILABLE, "token-not-found")
+    assert code(lambda: gone.signer(missing)) == (Kind.UNAVAILABLE, "token-unknown")
     gone.close()
 
 
