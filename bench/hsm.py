@@ -2,8 +2,8 @@
 
 Both sides use two processes and SoftHSM. The bare loop signs one digest over and over; the provider gets messages,
 hashes them, and checks each signature against the public key. So the same is measured against a bare loop that checks,
-too: what must be computed in any case. A check costs a thirtieth of a signature with RSA-2048, and half of one with
-P-384. Run as `python -m bench.hsm`; it prints the rows as JSON.
+too: what must be computed in any case. A check costs little of a signature with RSA-2048, and more than half of one
+with P-384. Run as `python -m bench.hsm`; it prints the rows as JSON.
 """
 
 import json

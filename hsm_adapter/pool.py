@@ -1,6 +1,5 @@
-"""The signer processes of one token: each request goes to an idle one, and a wrong PIN is tried once."""
+"""The signer processes of one token: each request in its turn to an idle one, and a wrong PIN is tried once."""
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from hsm_adapter.breaker import Breaker
 from hsm_adapter.faults import PIN_FAULTS, busy
 from hsm_adapter.process import SignerProcess
+from hsm_adapter.turns import Turns
 from jpki.errors import JpkiError, Kind
 
 
@@ -25,9 +25,7 @@ class SignerPool:
         self._patience = patience
         self._logging_in = threading.Lock()
         self._pin_refused: JpkiError | None = None
-        self._idle: queue.LifoQueue[SignerProcess] = queue.LifoQueue()
-        for process in processes:
-            self._idle.put(process)
+        self._idle = Turns(processes)
 
     @property
     def size(self) -> int:
@@ -51,7 +49,7 @@ class SignerPool:
                     process.close()
                 raise
             finally:
-                self._idle.put(process)
+                self._idle.give_back(process)
 
     def close(self) -> None:
         """End all processes; they start anew when they are asked."""
@@ -60,8 +58,8 @@ class SignerPool:
 
     def _next_idle(self) -> SignerProcess:
         try:
-            return self._idle.get(timeout=self._patience)
-        except queue.Empty:
+            return self._idle.take(self._patience)
+        except TimeoutError:
             raise busy(self._patience) from None
 
     def _log_in(self, process: SignerProcess, require_admitted: Callable[[], None]) -> None:

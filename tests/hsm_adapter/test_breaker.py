@@ -63,7 +63,7 @@ def test_one_probe_at_a_time(breaker: Breaker, seconds: Seconds) -> None:
     assert meet(breaker, None) == "served"
 
 
-@pytest.mark.parametrize("error", [failed("KeyNotFound"), failed("PinIncorrect"), failed("LabelTaken"), busy(10)])
+@pytest.mark.parametrize("error", [failed("KeyNotFound"), failed("PinIncorrect"), failed("MechanismInvalid"), busy(10)])
 def test_what_is_no_outage_opens_nothing(breaker: Breaker, error: JpkiError) -> None:
     assert meet(breaker, error) == error.code
     assert meet(breaker, None) == "served"

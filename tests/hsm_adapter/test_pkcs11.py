@@ -154,6 +154,20 @@ def test_many_threads_sign_without_an_error(opened: Open) -> None:
         list(pool.map(lambda n: signature.sign(keys.signer(uris[n % 2]), str(n).encode()), range(400)))
 
 
+def test_one_signature_passes_between_the_batches_of_many(opened: Open) -> None:
+    keys = opened(processes=1)
+    uri = keys.create("ca-1", KeySpec.RSA_2048)
+    key = keys.signer(uri)
+    with ThreadPoolExecutor(1) as thread:
+        many = thread.submit(keys.sign_many, uri, [b"x"] * 1500)
+        time.sleep(0.2)
+        passed = 0
+        while not many.done():
+            signature.sign(key, b"x")
+            passed += 1
+    assert passed > 10
+
+
 def test_signer_processes_end_with_their_parent(token: Token) -> None:
     story = f"""
 import os, sys, time

@@ -94,6 +94,14 @@ def test_the_ocsp_door_works_with_its_own_pin_alone(
     assert "JPKI_PIN" in refused.english
 
 
+def test_a_wrong_pin_ends_serve_before_any_worker_tries_it(
+    jpki: Jpki, three_tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPKI_OCSP_PIN", "00000000")
+    refused = jpki.refused("serve", "--home", three_tokens, "--port", "0", "--door", "ocsp", "--workers", "4")
+    assert (refused.exit, refused.code) == (1, "pin-wrong")
+
+
 def answer(url: str, card: Path, program: Callable[[str], str]) -> str:
     """Ask about the certificate as openssl does, and return the word that it prints."""
     chain, certificate = card / "chain.pem", card / "certificate.pem"
