@@ -13,7 +13,7 @@ from hsm_adapter.breaker import Breaker
 from hsm_adapter.faults import failed
 from hsm_adapter.pool import SignerPool
 from hsm_adapter.process import SignerProcess
-from hsm_adapter.signer import require_tries_left
+from hsm_adapter.session import require_tries_left
 from jpki.errors import JpkiError
 from tests.hsm_adapter.tokens import Seconds
 
