@@ -24,7 +24,7 @@ from jpki.ids import HolderCode, Serial, new_serial
 from jpki.partition import Partition
 from jpki.ports import CertificateLedger, Generations, KeyProvider, Reservation
 from jpki.randomness import Randomness
-from jpki.signature import KeySpec, assembled, sign
+from jpki.signature import KeySpec, assembled
 from jpki.text import Text
 
 Partitions = Callable[[Holder | None, Serial], Partition]
@@ -120,8 +120,7 @@ class Issuer:
         drafts = permit.to_be_signed
         try:
             self.ledger.intend(drafts, by, self.clock())
-            signer = self.keys.signer(permit.generation.key)
-            signatures = [sign(signer, octets) for octets in drafts.values()]
+            signatures = self.keys.sign_many(permit.generation.key, list(drafts.values()))
             self.ledger.complete(dict(zip(drafts, signatures, strict=True)), by, self.clock())
         except BaseException:
             self.ledger.discard(list(drafts), by, self.clock())

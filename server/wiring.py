@@ -12,7 +12,9 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
+from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
+from hsm_adapter.roles import Role
 from hsm_adapter.software import SoftwareKeys
 from jpki.acts import SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -25,11 +27,11 @@ from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, system_randomness
 from ocsp.responder import Responder
 from server.evidence import LedgerEvidence
-from server.home import PIN, Home
+from server.home import PINS, Home
 from server.jobs import Maintenance
 from server.notary import Notary
 from server.responders import IssuerBook
-from server.settings import Settings, read_settings
+from server.settings import Settings, TokenSettings, read_settings
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
@@ -124,12 +126,13 @@ def keys_of(home: Home, settings: Settings) -> KeyProvider:
     if settings.pkcs11 is None:
         return SoftwareKeys(home.keys, home.passphrase)
     own = home.softhsm / "softhsm2.conf"
-    token = Token(
-        module=Path(settings.pkcs11.module),
-        label=settings.pkcs11.token,
-        environment={"SOFTHSM2_CONF": str(own)} if own.is_file() else {},
-    )
-    return Pkcs11Keys(token, lambda: home.secret(PIN).decode())
+    environment = {"SOFTHSM2_CONF": str(own)} if own.is_file() else {}
+
+    def opened(role: Role, named: TokenSettings) -> Pkcs11Keys:
+        token = Token(module=Path(named.module), label=named.token, environment=environment)
+        return Pkcs11Keys(token, lambda: home.secret(PINS[role]).decode())
+
+    return Keyring({role: opened(role, named) for role, named in settings.pkcs11.by_role.items()})
 
 
 def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> Store:

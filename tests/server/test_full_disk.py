@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +77,10 @@ class WatchedKeys:
     def signer(self, uri: KeyUri) -> PrivateKey:
         self.asked.append(uri)
         return self.keys.signer(uri)
+
+    def sign_many(self, uri: KeyUri, messages: Sequence[bytes]) -> Sequence[bytes]:
+        self.asked.append(uri)
+        return self.keys.sign_many(uri, messages)
 
     def create_wrapping_key(self, label: str) -> KeyUri:
         return self.keys.create_wrapping_key(label)
