@@ -1,15 +1,14 @@
 """Drafts: the exact octets of a certificate before anyone signs it (RFC 5280 4.1; docs/profile.md)."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from ca import names
 from ca.holder_names import subject_alternative_name
 from ca.profile import Profile
+from ca.tbs import to_be_signed
 from jpki.certificate import Purpose, Validity
 from jpki.clock import JST
 from jpki.generation import Generation
@@ -17,7 +16,7 @@ from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
 from jpki.randomness import Randomness, alphanumeric
-from jpki.signature import PrivateKey, PublicKey, algorithm_for
+from jpki.signature import PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +46,8 @@ class Draft:
         return names.authentication_subject(self.common_name)
 
     def to_be_signed(self) -> bytes:
-        """Return the DER of the TBSCertificate, built by cryptography's builder and a key that is thrown away."""
-        throwaway = _throwaway_key(_curve(self.generation.public_key))
-        algorithm = algorithm_for(throwaway.public_key())
-        return self._builder().sign(throwaway, algorithm.hash).tbs_certificate_bytes
+        """Return the DER of the TBSCertificate."""
+        return to_be_signed(self._builder(), self.generation.public_key)
 
     def _builder(self) -> x509.CertificateBuilder:
         issuer = self.generation.certificate
@@ -129,15 +126,3 @@ def information_access(generation: Generation, base_url: str) -> x509.AuthorityI
             )
         ]
     )
-
-
-def _curve(key: PublicKey) -> str | None:
-    return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else None
-
-
-@cache
-def _throwaway_key(curve: str | None) -> PrivateKey:
-    """Make, once, a key of the issuer's kind; the kind alone decides the TBS, the signature is discarded."""
-    if curve is None:
-        return rsa.generate_private_key(65537, 2048)
-    return ec.generate_private_key(ec.SECP384R1() if curve == "secp384r1" else ec.SECP256R1())

@@ -30,7 +30,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.store import tables
 
-SCHEMA = "0001"
+SCHEMA = "0004"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))

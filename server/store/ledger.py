@@ -16,6 +16,7 @@ from jpki.revocation import LISTED_STATES, Reason, State, Status
 from jpki.text import Text
 from server.store import audit, tables
 from server.store.database import Database
+from server.store.delegates import require_unused
 from server.store.rows import status_of
 
 ABANDONED_AFTER = timedelta(minutes=10)
@@ -40,6 +41,7 @@ class SqlLedger:
         try:
             with self._database.writing() as connection:
                 self._database.advance_clock(connection, at)
+                require_unused(connection, reservation.serial)
                 self._require_free(connection, reservation, by, at)
                 _insert_certificate(connection, reservation, at)
                 _audit(connection, at, by, Act.RESERVED, reservation.serial, generation=reservation.generation)
@@ -71,6 +73,7 @@ class SqlLedger:
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             _move(connection, serial, State.ISSUED, State.ACTIVE)
+            _require_safe_issuer(connection, serial)
             renews = connection.execute(
                 select(tables.certificate.c.renews).where(tables.certificate.c.serial == serial)
             ).scalar_one()
@@ -141,9 +144,10 @@ class SqlLedger:
             place.c.not_after >= whole_second(at),
         )
         with self._database.reading() as connection:
-            return _find(
+            found = _find(
                 connection, tables.certificate.c.serial == select(place.c.serial).where(is_live).scalar_subquery()
             )
+        return None if found is None or found.status.state is State.REVOKED else found
 
     def status(self, serial: Serial) -> Status | None:
         """Return the status of `serial`: what OCSP asks (`jpki.ports.StatusSource`)."""
@@ -170,7 +174,7 @@ class SqlLedger:
             if pending.since > at - ABANDONED_AFTER:
                 raise _pending()
             _discard(connection, pending.serial, by, at)
-        if live is not None and live.not_after < whole_second(at):
+        if live is not None and _has_ended(connection, live.serial, at):
             connection.execute(delete(tables.place).where(tables.place.c.serial == live.serial))
             live = None
         if live is not None and live.serial != wanted.renews:
@@ -289,6 +293,19 @@ def _revoke(connection: Connection, serial: Serial, reason: Reason, by: Actor, a
     connection.execute(delete(tables.place).where(tables.place.c.serial == serial))
     _audit(connection, at, by, Act.REVOKED, serial, reason=reason)
     _journal(connection, serial, State.REVOKED, reason, at)
+
+
+def _require_safe_issuer(connection: Connection, serial: Serial) -> None:
+    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009)."""
+    status = _require_status(connection, serial)
+    if status.state is State.REVOKED:
+        raise _already_revoked(status)
+
+
+def _has_ended(connection: Connection, serial: Serial, at: datetime) -> bool:
+    """Tell whether a live place is its certificate's no more: it expired, or its generation was compromised."""
+    status = _require_status(connection, serial)
+    return status.not_after < whole_second(at) or status.state is State.REVOKED
 
 
 def _require_living(connection: Connection, serial: Serial, at: datetime, *states: State) -> None:

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
 
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import PartitionId
 from jpki.partition import COMPLETE, Partition
 from jpki.ports import Revocations, RevokedEntry
-from jpki.revocation import LISTED_STATES, Reason
+from jpki.revocation import LISTED_STATES, SIGNED_STATES, Reason
 from jpki.text import Text
 from server.store import tables
 from server.store.database import Database
+from server.store.rows import status_from
 
 
 class SqlPartitions:
@@ -60,26 +62,28 @@ class SqlPartitions:
 
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         """Return the journal position of the last change of what this list holds."""
-        journal = tables.journal
+        journal, generation = tables.journal, tables.generation
         changes = select(func.max(journal.c.position)).where(
             journal.c.listed == 1, _belongs(journal.c.partition, purpose, partition)
         )
+        compromises = select(func.max(generation.c.compromised_position)).where(generation.c.purpose == purpose)
         with self._database.reading() as connection:
-            return connection.execute(changes).scalar() or 0
+            return max(connection.execute(query).scalar() or 0 for query in (changes, compromises))
 
     def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
         """Return the list's entries in order of serial, and the journal position they picture."""
         status = tables.status
-        listed = [
-            status.c.state.in_(LISTED_STATES),
-            _belongs(status.c.partition, purpose, partition),
-            *([] if ending_after is None else [status.c.not_after >= ending_after]),
-        ]
-        entries = select(status.c.serial, status.c.revoked_at, status.c.reason).where(*listed).order_by(status.c.serial)
         with self._database.reading() as connection:
             position = connection.execute(select(tables.ledger.c.position)).scalar_one()
-            rows = connection.execute(entries).all()
-        return Revocations(position, [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows])
+            since = _compromises(connection, purpose)
+            wanted = [
+                status.c.state.in_(SIGNED_STATES if since else LISTED_STATES),
+                or_(status.c.state.in_(LISTED_STATES), status.c.generation.in_(since)),
+                _belongs(status.c.partition, purpose, partition),
+                *([] if ending_after is None else [status.c.not_after >= ending_after]),
+            ]
+            rows = connection.execute(select(status).where(*wanted).order_by(status.c.serial)).all()
+        return Revocations(position, [_entry(row, since.get(row.generation)) for row in rows])
 
     def _one(self, condition: ColumnElement[bool]) -> Partition:
         with self._database.reading() as connection:
@@ -92,6 +96,22 @@ class SqlPartitions:
                 Text("市区町村コードを確認してください。", "Check the municipality's code."),
             )
         return found[0]
+
+
+def _compromises(connection: Connection, purpose: Purpose) -> dict[str, datetime]:
+    """Return since when each compromised generation of the CA is so: all that it signed is on its lists."""
+    table = tables.generation
+    compromised = select(table.c.id, table.c.compromised_at).where(
+        table.c.purpose == purpose, table.c.compromised_at.is_not(None)
+    )
+    return {row.id: row.compromised_at for row in connection.execute(compromised)}
+
+
+def _entry(row: Row[Any], compromised_at: datetime | None) -> RevokedEntry:
+    if compromised_at is None:
+        return RevokedEntry(row.serial, row.revoked_at, Reason(row.reason))
+    status = status_from(row).under_compromise(compromised_at)
+    return RevokedEntry(row.serial, status.revoked_at or compromised_at, status.reason or Reason.CA_COMPROMISE)
 
 
 def _belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ import pytest
 from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
+from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
 from tests.server.migrations_contract import check_up_and_down
 from tests.server.postgresql import Server, running
@@ -44,6 +45,10 @@ def store(new_database: Callable[[], Database], clock: SteppingClock) -> Store:
 
 class TestPostgresqlLedger(LedgerContract):
     """The ledger's contract on PostgreSQL."""
+
+
+class TestPostgresqlGenerations(GenerationsContract):
+    """The generations' contract on PostgreSQL."""
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:

@@ -12,6 +12,7 @@ from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
+from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
 from tests.server.migrations_contract import check_up_and_down
 
@@ -25,6 +26,10 @@ def store(tmp_path: Path, clock: SteppingClock) -> Store:
 
 class TestSqliteLedger(LedgerContract):
     """The ledger's contract on SQLite."""
+
+
+class TestSqliteGenerations(GenerationsContract):
+    """The generations' contract on SQLite."""
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
