@@ -152,7 +152,11 @@ class CertificateLedger(Protocol):
         ...
 
     def activate(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Make an issued certificate live, and revoke as superseded the one it renews, in the same transaction."""
+        """Make an issued certificate live, and revoke as superseded the one it renews, in the same transaction.
+
+        Raises:
+            JpkiError: CONFLICT `state-changed`, or `already-revoked` where its generation was compromised meanwhile.
+        """
         ...
 
     def discard(self, serial: Serial, by: Actor, at: datetime) -> bool:
@@ -193,7 +197,10 @@ class CertificateLedger(Protocol):
         ...
 
     def live(self, holder: HolderCode, purpose: Purpose, carrier: Carrier, at: datetime) -> CertificateRecord | None:
-        """Return the holder's live (active or held, not expired) certificate of this purpose and carrier."""
+        """Return the holder's live (active or held, not expired) certificate of this purpose and carrier.
+
+        None of a compromised generation lives.
+        """
         ...
 
 

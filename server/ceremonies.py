@@ -10,26 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ca.ceremony import RootMaker, generation_of
-from ca.delegates import Delegation
-from ca.plan import Plan, PlannedGeneration, require_attendance_only, require_next
-from ca.profile import CARDS, Profile
-from ca.record import canonical, sign_record
+from ca.plan import Plan, require_attendance_only, require_next
+from ca.profile import Profile
+from ca.record import sign_record
 from jpki.acts import LOCAL_OPERATOR
-from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.certificate import Purpose
 from jpki.clock import Clock, iso
-from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
-from jpki.ids import GenerationId, KeyUri
-from jpki.ports import KeyProvider
+from jpki.ids import GenerationId
 from jpki.text import Text
-from server.ceremony_body import body_of, key_entry
 from server.home import new_directory, write_new
-from server.plan_file import plan_of
-from server.store.ceremonies import Ceremony, CeremonyKind, Minutes, SqlCeremonies
-from server.store.delegates import SqlDelegates
-from server.store.generations import SqlGenerations
+from server.key_acts import KeyActs
+from server.store.ceremonies import Ceremony, CeremonyKind, SqlCeremonies
 
 _READABLE = 0o644
 """A record holds no secret, and is made to be handed to an auditor."""
@@ -37,24 +30,23 @@ _READABLE = 0o644
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremonies:
-    """Holds a home's ceremonies; `folder` is where their records lie, `publish` publishes every list that is due."""
+    """Holds a home's ceremonies; `folder` is where their records lie."""
 
     folder: Path
     profile: Profile
-    keys: KeyProvider
-    ledger: SqlCeremonies
-    generations: SqlGenerations
-    delegates: SqlDelegates
-    roots: RootMaker
-    delegation: Delegation
-    publish: Callable[[], object]
+    acts: KeyActs
     clock: Clock
+
+    @property
+    def ledger(self) -> SqlCeremonies:
+        """The ceremonies on record."""
+        return self.acts.ledger
 
     def found(self, plan: Plan, command: str, furnish: Callable[[Generation], None]) -> Ceremony:
         """Make the first generations; `furnish` is given the infrastructure's before the record is signed."""
         with self._floor():
             ceremony = self._open(CeremonyKind.FOUND, plan, command)
-            made = self._make_generations(ceremony)
+            made = self.acts.make(ceremony)
             furnish(next(each for each in made if each.purpose is Purpose.INFRASTRUCTURE))
             return self._close(ceremony, made, made)
 
@@ -65,7 +57,7 @@ class Ceremonies:
             JpkiError: CONFLICT `plan-unfit` or `ceremony-unfinished`, when nothing was made; else what interrupted it.
         """
         with self._floor():
-            require_next(plan, self.profile, self.generations.made())
+            require_next(plan, self.profile, self.acts.generations.made())
             return self._carry_out(self._open(CeremonyKind.NEW_GENERATION, plan, command))
 
     def compromise(self, identifier: GenerationId, plan: Plan, command: str) -> Ceremony:
@@ -75,7 +67,7 @@ class Ceremonies:
             JpkiError: NOT_FOUND `generation-unknown`; CONFLICT `generation-compromised` or `plan-unfit`.
         """
         require_attendance_only(plan)
-        return self._open(CeremonyKind.COMPROMISE, plan, command, self.generations.find(identifier).id)
+        return self._open(CeremonyKind.COMPROMISE, plan, command, self.acts.generations.find(identifier).id)
 
     def retire(self, identifier: GenerationId, plan: Plan, command: str) -> Ceremony:
         """Destroy the key of a generation that has ended, and its responders' keys.
@@ -86,7 +78,7 @@ class Ceremonies:
         """
         require_attendance_only(plan)
         with self._floor():
-            self._require_ended(self.generations.find(identifier))
+            self._require_ended(self.acts.generations.find(identifier))
             self._infrastructure()
             return self._carry_out(self._open(CeremonyKind.RETIRE, plan, command, identifier))
 
@@ -98,7 +90,9 @@ class Ceremonies:
     def resume(self, command: str) -> Sequence[Ceremony]:
         """Finish every ceremony that was interrupted, return them, and write every record that is missing."""
         with self._floor():
-            waiting = [self.ledger.say_again(each.number, command, self.clock()) for each in self.ledger.unfinished()]
+            # The record of a compromise may wait for the very infrastructure key that another ceremony makes.
+            unfinished = sorted(self.ledger.unfinished(), key=lambda each: each.kind is CeremonyKind.COMPROMISE)
+            waiting = [self.ledger.say_again(each.number, command, self.clock()) for each in unfinished]
             finished = [self._carry_out(each) for each in waiting]
             for each in self.ledger.closed():
                 if not self.record_file(each).exists():
@@ -125,82 +119,19 @@ class Ceremonies:
         made: Sequence[Generation] = ()
         match ceremony.kind:
             case CeremonyKind.FOUND | CeremonyKind.NEW_GENERATION:
-                made = self._make_generations(ceremony)
+                made = self.acts.make(ceremony)
             case CeremonyKind.COMPROMISE:
-                self.publish()
+                self.acts.publish()
             case CeremonyKind.RETIRE:
-                ceremony = self._destroy(ceremony)
+                ceremony = self.acts.destroy(ceremony)
         return self._close(ceremony, made, made or [self._infrastructure()])
-
-    def _make_generations(self, ceremony: Ceremony) -> Sequence[Generation]:
-        plan = plan_of(ceremony.plan)
-        made = [self._generation(ceremony, CARDS[plan.profile], each) for each in plan.generations]
-        holders_roots = [each for each in made if each.purpose in HOLDER_PURPOSES]
-        self.delegation.renew_responders(holders_roots, LOCAL_OPERATOR)
-        self.publish()
-        return made
-
-    def _generation(self, ceremony: Ceremony, profile: Profile, planned: PlannedGeneration) -> Generation:
-        """Return the planned generation, made as far as it was not."""
-        for known in self.generations.ever(planned.ca):
-            if known.id == planned.id:
-                return known
-        key = self._key(ceremony, planned)
-        signed = [root for kind, root in self.delegates.certificates(planned.id) if kind is DelegateKind.ROOT]
-        root = signed[0] if signed else self.roots.root(profile, planned, key, LOCAL_OPERATOR)
-        generation = generation_of(profile, planned, key, root)
-        self.generations.add(generation, planned.number)
-        return generation
-
-    def _key(self, ceremony: Ceremony, planned: PlannedGeneration) -> KeyUri:
-        """Return the key of the planned generation, made if the minutes know of none (rule R19).
-
-        A key that was made when an interruption kept its URI from the minutes is never used: another label is taken,
-        and the record tells of the lost one.
-        """
-        known = self.ledger.find(ceremony.number).minutes["keys"].get(planned.id)
-        if known is not None:
-            return KeyUri(known)
-        label = planned.label
-        try:
-            uri = self.keys.create(label, planned.key)
-        except JpkiError as error:
-            if error.code != "key-exists" or not ceremony.was_interrupted:
-                raise
-            uri = self.keys.create(f"{label}-{len(ceremony.minutes['commands'])}", planned.key)
-            self.ledger.amend(ceremony.number, lambda minutes: minutes["lost_labels"].append(label))
-
-        def note(minutes: Minutes) -> None:
-            minutes["keys"][planned.id] = uri
-
-        self.ledger.amend(ceremony.number, note)
-        return uri
-
-    def _destroy(self, ceremony: Ceremony) -> Ceremony:
-        """Destroy the keys of the ceremony's subject, noted before; what was noted and is gone, was destroyed."""
-        retired = self.generations.find(GenerationId(ceremony.subject or ""))
-        if not ceremony.minutes["destroyed"]:
-            keys = [key_entry(self.keys, retired.key, retired.certificate)]
-            keys += [
-                key_entry(self.keys, each.key, each.certificate)
-                for each in self.delegates.responders(retired.id)
-                if _is_here(self.keys, each.key)
-            ]
-            ceremony = self.ledger.will_destroy(ceremony, keys, LOCAL_OPERATOR, self.clock())
-        for entry in ceremony.minutes["destroyed"]:
-            if _is_here(self.keys, KeyUri(entry["uri"])):
-                self.keys.destroy(KeyUri(entry["uri"]))
-        if retired.destroyed_at is None:
-            self.ledger.destroyed(ceremony, LOCAL_OPERATOR, self.clock())
-        return ceremony
 
     def _close(self, ceremony: Ceremony, made: Sequence[Generation], signers: Sequence[Generation]) -> Ceremony:
         """Sign the record, which the audit and the ledger hold before, and write it."""
         if ceremony.body is None:
-            fresh = self.ledger.find(ceremony.number)
-            body = body_of(fresh, made, signers, self.keys, self.delegates, self.generations, self.clock())
-            ceremony = self.ledger.seal(ceremony.number, canonical(body), LOCAL_OPERATOR, self.clock())
-        record = sign_record(ceremony.body or "", [(each, self.keys.signer(each.key)) for each in signers])
+            body = self.acts.body(ceremony.number, made, signers)
+            ceremony = self.ledger.seal(ceremony.number, body, LOCAL_OPERATOR, self.clock())
+        record = sign_record(ceremony.body or "", [(each, self.acts.keys.signer(each.key)) for each in signers])
         issuing = [each.id for each in made if each.issues_from is None]
         closed = self.ledger.close(ceremony.number, record, issuing, LOCAL_OPERATOR, self.clock())
         self._write(closed)
@@ -215,7 +146,7 @@ class Ceremonies:
         Raises:
             JpkiError: CONFLICT `infrastructure-missing`.
         """
-        living = self.generations.issuing(Purpose.INFRASTRUCTURE, self.clock())
+        living = self.acts.generations.issuing(Purpose.INFRASTRUCTURE, self.clock())
         if not living:
             raise JpkiError(
                 Kind.CONFLICT,
@@ -256,14 +187,3 @@ class Ceremonies:
                     "その後に実行してください。鍵は変更していません。", "Retire it after that; the key was not touched."
                 ),
             )
-
-
-def _is_here(keys: KeyProvider, uri: KeyUri) -> bool:
-    """Tell whether the key can be used here; an outage of the whole device is told, not taken for a missing key."""
-    try:
-        keys.attributes(uri)
-    except JpkiError as error:
-        if error.code != "key-not-found":
-            raise
-        return False
-    return True

@@ -15,6 +15,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
 from jpki.ids import KeyUri
 from jpki.text import Text
+from server.standing import standing
 from server.wiring import Rooms
 
 _ISSUING_MARGIN = timedelta(days=90)
@@ -61,25 +62,9 @@ def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
 
 def _told(rooms: Rooms, generation: Generation) -> Finding:
     """Tell how a generation stands; there is nothing to do about it that the checks would not say."""
-    title = f"{generation.id}  {_standing(rooms, generation).ja}", f"{generation.id}  {_standing(rooms, generation).en}"
-    return Finding(f"generation-{generation.id}", Text(*title), None)
-
-
-def _standing(rooms: Rooms, generation: Generation) -> Text:
-    end = iso(generation.not_after)
-    if generation.destroyed_at is not None:
-        when = iso(generation.destroyed_at)
-        return Text(f"{when} に鍵を廃棄", f"its key was destroyed at {when}")
-    if generation.compromised_at is not None:
-        when = iso(generation.compromised_at)
-        return Text(f"{when} に危殆化、{end} まで失効を回答", f"compromised at {when}; says so until {end}")
-    if not generation.answers(rooms.clock()):
-        return Text(f"{end} に終了（jpki ceremony retire で鍵を廃棄）", f"ended at {end}; retire its key")
-    issuing = rooms.store.generations.issuing(generation.purpose, rooms.clock())
-    if issuing and issuing[0].id == generation.id:
-        until = iso(generation.issue_until)
-        return Text(f"{until} まで発行、{end} まで回答", f"issues until {until}, answers until {end}")
-    return Text(f"{end} まで回答", f"answers until {end}")
+    line = standing(rooms, generation)
+    title = Text(f"{generation.id}  {line.ja}", f"{generation.id}  {line.en}")
+    return Finding(f"generation-{generation.id}", title, None)
 
 
 def _ceremonies(rooms: Rooms) -> None:

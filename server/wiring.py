@@ -30,6 +30,7 @@ from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PIN, Home
 from server.jobs import Maintenance
+from server.key_acts import KeyActs
 from server.responders import IssuerBook
 from server.settings import Settings, read_settings
 from server.store.audit import SqlAudit
@@ -173,9 +174,7 @@ def assemble(
     authority = Authority(issuer=issuer, ledger=store.ledger, clock=clock)
     recorder = Recorder(ledger=store.delegates, clock=clock, randomness=randomness)
     delegation = Delegation(keys=keys, recorder=recorder, book=store.delegates, clock=clock, randomness=randomness)
-    ceremonies = Ceremonies(
-        folder=home.ceremonies,
-        profile=profile,
+    acts = KeyActs(
         keys=keys,
         ledger=store.ceremonies,
         generations=store.generations,
@@ -204,7 +203,7 @@ def assemble(
         desk=desk,
         publisher=publisher,
         delegation=delegation,
-        ceremonies=ceremonies,
+        ceremonies=Ceremonies(folder=home.ceremonies, profile=profile, acts=acts, clock=clock),
         issuers=issuers,
         responder=Responder(issuers, store.ledger.status, clock),
         maintenance=Maintenance(store.leases, _jobs(delegation, publisher, store, served, clock), clock),

@@ -1,11 +1,10 @@
 """Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select
 
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
@@ -73,17 +72,15 @@ class SqlPartitions:
     def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
         """Return the list's entries in order of serial, and the journal position they picture."""
         status = tables.status
+        current = [
+            _belongs(status.c.partition, purpose, partition),
+            *([] if ending_after is None else [status.c.not_after >= ending_after]),
+        ]
         with self._database.reading() as connection:
             position = connection.execute(select(tables.ledger.c.position)).scalar_one()
             since = _compromises(connection, purpose)
-            wanted = [
-                status.c.state.in_(SIGNED_STATES if since else LISTED_STATES),
-                or_(status.c.state.in_(LISTED_STATES), status.c.generation.in_(since)),
-                _belongs(status.c.partition, purpose, partition),
-                *([] if ending_after is None else [status.c.not_after >= ending_after]),
-            ]
-            rows = connection.execute(select(status).where(*wanted).order_by(status.c.serial)).all()
-        return Revocations(position, [_entry(row, since.get(row.generation)) for row in rows])
+            entries = _under_compromise(connection, since, current) if since else _listed(connection, current)
+        return Revocations(position, entries)
 
     def _one(self, condition: ColumnElement[bool]) -> Partition:
         with self._database.reading() as connection:
@@ -107,11 +104,32 @@ def _compromises(connection: Connection, purpose: Purpose) -> dict[str, datetime
     return {row.id: row.compromised_at for row in connection.execute(compromised)}
 
 
-def _entry(row: Row[Any], compromised_at: datetime | None) -> RevokedEntry:
-    if compromised_at is None:
-        return RevokedEntry(row.serial, row.revoked_at, Reason(row.reason))
-    status = status_from(row).under_compromise(compromised_at)
-    return RevokedEntry(row.serial, status.revoked_at or compromised_at, status.reason or Reason.CA_COMPROMISE)
+def _listed(connection: Connection, current: Sequence[ColumnElement[bool]]) -> list[RevokedEntry]:
+    status = tables.status
+    listed = select(status.c.serial, status.c.revoked_at, status.c.reason).where(
+        status.c.state.in_(LISTED_STATES), *current
+    )
+    rows = connection.execute(listed.order_by(status.c.serial))
+    return [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows]
+
+
+def _under_compromise(
+    connection: Connection, since: Mapping[str, datetime], current: Sequence[ColumnElement[bool]]
+) -> list[RevokedEntry]:
+    """Return what is listed, and beside it all that the compromised generations may have signed."""
+    status = tables.status
+    listed = select(status).where(
+        status.c.state.in_(SIGNED_STATES),
+        or_(status.c.state.in_(LISTED_STATES), status.c.generation.in_(since)),
+        *current,
+    )
+    entries = []
+    for row in connection.execute(listed.order_by(status.c.serial)):
+        own, compromised_at = status_from(row), since.get(row.generation)
+        found = own if compromised_at is None else own.under_compromise(compromised_at)
+        if found.revoked_at is not None and found.reason is not None:
+            entries.append(RevokedEntry(found.serial, found.revoked_at, found.reason))
+    return entries
 
 
 def _belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:

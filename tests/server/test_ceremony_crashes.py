@@ -28,6 +28,7 @@ from server.doctor import examine
 from server.founding import found
 from server.home import Home
 from server.settings import Pkcs11Settings, Settings, read_settings
+from server.store.ceremonies import CeremonyKind
 from server.store.database import Database
 from server.wiring import Rooms, assemble, open_rooms, store_of
 from tests.conftest import SteppingClock
@@ -180,6 +181,23 @@ def test_r19_a_key_that_was_made_and_not_noted_is_never_used(home: Path, step: i
     rooms = open_rooms(here)
     record = rooms.store.ceremonies.closed()[-1]
     assert record.minutes["lost_labels"] == (["ca-authentication-a2"] if step == 0 else [])
+    rooms.close()
+
+
+def test_a_compromise_that_waits_for_a_new_infrastructure_does_not_keep_it_waiting(home: Path) -> None:
+    here = Home(home)
+    rooms = open_rooms(here)
+    attendance = default_plan(CARD_V1, {}, "a test")
+    rooms.ceremonies.compromise(rooms.store.generations.ever(Purpose.INFRASTRUCTURE)[0].id, attendance, "compromise")
+    rooms.close()
+    rooms = dying_rooms(here, NEVER, 0, after=False)
+    with pytest.raises(Crash):
+        rooms.ceremonies.new_generation(default_plan(CARD_V1, {Purpose.INFRASTRUCTURE: 2}, "a test"), "new-generation")
+    rooms.close()
+    rooms = open_rooms(here)
+    kinds = [each.kind for each in rooms.ceremonies.resume("jpki ceremony resume")]
+    assert kinds == [CeremonyKind.NEW_GENERATION, CeremonyKind.COMPROMISE]
+    assert [each.name for each in examine(rooms) if each.error is not None] == []
     rooms.close()
 
 

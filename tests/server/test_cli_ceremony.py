@@ -1,8 +1,10 @@
 """`jpki ceremony`, and `jpki init` by a plan: what is made, what is recorded, and what is refused."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from tests.conftest import PROJECT
+from ca.plan import default_plan
+from ca.profile import CARD_V1
+from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.clock import system_clock
+from jpki.ids import GenerationId
+from jpki.randomness import system_randomness
+from server.founding import found
+from server.home import Home
+from server.settings import Settings
+from server.wiring import open_rooms
+from tests.conftest import PROJECT, SteppingClock
 from tests.server.conftest import Town, certificate_in, serial_in
 from tests.server.console import Jpki
 from tests.server.people import holder_file
@@ -186,6 +198,43 @@ def test_a_label_that_is_taken_is_not_taken_over(jpki: Jpki, home: Path, tmp_pat
     assert body["generations"][0]["key"]["uri"] == "software:ca-signing-s1-2"
     assert len(body["commands"]) == 2
     assert taken.read_bytes() == before
+
+
+# --- the old beside the new ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def neglected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of two generations, the first signing one compromised, that nobody served for forty days."""
+    past = SteppingClock(system_clock())
+    past.advance(days=-40)
+    rooms = found(Home(tmp_path_factory.mktemp("neglected") / "home"), Settings(), past, system_randomness)
+    numbers = {Purpose.SIGNING: 2, Purpose.AUTHENTICATION: 2}
+    rooms.ceremonies.new_generation(default_plan(CARD_V1, numbers, "a test"), "jpki ceremony new-generation")
+    attendance = default_plan(CARD_V1, {}, "a test")
+    rooms.ceremonies.finish(rooms.ceremonies.compromise(GenerationId("s1"), attendance, "jpki ceremony compromise"))
+    rooms.close()
+    return rooms.home.path
+
+
+def test_r05_every_generation_that_answers_renews_its_responder(jpki: Jpki, neglected: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(neglected, tmp_path / "home")
+    serve = ("serve", "--home", home, "--host", "192.0.2.1", "--port", "0")
+    assert jpki.refused(*serve, "--door", "ocsp").code == "responder-expired"
+    assert set(failing(jpki, home)) == {"responders", "lists"}
+    jpki.done("crl", "publish", "--home", home)
+    assert jpki.done("doctor", "--home", home)["healthy"]
+    rooms = open_rooms(Home(home))
+    for purpose in HOLDER_PURPOSES:
+        answering = rooms.store.generations.answering(purpose, rooms.clock())
+        assert [each.id[1:] for each in answering] == ["2", "1"]
+        for generation in answering:
+            newest = rooms.store.delegates.responders(generation.id)[0].certificate
+            assert rooms.clock() + timedelta(days=29) < newest.not_valid_after_utc <= generation.not_after
+            newest.verify_directly_issued_by(generation.certificate)
+    rooms.close()
+    # The address is nobody's here: it came as far as listening.
+    assert jpki.refused(*serve, "--door", "ocsp").code == "port-busy"
 
 
 # --- a compromise --------------------------------------------------------------------------------------------------
