@@ -136,6 +136,12 @@ def test_a_living_certificate_is_taken_under_its_own_generations_list(
     assert client(dynasty, getattr(dynasty, who).signing, dynasty.list_of(generation, tmp_path)) == "good"
 
 
+def test_java_takes_the_list_of_either_generation_for_a_living_certificate(dynasty: Dynasty, tmp_path: Path) -> None:
+    """So a list that held its own generation's entries only would vouch for the other's revoked ones."""
+    for generation in ("s1", "s2"):
+        assert by_java(dynasty, dynasty.hanako.signing, dynasty.list_of(generation, tmp_path)) == "good"
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from hsm_adapter.pkcs11 import Token, make_token
 from hsm_adapter.software import SoftwareKeys
 from jpki.certificate import Purpose
 from jpki.clock import system_clock
+from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri
 from jpki.randomness import system_randomness
@@ -134,8 +135,9 @@ def mend(home: Home) -> None:
     (made,) = checked.body["generations"]
     assert made["generation"] == "a2"
     require_known_keys(rooms)
-    roots = [each for _, each in rooms.store.delegates.certificates(rooms.living(Purpose.AUTHENTICATION)[0].id)]
-    assert len({each.serial_number for each in roots}) == len(roots)
+    signed = rooms.store.delegates.certificates(rooms.living(Purpose.AUTHENTICATION)[0].id)
+    assert [kind for kind, _ in signed].count(DelegateKind.ROOT) == 1
+    assert len({each.serial_number for _, each in signed}) == len(signed)
     rooms.close()
 
 
@@ -247,6 +249,15 @@ def test_the_key_of_an_ended_generation_is_destroyed_on_record(jpki: Jpki, old: 
     assert jpki.refused(*retire).code == "generation-destroyed"
     doctor = jpki.done("doctor", "--home", old)
     assert any("key was destroyed" in each["title"]["en"] for each in doctor["checks"])
+
+
+def test_a_responder_whose_key_is_elsewhere_does_not_hinder_a_retirement(jpki: Jpki, old: Path) -> None:
+    jpki.done("ceremony", "new-generation", "--home", old, "--ca", "infrastructure")
+    for key in (old / "keys").glob("ocsp-s1-*"):
+        key.unlink()
+    (held,) = jpki.done("ceremony", "retire", "--home", old, "--generation", "s1")["held"]
+    body = check_record(Path(held["record"]).read_text("utf-8")).body
+    assert [each["uri"] for each in body["destroyed"]] == ["software:ca-signing-s1"]
 
 
 def test_r25_the_key_of_a_generation_that_answers_is_not_destroyed(jpki: Jpki, home: Path) -> None:
