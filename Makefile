@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-PACKAGES := jpki ca ocsp crl enroll signing hsm_adapter server
+PACKAGES := jpki ca ocsp crl enroll signing hsm_adapter server bench
 WORKERS ?= 2
 
 ##@ Use
@@ -32,7 +32,7 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
 .PHONY: soak
-soak: .venv/dev debian ## The property tests with thirty times the examples: minutes, not seconds
+soak: .venv/dev debian ## Property tests with thirty times the examples, and the token's soak: minutes, not seconds
 	@$(BIN)/python -m pytest -n $(WORKERS) -q --hypothesis-profile=soak
 
 .PHONY: lint

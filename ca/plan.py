@@ -150,12 +150,22 @@ def require_attendance_only(plan: Plan) -> None:
 
 
 def mistakes_in(generations: Sequence[PlannedGeneration]) -> list[Text]:
-    """Return what is wrong with these generations among themselves: a CA or a label that stands twice."""
-    named = {"ca": [str(each.ca) for each in generations], "label": [each.label for each in generations]}
+    """Return what is wrong with these generations: a CA that stands twice, a label that is not of its CA's keys.
+
+    Labels tell which token a key belongs in.
+    """
+    cas = [each.ca for each in generations]
+    twice = sorted({ca for ca in cas if cas.count(ca) > 1})
+    strange = [each for each in generations if not each.label.startswith(f"ca-{each.ca}-")]
     return [
-        Text(f"{name} {value} が重複しています", f"{name} {value} stands twice")
-        for name, values in named.items()
-        for value in sorted({value for value in values if values.count(value) > 1})
+        *(Text(f"ca {ca} が重複しています", f"ca {ca} stands twice") for ca in twice),
+        *(
+            Text(
+                f"label {each.label} は ca-{each.ca}- で始めてください",
+                f"label {each.label} must begin with ca-{each.ca}-",
+            )
+            for each in strange
+        ),
     ]
 
 

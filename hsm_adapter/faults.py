@@ -5,8 +5,12 @@ from jpki.text import Text
 
 _CHECK = Text("HSMの状態・接続・設定を確認してください。", "Check the HSM, its connection and the settings.")
 _PIN = Text(
-    "JPKI_PIN（資格情報・ファイル・環境変数）を確認してください。", "Check JPKI_PIN (credential, file or environment)."
+    "このトークンのPIN（JPKI_PIN、JPKI_OCSP_PIN、JPKI_INFRASTRUCTURE_PIN）を確認してください。",
+    "Check this token's PIN: JPKI_PIN, JPKI_OCSP_PIN or JPKI_INFRASTRUCTURE_PIN.",
 )
+
+PIN_FAULTS = {"pin-wrong", "pin-locked", "pin-final-try"}
+"""Codes after which nobody logs in again before a person looked at it."""
 
 _FAULTS = {
     "PinIncorrect": (
@@ -24,17 +28,44 @@ _FAULTS = {
         Text("トークンのPINがロックされています。", "The token's PIN is locked."),
         Text("HSMの管理者にロックの解除を依頼してください。", "Ask the HSM's security officer to unlock it."),
     ),
+    "PinFinalTry": (
+        Kind.FORBIDDEN,
+        "pin-final-try",
+        Text(
+            "トークンのPINの試行があと1回しか残っていません。ロックを避けるため、ログインしません。",
+            "One try of the token's PIN is left. Nobody logs in here, lest the token lock.",
+        ),
+        Text(
+            "正しいPINで一度ログインし、試行回数を戻してから、再起動してください。",
+            "Log in once by hand with the right PIN, which gives the tries back; then start again.",
+        ),
+    ),
     "TokenNotPresent": (
         Kind.UNAVAILABLE,
         "token-not-found",
         Text("指定されたラベルのトークンがありません。", "There is no token with this label."),
         _CHECK,
     ),
+    "TokenUnknown": (
+        Kind.UNAVAILABLE,
+        "token-unknown",
+        Text("鍵のあるトークンが設定にありません。", "The settings do not name the token that the key is in."),
+        Text("jpki.toml の [pkcs11] を確認してください。", "Check [pkcs11] in jpki.toml."),
+    ),
     "TokenAmbiguous": (
         Kind.CONFLICT,
         "token-ambiguous",
         Text("同じラベルのトークンが複数あります。", "Several tokens have this label."),
         Text("トークンのラベルを一意にしてください。", "Give each token a label of its own."),
+    ),
+    "MechanismInvalid": (
+        Kind.UNPROCESSABLE,
+        "mechanism-missing",
+        Text("このHSMは必要な方式に対応していません。", "This HSM lacks a mechanism that is needed."),
+        Text(
+            "署名は CKM_RSA_PKCS と CKM_ECDSA、鍵の保護は CKM_AES_GCM に対応したHSMを使ってください。",
+            "Use one with CKM_RSA_PKCS and CKM_ECDSA to sign, and CKM_AES_GCM to wrap.",
+        ),
     ),
     "KeyNotFound": (
         Kind.UNAVAILABLE,
@@ -99,6 +130,33 @@ def died() -> JpkiError:
         Text("HSMとの通信プロセスが終了しました。", "The process that talks to the HSM ended."),
         _CHECK,
     )
+
+
+def busy(patience: float) -> JpkiError:
+    """Return our error for a token that is asked more than it can do."""
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "hsm-busy",
+        Text(f"HSMが{patience:g}秒間空きません。", f"The HSM was busy for {patience:g} seconds."),
+        Text("後でもう一度実行してください。", "Try again later."),
+    )
+
+
+def paused() -> JpkiError:
+    """Return our error for a request that is not made, so soon after an outage."""
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "hsm-unavailable",
+        Text(
+            "HSMは先ほど応答しませんでした。数秒後に再接続します。", "The HSM failed just now; it is tried again soon."
+        ),
+        _CHECK,
+    )
+
+
+def is_outage(error: JpkiError) -> bool:
+    """Tell whether the token is away, rather than one of its keys, or one of us too many."""
+    return error.kind is Kind.UNAVAILABLE and error.code not in {"key-not-found", "token-unknown", "hsm-busy"}
 
 
 def not_sealed(uri: str) -> JpkiError:

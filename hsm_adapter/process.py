@@ -10,13 +10,17 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hsm_adapter.faults import died, failed, hung
+from jpki.errors import JpkiError
+
+_GENERATION_SECONDS = 120.0
+"""The deadline of a ceremony's request: the search for an RSA key's primes may take long, and nobody waits for it."""
 
 
 class SignerProcess:
-    """One process and its session; one request at a time. It starts when first asked, and anew after it failed.
+    """One process and its session; one request at a time. It is started before it is asked, and anew after it failed.
 
     `opening` returns the request that opens the session, and is asked at each start, so that no PIN is kept;
-    `deadline` bounds each request in seconds.
+    `deadline` bounds each request in seconds, but for the making of a key.
     """
 
     def __init__(self, opening: Callable[[], Sequence[str]], environment: Mapping[str, str], deadline: float) -> None:
@@ -35,23 +39,25 @@ class SignerProcess:
             JpkiError: UNAVAILABLE when the process hangs or dies; what `hsm_adapter.faults` makes of the token's error.
         """
         with self._lock:
-            self._start_if_needed()
             return self._exchange((operation, *arguments))
+
+    def runs(self) -> bool:
+        """Tell whether the process is there to be asked."""
+        # After a fork the socket is the parent's: two processes must never speak over one session.
+        return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
 
     def start(self) -> None:
         """Start the process if it does not run, and make its opening request."""
         with self._lock:
-            self._start_if_needed()
+            if not self.runs():
+                self._start()
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
             self._kill()
 
-    def _start_if_needed(self) -> None:
-        # After a fork the socket is the parent's: two processes must never speak over one session.
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return
+    def _start(self) -> None:
         if self._owner == os.getpid():
             self._kill()
         ours, theirs = socket.socketpair()
@@ -76,14 +82,17 @@ class SignerProcess:
             raise died()
         try:
             self._connection.send(tuple(request))
-            if not self._connection.poll(self._deadline):
+            deadline = _GENERATION_SECONDS if request[0] == "create" else self._deadline
+            if not self._connection.poll(deadline):
                 self._kill()
-                raise hung(self._deadline)
+                raise hung(deadline)
             outcome, value = self._connection.recv()
         except (EOFError, OSError) as error:
             self._kill()
             raise died() from error
-        if outcome != "ok":
+        if outcome == "refused":
+            raise JpkiError(*value)
+        if outcome == "failed":
             raise failed(value)
         return value
 

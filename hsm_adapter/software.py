@@ -1,7 +1,7 @@
 """Keys as encrypted files in the home: the default where there is no token."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from hsm_adapter import wrapping
 from hsm_adapter.faults import failed
 from hsm_adapter.key_file import destroy_key, not_found, read_key, write_key
 from hsm_adapter.keys import ECSigningKey, RSASigningKey, require_label
+from jpki import signature
 from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri
 from jpki.randomness import Randomness, system_randomness
@@ -63,6 +64,11 @@ class SoftwareKeys:
             if uri not in self._signers:
                 self._signers[uri] = sign_only(self._opened(uri, load_pem_private_key))
             return self._signers[uri]
+
+    def sign_many(self, uri: KeyUri, messages: Sequence[bytes]) -> Sequence[bytes]:
+        """Sign one after another."""
+        key = self.signer(uri)
+        return [signature.sign(key, message) for message in messages]
 
     def create_wrapping_key(self, label: str) -> KeyUri:
         """Make a wrapping key and store it under `label`, flushed to disk."""

@@ -43,6 +43,17 @@ class KeyProvider(Protocol):
         """
         ...
 
+    def sign_many(self, uri: KeyUri, messages: Sequence[bytes]) -> Sequence[bytes]:
+        """Sign each message as `jpki.signature.sign` does, checked against the public key; the order is kept.
+
+        A provider that can signs several at once.
+
+        Raises:
+            JpkiError: as `signer`, and what the key's device says. Then some may have been signed, and none is
+                returned: their certificates are in doubt (docs/adr/0003).
+        """
+        ...
+
     def create_wrapping_key(self, label: str) -> KeyUri:
         """Make a 256-bit AES key that wraps data keys and does nothing else, committed, and return its URI.
 

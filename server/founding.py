@@ -23,7 +23,7 @@ from jpki.randomness import Randomness, alphanumeric
 from jpki.signature import KeySpec
 from server.home import PASSPHRASE, Home, given_passphrase, write_new
 from server.settings import Settings
-from server.softhsm import make_own_token
+from server.softhsm import make_own_tokens
 from server.wiring import Rooms, Store, assemble, database_of, keys_of, store_of
 
 FIRST_ADMINISTRATOR = "administrator-1"
@@ -54,7 +54,7 @@ def found(
     require_founding(plan)
     with home.creating():
         if settings.keys == "pkcs11" and settings.pkcs11 is None:
-            settings = settings.model_copy(update={"pkcs11": make_own_token(home, randomness)})
+            settings = settings.model_copy(update={"pkcs11": make_own_tokens(home, randomness)})
         elif settings.keys == "software" and given_passphrase() is None:
             write_new(home.secret_file(PASSPHRASE), alphanumeric(randomness, 32).encode(), 0o400)
         with _new_store(home, settings, clock) as store:

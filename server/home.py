@@ -7,12 +7,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 PASSPHRASE = "JPKI_KEY_PASSPHRASE"  # noqa: S105 - the variable's name, not its value
-PIN = "JPKI_PIN"
-_FILES = {PASSPHRASE: "key-passphrase", PIN: "token-pin"}
+PINS = {Role.CA: "JPKI_PIN", Role.OCSP: "JPKI_OCSP_PIN", Role.INFRASTRUCTURE: "JPKI_INFRASTRUCTURE_PIN"}
+_FILES = {
+    PASSPHRASE: "key-passphrase",
+    PINS[Role.CA]: "token-pin",
+    PINS[Role.OCSP]: "ocsp-token-pin",
+    PINS[Role.INFRASTRUCTURE]: "infrastructure-token-pin",
+}
 """Where `init` keeps what it made up, below secrets/."""
 
 
@@ -135,6 +141,10 @@ class Home:
     def secret_file(self, name: str) -> Path:
         """Return where `init` keeps the secret of this name when it makes one up."""
         return self.secrets / _FILES[name]
+
+    def made_up_a_secret(self) -> bool:
+        """Tell whether `init` made up a passphrase or a PIN, which lies in the home."""
+        return any(self.secret_file(name).exists() for name in _FILES)
 
     def secret(self, name: str) -> bytes:
         """Return a secret: as the operator gives it, or what `init` made up.

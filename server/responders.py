@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from hsm_adapter.faults import is_outage
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
@@ -53,15 +54,16 @@ class IssuerBook:
     def _usable(self, generation: Generation) -> Issuer | None:
         """Return the generation with its responder that lives longest, of those that are valid and have their key here.
 
-        A responder of another node has its key there; and one lost key must not silence the other generations. For a
-        generation without any, the answer is `unauthorized`: this server cannot speak for it (RFC 5019 2.2.3).
+        A responder of another node has its key there; and one lost key must not silence the other generations, but a
+        token that is away silences all whose keys it holds, until it is back. For a generation without any, the answer
+        is `unauthorized`: this server cannot speak for it (RFC 5019 2.2.3).
         """
         failure: JpkiError | None = None
         for responder in self._book.responders(generation.id):
             try:
                 issuer = self._made_once(generation, responder)
             except JpkiError as error:
-                if error.kind is not Kind.UNAVAILABLE:
+                if error.kind is not Kind.UNAVAILABLE or is_outage(error):
                     raise
                 failure = failure or error
                 continue

@@ -4,10 +4,11 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
@@ -20,13 +21,43 @@ BaseUrl = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}{_PATH}$"
 """An http or https URL without a slash at its end: it goes into every certificate."""
 
 
-class Pkcs11Settings(BaseModel):
-    """Which token holds the keys: the module's path and the token's label. The PIN is never here."""
+class TokenSettings(BaseModel):
+    """A token: the module's path and the token's label. The PIN is never here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     module: str
     token: str
+
+
+class Pkcs11Settings(TokenSettings):
+    """The token of the CA keys, which holds the others too where these have no token of their own."""
+
+    ocsp: TokenSettings | None = None
+    infrastructure: TokenSettings | None = None
+
+    @property
+    def by_role(self) -> Mapping[Role, TokenSettings]:
+        """Return the tokens of the roles that have one."""
+        tokens = {Role.CA: self, Role.OCSP: self.ocsp, Role.INFRASTRUCTURE: self.infrastructure}
+        return {role: token for role, token in tokens.items() if token is not None}
+
+    @model_validator(mode="after")
+    def _require_different_labels(self) -> Self:
+        labels = [token.token for token in self.by_role.values()]
+        if len(set(labels)) < len(labels):
+            raise ValueError("tokens are told apart by their labels")
+        return self
+
+    def as_toml(self) -> str:
+        """Return the tables' text."""
+        text = (
+            "\n# The tokens that hold the keys; their PINs are JPKI_PIN, JPKI_OCSP_PIN and JPKI_INFRASTRUCTURE_PIN.\n"
+        )
+        for role, token in self.by_role.items():
+            text += "[pkcs11]\n" if role is Role.CA else f"\n[pkcs11.{role}]\n"
+            text += f"module = {json.dumps(token.module)}\ntoken = {json.dumps(token.token)}\n"
+        return text
 
 
 class Settings(BaseModel):
@@ -55,8 +86,7 @@ class Settings(BaseModel):
             text += "\n# The ledger; libpq's own files and variables hold the password.\n"
             text += f"database = {json.dumps(self.database)}\n"
         if self.pkcs11 is not None:
-            text += "\n# The token; its PIN is JPKI_PIN.\n[pkcs11]\n"
-            text += f"module = {json.dumps(self.pkcs11.module)}\ntoken = {json.dumps(self.pkcs11.token)}\n"
+            text += self.pkcs11.as_toml()
         return text
 
 
@@ -67,7 +97,10 @@ _EXPECTED = {
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
-    "pkcs11": Text("には module と token が必要です", "needs module and token"),
+    "pkcs11": Text(
+        "には module と token が必要です。ocsp と infrastructure は別のラベルのトークンにしてください",
+        "needs module and token, and tokens with other labels for ocsp and infrastructure",
+    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

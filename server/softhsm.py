@@ -1,13 +1,14 @@
-"""A SoftHSM token of the home's own, for trials with `--keys pkcs11` and no HSM at hand."""
+"""SoftHSM tokens of the home's own, for trials with `--keys pkcs11` and no HSM at hand."""
 
 from pathlib import Path
 
 from hsm_adapter.pkcs11 import Token, make_token
+from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
 from jpki.randomness import Randomness, alphanumeric
 from jpki.text import Text
-from server.home import PIN, Home, given_secret, write_new
-from server.settings import Pkcs11Settings
+from server.home import PINS, Home, given_secret, write_new
+from server.settings import Pkcs11Settings, TokenSettings
 
 _MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -23,8 +24,10 @@ library.reset_on_fork = true
 """
 
 
-def make_own_token(home: Home, randomness: Randomness) -> Pkcs11Settings:
-    """Make a token below the home, its PIN given by the operator or made up, and return the settings that name it.
+def make_own_tokens(home: Home, randomness: Randomness) -> Pkcs11Settings:
+    """Make a token for each role below the home, and return the settings that name them.
+
+    Each PIN is the operator's, or made up.
 
     Raises:
         JpkiError: UNPROCESSABLE `softhsm-missing`.
@@ -43,10 +46,14 @@ def make_own_token(home: Home, randomness: Randomness) -> Pkcs11Settings:
     tokens, configuration = home.softhsm / "tokens", home.softhsm / "softhsm2.conf"
     tokens.mkdir(mode=0o700, parents=True)
     write_new(configuration, _CONFIGURATION.format(tokens=tokens).encode(), 0o600)
-    if given_secret(PIN) is None:
-        write_new(home.secret_file(PIN), alphanumeric(randomness, 24).encode(), 0o400)
-    label = f"jpki-{alphanumeric(randomness, 8).lower()}"
-    token = Token(module=module, label=label, environment={"SOFTHSM2_CONF": str(configuration)})
-    # Nobody needs the security officer again: the token is made anew rather than unlocked.
-    make_token(token, so_pin=alphanumeric(randomness, 24), pin=home.secret(PIN).decode())
-    return Pkcs11Settings(module=str(module), token=label)
+
+    def made(role: Role) -> TokenSettings:
+        if given_secret(PINS[role]) is None:
+            write_new(home.secret_file(PINS[role]), alphanumeric(randomness, 24).encode(), 0o400)
+        label = f"jpki-{role}-{alphanumeric(randomness, 8).lower()}"
+        token = Token(module=module, label=label, environment={"SOFTHSM2_CONF": str(configuration)})
+        # Nobody needs the security officer again: the token is made anew rather than unlocked.
+        make_token(token, so_pin=alphanumeric(randomness, 24), pin=home.secret(PINS[role]).decode())
+        return TokenSettings(module=str(module), token=label)
+
+    return Pkcs11Settings(**made(Role.CA).model_dump(), ocsp=made(Role.OCSP), infrastructure=made(Role.INFRASTRUCTURE))

@@ -13,12 +13,14 @@ from ca.recorder import Recorder
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.desk import Desk
+from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
+from hsm_adapter.roles import Role
 from hsm_adapter.software import SoftwareKeys
 from jpki.acts import SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, system_clock
-from jpki.errors import JpkiError, Kind
+from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
@@ -28,11 +30,11 @@ from jpki.randomness import Randomness, system_randomness
 from ocsp.responder import Responder
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
-from server.home import PIN, Home
+from server.home import PINS, Home
 from server.jobs import Maintenance
 from server.key_acts import KeyActs
 from server.responders import IssuerBook
-from server.settings import Settings, read_settings
+from server.settings import Settings, TokenSettings, read_settings
 from server.store.audit import SqlAudit
 from server.store.ceremonies import SqlCeremonies
 from server.store.database import Database
@@ -123,12 +125,13 @@ def keys_of(home: Home, settings: Settings) -> KeyProvider:
     if settings.pkcs11 is None:
         return SoftwareKeys(home.keys, home.passphrase)
     own = home.softhsm / "softhsm2.conf"
-    token = Token(
-        module=Path(settings.pkcs11.module),
-        label=settings.pkcs11.token,
-        environment={"SOFTHSM2_CONF": str(own)} if own.is_file() else {},
-    )
-    return Pkcs11Keys(token, lambda: home.secret(PIN).decode())
+    environment = {"SOFTHSM2_CONF": str(own)} if own.is_file() else {}
+
+    def opened(role: Role, named: TokenSettings) -> Pkcs11Keys:
+        token = Token(module=Path(named.module), label=named.token, environment=environment)
+        return Pkcs11Keys(token, lambda: home.secret(PINS[role]).decode())
+
+    return Keyring({role: opened(role, named) for role, named in settings.pkcs11.by_role.items()})
 
 
 def store_of(database: Database) -> Store:
@@ -229,7 +232,7 @@ def _jobs(
 def _served(store: Store, keys: KeyProvider, clock: Clock) -> Generations:
     """Return what tells which generations answer and can be signed for.
 
-    A compromised key may have been taken away: the others do not wait for it.
+    A compromised key may have been taken away: the others do not wait for it, nor does a door that needs no key.
     """
     return lambda purpose: [
         each
@@ -241,9 +244,7 @@ def _served(store: Store, keys: KeyProvider, clock: Clock) -> Generations:
 def _has_key(keys: KeyProvider, generation: Generation) -> bool:
     try:
         keys.signer(generation.key)
-    except JpkiError as error:
-        if error.kind is not Kind.UNAVAILABLE:
-            raise
+    except JpkiError:
         return False
     return True
 

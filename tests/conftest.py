@@ -39,6 +39,12 @@ def program() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture(scope="session")
+def at_length() -> bool:
+    """Whether this is `make soak`, in which tests that repeat themselves do so for minutes."""
+    return settings.get_current_profile_name() == "soak"
+
+
 class SteppingClock:
     """A clock that moves only when told to."""
 

@@ -17,10 +17,10 @@ from jpki.generation import Generation
 from jpki.randomness import system_randomness
 from jpki.text import Text
 from server.cli.frame import EXIT_FAILED, BadInput, Output, command, home_option, opened, plan_path
-from server.cli.keys import KeysSettings, keys_option
+from server.cli.keys import KeysSettings, keys_options
 from server.doctor import Finding, examine
 from server.founding import FIRST_ADMINISTRATOR, first_plan, found
-from server.home import PASSPHRASE, PIN, Home, given_secret
+from server.home import Home
 from server.plan_file import read_plan
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
 from server.store.database import SCHEMA
@@ -31,7 +31,7 @@ from server.wiring import database_of
 @click.option(
     "--home", "path", required=True, type=click.Path(path_type=Path), envvar="JPKI_HOME", help="A new directory."
 )
-@keys_option
+@keys_options
 @click.option("--profile", type=click.Choice(list(CARDS)), help="The card generation; default: card-v1.")
 @click.option("--base-url", default=DEFAULT_BASE_URL, help="The URL that certificates will name.")
 @click.option("--database", help="postgresql://… for the ledger; default: SQLite in the home.")
@@ -55,13 +55,13 @@ def init(
         )
     except JpkiError as error:
         raise BadInput(error) from error
-    trial = given_secret(PASSPHRASE if settings.keys == "software" else PIN) is None
     home = Home(path.absolute())
     command_line = "jpki init" if plan_file is None else f"jpki init --ceremony {plan_file.name}"
     rooms = found(home, settings, system_clock, system_randomness, plan, command_line)
     click.get_current_context().call_on_close(rooms.close)
     roots = [rooms.living(purpose)[0] for purpose in HOLDER_PURPOSES]
     record = rooms.ceremonies.record_file(rooms.store.ceremonies.find(1))
+    trial = home.made_up_a_secret()
     fields = {
         "home": str(home.path),
         "base_url": settings.base_url,
@@ -100,9 +100,9 @@ def _lines(home: Home, roots: list[Generation], record: Path, *, trial: bool) ->
     if trial:
         yield Text(
             f"注意：鍵の秘密（パスフレーズ又はPIN）を {home.secrets} に自動生成しました。試験用です。"
-            "本番では JPKI_KEY_PASSPHRASE 又は JPKI_PIN を渡してください。",
+            "本番では JPKI_KEY_PASSPHRASE 又は JPKI_PIN（トークンごとのPIN）を渡してください。",
             f"Note: a passphrase or PIN for the keys was made up under {home.secrets}. That is for trials;"
-            " for real use give JPKI_KEY_PASSPHRASE, or JPKI_PIN.",
+            " for real use give JPKI_KEY_PASSPHRASE, or JPKI_PIN and the other tokens' PINs.",
         )
     yield Text(f"次に：jpki serve --home {home.path}", f"Next: jpki serve --home {home.path}")
 

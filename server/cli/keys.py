@@ -1,11 +1,14 @@
 """Options that say where private keys live."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
+from hsm_adapter.roles import Role
 from hsm_adapter.software import read_key_file
 from hsm_adapter.uri import SCHEME, Pkcs11Uri
 from jpki.errors import JpkiError, Kind
@@ -13,14 +16,14 @@ from jpki.ids import KeyUri
 from jpki.signature import PrivateKey
 from jpki.text import Text
 from server.cli.frame import BadInput
-from server.home import PIN, given_passphrase, given_secret
+from server.home import PINS, given_passphrase, given_secret
 
 KeysSettings = dict[str, Any]
 """The part of the settings that `--keys` decides."""
 
 
 class _KeysType(click.ParamType[KeysSettings]):
-    """`software`, `pkcs11` for a SoftHSM token of the home's own, or the URI of a token."""
+    """`software`, `pkcs11` for SoftHSM tokens of the home's own, or the URI of a token."""
 
     name = "software|pkcs11|pkcs11:URI"
 
@@ -32,11 +35,25 @@ class _KeysType(click.ParamType[KeysSettings]):
             return {"keys": value}
         if not str(value).startswith(SCHEME):
             self.fail(f"'{value}' is neither software nor pkcs11 nor a pkcs11: URI", param, ctx)
-        try:
-            uri = Pkcs11Uri.parse(str(value))
-            return {"keys": "pkcs11", "pkcs11": {"module": str(_module(uri)), "token": uri.token}}
-        except JpkiError as error:
-            raise BadInput(error) from error
+        return {"keys": "pkcs11", "pkcs11": _token(str(value))}
+
+
+class _TokenType(click.ParamType[KeysSettings]):
+    """The URI of a token."""
+
+    name = "pkcs11:URI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> KeysSettings:  # noqa: ANN401, ARG002 - click's signature
+        """Read which token it is."""
+        return value if isinstance(value, dict) else _token(str(value))
+
+
+def _token(text: str) -> KeysSettings:
+    try:
+        uri = Pkcs11Uri.parse(text)
+        return {"module": str(_module(uri)), "token": uri.token}
+    except JpkiError as error:
+        raise BadInput(error) from error
 
 
 class KeySource(click.Path):
@@ -48,6 +65,30 @@ class KeySource(click.Path):
 
 
 keys_option = click.option("--keys", type=_KeysType(), default="software", help="Where private keys live.")
+
+
+def keys_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--keys` and the tokens that two roles may have for themselves; the command gets all of it as `keys`."""
+
+    @keys_option
+    @click.option("--ocsp-keys", type=_TokenType(), help="The OCSP keys' own token, beside --keys pkcs11:URI.")
+    @click.option("--infrastructure-keys", type=_TokenType(), help="The infrastructure keys' own token, likewise.")
+    @wraps(function)
+    def with_tokens(
+        *args: Any,  # noqa: ANN401 - click's signature
+        keys: KeysSettings,
+        ocsp_keys: KeysSettings | None,
+        infrastructure_keys: KeysSettings | None,
+        **rest: Any,  # noqa: ANN401 - click's signature
+    ) -> Any:  # noqa: ANN401 - click's signature
+        own = {"ocsp": ocsp_keys, "infrastructure": infrastructure_keys}
+        if any(own.values()):
+            if "pkcs11" not in keys:
+                raise click.UsageError("--ocsp-keys and --infrastructure-keys need --keys pkcs11:URI")
+            keys = {**keys, "pkcs11": {**keys["pkcs11"], **own}}
+        return function(*args, keys=keys, **rest)
+
+    return with_tokens
 
 
 def signer_at(where: str) -> PrivateKey:
@@ -76,15 +117,16 @@ def _module(uri: Pkcs11Uri) -> Path:
 
 
 def _pin() -> str:
-    pin = given_secret(PIN)
+    name = PINS[Role.CA]
+    pin = given_secret(name)
     if pin is None:
         raise JpkiError(
             Kind.FORBIDDEN,
             "pin-missing",
             Text("トークンのPINがありません。", "The token's PIN is missing."),
             Text(
-                f"{PIN} を資格情報・{PIN}_FILE・環境変数のいずれかで渡してください。",
-                f"Give {PIN} as a credential, by {PIN}_FILE, or in the environment.",
+                f"{name} を資格情報・{name}_FILE・環境変数のいずれかで渡してください。",
+                f"Give {name} as a credential, by {name}_FILE, or in the environment.",
             ),
         )
     return pin.decode()

@@ -79,12 +79,11 @@ def test_a_ceremony_that_makes_no_key_takes_no_plan_for_one() -> None:
     assert refused.value.code == "plan-unfit"
 
 
-def test_a_ca_or_a_label_that_stands_twice_is_a_mistake() -> None:
+def test_a_ca_that_stands_twice_is_a_mistake_and_a_label_of_anothers_keys() -> None:
     first, second, _ = FIRST.generations
     assert mistakes_in(FIRST.generations) == []
+    assert mistakes_in([replace(first, label="ca-signing-of-2031")]) == []
     assert [each.en for each in mistakes_in([first, replace(second, label=first.label)])] == [
-        "label ca-signing-s1 stands twice"
+        "label ca-signing-s1 must begin with ca-authentication-"
     ]
-    assert [each.en for each in mistakes_in([first, replace(first, number=2, label="other")])] == [
-        "ca signing stands twice"
-    ]
+    assert [each.en for each in mistakes_in([first, replace(first, number=2)])] == ["ca signing stands twice"]

@@ -63,6 +63,17 @@ class KeyProviderContract:
         signature.check(key.public_key(), b"message", signature.sign(key, b"message"))
 
     @pytest.mark.parametrize("spec", SPECS)
+    def test_many_messages_are_signed_in_their_order(self, provider: KeyProvider, spec: KeySpec) -> None:
+        uri = provider.create("ca-1", spec)
+        public = provider.signer(uri).public_key()
+        for count in (0, 1, 2, 101):
+            messages = [str(number).encode() * 40 for number in range(count)]
+            signatures = provider.sign_many(uri, messages)
+            assert len(signatures) == count
+            for message, each in zip(messages, signatures, strict=True):
+                signature.check(public, message, each)
+
+    @pytest.mark.parametrize("spec", SPECS)
     def test_a_key_is_of_the_kind_that_was_asked_for(self, provider: KeyProvider, spec: KeySpec) -> None:
         key = provider.signer(provider.create("ca-1", spec))
         kind = "rsa" if isinstance(key, rsa.RSAPrivateKey) else "p"
@@ -168,6 +179,7 @@ class KeyProviderContract:
 
     def test_r19_a_wrapping_key_that_is_not_found_is_an_outage(self, provider: KeyProvider, missing: KeyUri) -> None:
         outage = (Kind.UNAVAILABLE, "key-not-found")
+        assert _refusal(lambda: provider.sign_many(missing, [b"message"])) == outage
         assert _refusal(lambda: provider.wrap(missing, b"a data key")) == outage
         assert _refusal(lambda: provider.unwrap(missing, bytes(60))) == outage
         assert _refusal(lambda: provider.attributes(missing)) == outage

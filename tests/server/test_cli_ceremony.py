@@ -36,7 +36,7 @@ present = [{role = "立会人", name = "P-007"}]
 ca = "signing"
 number = 2
 key = "rsa-3072"
-label = "signing-of-2031"
+label = "ca-signing-of-2031"
 """
 
 
@@ -80,10 +80,12 @@ def test_init_follows_the_plan_and_records_who_was_there(jpki: Jpki, tmp_path: P
 def test_a_plan_decides_on_keys_labels_and_profile(jpki: Jpki, tmp_path: Path) -> None:
     text = PLAN.read_text("utf-8").replace("card-v1", "card-v2").replace('"rsa-2048"', '"rsa-4096"')
     home = tmp_path / "home"
-    made = jpki.done("init", "--home", home, "--ceremony", written(tmp_path, text.replace("ca-signing-s1", "first")))
+    made = jpki.done(
+        "init", "--home", home, "--ceremony", written(tmp_path, text.replace("ca-signing-s1", "ca-signing-first"))
+    )
     assert made["profile"] == "card-v2"
     passphrase = (home / "secrets" / "key-passphrase").read_bytes()
-    for name, size in (("first", 4096), ("ca-authentication-a1", 384)):
+    for name, size in (("ca-signing-first", 4096), ("ca-authentication-a1", 384)):
         key = load_pem_private_key((home / "keys" / f"{name}.pem").read_bytes(), passphrase)
         assert key.key_size == size  # type: ignore[union-attr]
 
@@ -111,7 +113,7 @@ def test_the_audit_knows_of_a_ceremony_before_its_keys_sign(home: Path) -> None:
         ("number = 1", "number = 0", "generation.1.number must be a whole number"),
         ("number = 1", "number = true", "generation.1.number must be a whole number"),
         ('ca = "authentication"', 'ca = "signing"', "ca signing stands twice"),
-        ('label = "ca-signing-s1"', 'label = "ca-authentication-a1"', "label ca-authentication-a1 stands twice"),
+        ('label = "ca-signing-s1"', 'label = "ca-authentication-a1"', "label ca-authentication-a1 must begin with"),
         ('purpose = "', "purpose = ", "is not TOML"),
     ],
 )
@@ -174,7 +176,7 @@ def test_a_new_generation_by_a_plan(jpki: Jpki, home: Path, tmp_path: Path) -> N
     body = record_in(home, "0002-new-generation.json")
     assert body["plan"]["present"] == [{"role": "立会人", "name": "P-007"}]
     assert [each["generation"] for each in body["signed_by"]] == ["s2"]
-    assert body["generations"][0]["key"]["uri"] == "software:signing-of-2031"
+    assert body["generations"][0]["key"]["uri"] == "software:ca-signing-of-2031"
     assert body["generations"][0]["key"]["attributes"]["kind"] == "rsa-3072"
 
 
@@ -188,7 +190,7 @@ def test_a_label_that_is_taken_is_not_taken_over(jpki: Jpki, home: Path, tmp_pat
     """No key is ever overwritten; what was begun is then finished under a label of its own (rule R19)."""
     taken = home / "keys" / "ca-signing-s1.pem"
     before = taken.read_bytes()
-    plan = written(tmp_path, NEXT.replace("signing-of-2031", "ca-signing-s1"))
+    plan = written(tmp_path, NEXT.replace("ca-signing-of-2031", "ca-signing-s1"))
     refused = jpki.refused("ceremony", "new-generation", "--home", home, "--plan", plan)
     assert (refused.exit, refused.code) == (1, "key-exists")
     assert jpki.refused("ceremony", "new-generation", "--home", home, "--ca", "both").code == "ceremony-unfinished"
@@ -288,6 +290,14 @@ def test_a_compromised_key_that_was_taken_away_stops_nothing(jpki: Jpki, town: T
     listed = x509.load_der_x509_crl((town.home / "crl/signing/s2/complete.crl").read_bytes())
     assert [each.serial_number for each in listed] == [certificate_in(town.signing).serial_number]
     assert jpki.done("doctor", "--home", town.home)["healthy"]
+
+
+def test_a_door_that_needs_no_key_opens_under_a_compromise_without_any(jpki: Jpki, home: Path) -> None:
+    jpki.done("ceremony", "compromise", "--home", home, "--generation", "s1")
+    (home / "secrets" / "key-passphrase").unlink()
+    # The address is nobody's here: it came as far as listening.
+    refused = jpki.refused("serve", "--home", home, "--host", "192.0.2.1", "--port", "0", "--door", "crl")
+    assert refused.code == "port-busy"
 
 
 def test_a_compromise_holds_though_the_keys_are_away(jpki: Jpki, town: Town, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_missing_token_is_try_again(jpki: Jpki, token_home: Path, holder: Path
     token = next(line for line in settings.read_text().splitlines() if line.startswith("token"))
     settings.write_text(settings.read_text().replace(token, 'token = "elsewhere"'))
     refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
-    assert (refused.exit, refused.code) == (75, "token-not-found")
+    assert (refused.exit, refused.code) == (75, "token-unknown")
 
 
 def test_r19_a_token_directory_that_is_gone_is_an_outage_and_comes_back(
