@@ -60,9 +60,14 @@ def compromise(home: Home, identifier: str, plan_file: Path | None, output: Outp
     rooms = opened(home)
     line = _said("compromise", plan_file, f"--generation {identifier}")
     held = rooms.ceremonies.compromise(GenerationId(identifier), _attendance(plan_file, rooms), line)
-    head = Text(f"世代 {identifier} を危殆化と記録しました。", f"Generation {identifier} is on record as compromised.")
     # It holds from here on, whatever becomes of the lists and the record.
-    output.progress(head)
+    output.progress(
+        Text(
+            f"世代 {identifier} を危殆化と記録しました。",
+            f"Generation {identifier} is on record as compromised.",
+        )
+    )
+    head = Text("それを示す失効リストを公開しました。", "The lists that say so are published.")
     _tell(rooms, [rooms.ceremonies.finish(held)], head, output)
 
 
