@@ -1,5 +1,6 @@
 """Certificates that the CAs sign for the house itself: OCSP responders, clerks and the audit's keys."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -7,15 +8,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca import names
 from ca.extensions import key_usage
+from ca.recorder import Recorder, Subject
 from jpki import oids
-from jpki.acts import Act, Actor, AuditEvent
+from jpki.acts import Actor
 from jpki.clock import Clock, whole_second
+from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
-from jpki.ids import KeyUri, Serial, format_serial, new_serial
-from jpki.ports import AuditSink, KeyProvider, ResponderBook
+from jpki.ids import KeyUri
+from jpki.ports import KeyProvider, ResponderBook
 from jpki.randomness import Randomness, alphanumeric
-from jpki.signature import KeySpec, PublicKey, algorithm_for
+from jpki.signature import KeySpec, PublicKey
 
 RESPONDER_LIFE = timedelta(days=30)
 RENEW_RESPONDER_BEFORE = timedelta(days=10)
@@ -26,26 +29,53 @@ _AUDIT_SIGNING = x509.ObjectIdentifier(oids.LAB_AUDIT_SIGNING)
 
 
 class Delegation:
-    """Signs short-lived certificates under a generation, each announced to the audit first (rule R18)."""
+    """Signs short-lived certificates under a generation, each recorded first (rules R2, R18)."""
 
-    def __init__(self, *, keys: KeyProvider, audit: AuditSink, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self, *, keys: KeyProvider, recorder: Recorder, book: ResponderBook, clock: Clock, randomness: Randomness
+    ) -> None:
         self._keys = keys
-        self._audit = audit
+        self._recorder = recorder
+        self._book = book
         self._clock = clock
         self._randomness = randomness
 
-    def renew_responders(self, generations: list[Generation], book: ResponderBook, by: Actor) -> list[Responder]:
-        """Give each generation a responder whose certificate still has ten days; return the new ones (rule R5)."""
-        now = self._clock()
-        renewed = []
+    def renew_responders(self, generations: Sequence[Generation], by: Actor) -> list[Responder]:
+        """Give each generation a responder whose certificate still has ten days; return the new ones (rule R5).
+
+        One generation's failure does not keep the others from being served.
+
+        Raises:
+            JpkiError: the first failure, after all generations were tried.
+        """
+        renewed, failures = [], []
         for generation in generations:
-            # A generation near its own end cannot give its responder ten days more: the last one serves to the end.
-            wanted = min(now + RENEW_RESPONDER_BEFORE, generation.not_after)
-            lasting = [each for each in book.responders(generation.id) if _serves(each, now, wanted)]
-            if now <= generation.not_after and not any(map(self._has_key, lasting)):
-                renewed.append(self._new_responder(generation, by))
-                book.add_responder(renewed[-1])
+            try:
+                if not self._is_served(generation):
+                    renewed.append(self._new_responder(generation, by))
+            except JpkiError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return renewed
+
+    def clerk(self, root: Generation, public_key: PublicKey, clerk: str, by: Actor) -> x509.Certificate:
+        """Sign a clerk's client certificate under the infrastructure root; `clerk` is an opaque account name."""
+        subject = Subject(
+            generation=root.id,
+            kind=DelegateKind.CLERK,
+            name=clerk,
+            key=None,
+            not_after=self._end(root, CLERK_LIFE),
+        )
+        return self._sign(root, subject, clerk, public_key, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
+
+    def _is_served(self, generation: Generation) -> bool:
+        """Tell whether a responder lasts for ten days, or to the generation's end, and has its key here."""
+        now = self._clock()
+        wanted = min(now + RENEW_RESPONDER_BEFORE, generation.not_after)
+        lasting = [each for each in self._book.responders(generation.id) if _serves(each, now, wanted)]
+        return not generation.answers(now) or any(map(self._has_key, lasting))
 
     def _has_key(self, responder: Responder) -> bool:
         """Tell whether the responder's key is here; without it a certificate answers nothing."""
@@ -57,28 +87,32 @@ class Delegation:
             return False
         return True
 
-    def clerk(self, root: Generation, public_key: PublicKey, clerk: str, by: Actor) -> x509.Certificate:
-        """Sign a clerk's client certificate under the infrastructure root; `clerk` is an opaque account name."""
-        subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, clerk))
-        return self._sign(root, subject, public_key, CLERK_LIFE, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
-
     def audit_key(self, root: Generation, by: Actor) -> tuple[x509.Certificate, KeyUri]:
         """Make a key that signs the audit's heads, and its certificate under the infrastructure root."""
         label, uri = self._new_key("audit", root)
-        subject = names.below_root(root.purpose, (NameOID.COMMON_NAME, f"Audit {label}"))
+        subject = Subject(
+            generation=root.id,
+            kind=DelegateKind.AUDIT,
+            name=label,
+            key=uri,
+            not_after=self._end(root, AUDIT_LIFE),
+        )
         public_key = self._keys.signer(uri).public_key()
-        certificate = self._sign(root, subject, public_key, AUDIT_LIFE, _below_infrastructure(_AUDIT_SIGNING), by)
-        return certificate, uri
+        extensions = _below_infrastructure(_AUDIT_SIGNING)
+        return self._sign(root, subject, f"Audit {label}", public_key, extensions, by), uri
 
     def _new_responder(self, generation: Generation, by: Actor) -> Responder:
         label, uri = self._new_key(f"ocsp-{generation.id}", generation)
-        subject = names.below_root(generation.purpose, (NameOID.COMMON_NAME, f"OCSP Responder {label}"))
-        extensions: list[tuple[x509.ExtensionType, bool]] = [
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False),
-            (x509.OCSPNoCheck(), False),
-        ]
+        subject = Subject(
+            generation=generation.id,
+            kind=DelegateKind.RESPONDER,
+            name=label,
+            key=uri,
+            not_after=self._end(generation, RESPONDER_LIFE),
+        )
+        extensions = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), x509.OCSPNoCheck()]
         public_key = self._keys.signer(uri).public_key()
-        certificate = self._sign(generation, subject, public_key, RESPONDER_LIFE, extensions, by)
+        certificate = self._sign(generation, subject, f"OCSP Responder {label}", public_key, extensions, by)
         return Responder(generation=generation.id, certificate=certificate, key=uri)
 
     def _new_key(self, kind: str, issuer: Generation) -> tuple[str, KeyUri]:
@@ -90,50 +124,39 @@ class Delegation:
     def _sign(
         self,
         generation: Generation,
-        subject: x509.Name,
+        subject: Subject,
+        common_name: str,
         public_key: PublicKey,
-        life: timedelta,
-        extensions: list[tuple[x509.ExtensionType, bool]],
+        extensions: Sequence[x509.ExtensionType],
         by: Actor,
     ) -> x509.Certificate:
-        now = whole_second(self._clock())
-        serial = new_serial(self._randomness)
-        self._announce(generation, serial, by)
-        issuer_key = x509.SubjectKeyIdentifier(generation.key_identifier)
         builder = (
             x509.CertificateBuilder()
-            .serial_number(serial)
             .issuer_name(generation.certificate.subject)
-            .subject_name(subject)
-            .not_valid_before(now)
-            .not_valid_after(min(now + life, generation.not_after))
+            .subject_name(names.below_root(generation.purpose, (NameOID.COMMON_NAME, common_name)))
+            .not_valid_before(whole_second(self._clock()))
             .public_key(public_key)
             .add_extension(key_usage(digital_signature=True), critical=True)
         )
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False
-        ).add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        key = self._keys.signer(generation.key)
-        return builder.sign(key, algorithm_for(key.public_key()).hash)
+        for extension in (*extensions, *_key_identifiers(generation, public_key)):
+            builder = builder.add_extension(extension, critical=False)
+        return self._recorder.sign(subject, builder, self._keys.signer(generation.key), by)
 
-    def _announce(self, generation: Generation, serial: Serial, by: Actor) -> None:
-        self._audit.record(
-            AuditEvent(
-                at=self._clock(),
-                actor=by,
-                act=Act.DELEGATE_WILL_SIGN,
-                subjects=(format_serial(serial),),
-                details={"generation": generation.id},
-            )
-        )
+    def _end(self, generation: Generation, life: timedelta) -> datetime:
+        """Nothing outlives its issuer (rule R25)."""
+        return min(whole_second(self._clock()) + life, generation.not_after)
 
 
-def _below_infrastructure(usage: x509.ObjectIdentifier) -> list[tuple[x509.ExtensionType, bool]]:
+def _key_identifiers(generation: Generation, public_key: PublicKey) -> Iterator[x509.ExtensionType]:
+    issuer_key = x509.SubjectKeyIdentifier(generation.key_identifier)
+    yield x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key)
+    yield x509.SubjectKeyIdentifier.from_public_key(public_key)
+
+
+def _below_infrastructure(usage: x509.ObjectIdentifier) -> list[x509.ExtensionType]:
     """Return what a certificate under the infrastructure root is for: one usage, and the root's policy."""
     policy = x509.PolicyInformation(x509.ObjectIdentifier(oids.LAB_INFRASTRUCTURE_POLICY), None)
-    return [(x509.ExtendedKeyUsage([usage]), False), (x509.CertificatePolicies([policy]), False)]
+    return [x509.ExtendedKeyUsage([usage]), x509.CertificatePolicies([policy])]
 
 
 def _serves(responder: Responder, now: datetime, until: datetime) -> bool:

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from jpki.certificate import Purpose
+from jpki.clock import whole_second
 from jpki.der import Reader, Tag
 from jpki.ids import GenerationId, KeyUri
 from jpki.signature import PublicKey
@@ -15,7 +16,11 @@ from jpki.signature import PublicKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A CA's generation. All generations of a CA bear one name; only the key tells them apart (docs/adr/0004)."""
+    """A CA's generation. All generations of a CA bear one name; only the key tells them apart (docs/adr/0004).
+
+    `issues_from` is None until the ceremony that makes it has ended; `compromised_at` and `destroyed_at` are None as
+    long as its key is safe, and kept (docs/adr/0009).
+    """
 
     id: GenerationId
     purpose: Purpose
@@ -23,6 +28,9 @@ class Generation:
     key: KeyUri
     profile: str
     issue_until: datetime
+    issues_from: datetime | None = None
+    compromised_at: datetime | None = None
+    destroyed_at: datetime | None = None
 
     @property
     def not_before(self) -> datetime:
@@ -33,6 +41,21 @@ class Generation:
     def not_after(self) -> datetime:
         """The end of the CA certificate: nothing outlives it (rule R25)."""
         return self.certificate.not_valid_after_utc
+
+    def answers(self, at: datetime) -> bool:
+        """Tell whether lists and OCSP answers come from it: to its last second, which no certificate of it outlives.
+
+        A compromised one answers too: what asks it trusts it still, and hears that all it signed is revoked.
+        """
+        return self.destroyed_at is None and whole_second(at) <= self.not_after
+
+    def is_trusted(self, at: datetime) -> bool:
+        """Tell whether its signatures are believed."""
+        return self.answers(at) and self.compromised_at is None
+
+    def may_issue(self, at: datetime) -> bool:
+        """Tell whether certificates may come from it; until when, `issue_until` says."""
+        return self.is_trusted(at) and self.issues_from is not None
 
     @property
     def public_key(self) -> PublicKey:

@@ -14,6 +14,7 @@ from cryptography import x509
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
 from jpki.certificate import Carrier, Purpose, Validity
+from jpki.delegate import Delegate
 from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
@@ -163,7 +164,11 @@ class CertificateLedger(Protocol):
         ...
 
     def activate(self, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
-        """Make issued certificates live, and revoke as superseded what they renew, in the same transaction."""
+        """Make issued certificates live, and revoke as superseded what they renew, in the same transaction.
+
+        Raises:
+            JpkiError: CONFLICT `state-changed`, or `already-revoked` where a generation was compromised meanwhile.
+        """
         ...
 
     def discard(self, serials: Sequence[Serial], by: Actor, at: datetime) -> int:
@@ -214,7 +219,10 @@ class CertificateLedger(Protocol):
     def live(
         self, holders: Sequence[HolderCode], purpose: Purpose, carrier: Carrier, at: datetime
     ) -> Mapping[HolderCode, CertificateRecord]:
-        """Return the live (active or held, not expired) certificate of each holder that has one of this kind."""
+        """Return the live (active or held, not expired) certificate of each holder that has one of this kind.
+
+        None of a compromised generation lives.
+        """
         ...
 
     def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:
@@ -379,11 +387,30 @@ class ResponderBook(Protocol):
     """The record of each generation's delegated OCSP responders."""
 
     def responders(self, generation: GenerationId) -> Sequence[Responder]:
-        """Return the generation's responders, the newest first."""
+        """Return the generation's responders whose certificates were signed, the one that lives longest first."""
         ...
 
-    def add_responder(self, responder: Responder) -> None:
-        """Record a responder, committed."""
+
+class DelegateLedger(ResponderBook, Protocol):
+    """The record of every certificate that a CA key signs for the house itself, written before it is (rule R2).
+
+    What a crash leaves intended stays so: a signature may exist, and the octets are never signed again.
+    """
+
+    def intend(self, delegate: Delegate, by: Actor, at: datetime) -> None:
+        """Store the exact octets that will be signed, and the audit's "will sign", in one committed transaction.
+
+        Raises:
+            JpkiError: CONFLICT `serial-taken`: a certificate of whatever kind bears the serial.
+        """
+        ...
+
+    def complete(self, serial: Serial, certificate: bytes, by: Actor, at: datetime) -> None:
+        """Store the signed certificate, and the audit's "signed"; committed.
+
+        Raises:
+            JpkiError: CONFLICT `not-intended`: these are not the octets that were to be signed, or all is done already.
+        """
         ...
 
 

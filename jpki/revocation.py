@@ -1,6 +1,6 @@
 """States, reasons and evidence: whether a certificate is alive, since when not, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,6 +58,9 @@ class State(StrEnum):
 
 LISTED_STATES = (State.HELD, State.REVOKED)
 """The states that a CRL lists."""
+_NEVER_SIGNED = (State.RESERVED, State.VOID)
+SIGNED_STATES = tuple(state for state in State if state not in _NEVER_SIGNED)
+"""The states from "will sign" on: a signature may exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,20 @@ class Status:
     reason: Reason | None = None
     revoked_at: datetime | None = None
     position: int = 0
+
+    def under_compromise(self, since: datetime) -> "Status":
+        """Return the status where the key that signed the certificate was compromised at `since`.
+
+        What may have been signed is revoked from then on (RFC 6960 2.7), unless it was revoked before; what was on
+        hold, from the hold on.
+        """
+        if self.state in _NEVER_SIGNED:
+            return self
+        if self.revoked_at is None or self.revoked_at > since:
+            return replace(self, state=State.REVOKED, reason=Reason.CA_COMPROMISE, revoked_at=since)
+        if self.state is State.HELD:
+            return replace(self, state=State.REVOKED, reason=Reason.CA_COMPROMISE)
+        return self
 
 
 class Finding(StrEnum):

@@ -46,9 +46,13 @@ class LiveSource:
     def _cert_status(self, issuer: Issuer, cert_id: CertId) -> CertStatus:
         status = self._status(cert_id.serial)
         # Only the generation that signed a certificate vouches for it (rule R23).
-        if status is None or status.generation != issuer.generation.id:
-            return Unknown()
-        return _cert_status(status)
+        ours = status if status is not None and status.generation == issuer.generation.id else None
+        answer = Unknown() if ours is None else _cert_status(ours)
+        compromised_at = issuer.generation.compromised_at
+        if compromised_at is not None and not isinstance(answer, Revoked):
+            # Whoever has the key may have signed any serial with it (RFC 6960 2.7).
+            return Revoked(compromised_at, Reason.CA_COMPROMISE)
+        return answer
 
 
 def _cert_status(status: Status) -> CertStatus:

@@ -62,7 +62,7 @@ def _responders(rooms: Rooms) -> None:
     now = rooms.clock()
     for purpose in HOLDER_PURPOSES:
         for generation in rooms.living(purpose):
-            responders = rooms.store.generations.responders(generation.id)
+            responders = rooms.store.delegates.responders(generation.id)
             if not any(each.certificate.not_valid_after_utc >= now for each in responders):
                 raise _stale(
                     "responder-expired", "OCSPレスポンダ証明書が期限切れです。", "An OCSP responder has expired."

@@ -9,12 +9,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.delegates import RENEW_RESPONDER_BEFORE
-from jpki.certificate import HOLDER_PURPOSES
+from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
 from jpki.ids import KeyUri
 from jpki.text import Text
+from server.standing import standing
 from server.wiring import Rooms
 
 _ISSUING_MARGIN = timedelta(days=90)
@@ -31,7 +32,22 @@ class Finding:
 
 def examine(rooms: Rooms) -> Iterator[Finding]:
     """Make every check, whatever the others find."""
-    checks: list[tuple[str, Text, Callable[[Rooms], None]]] = [
+    for name, title, check in _checks():
+        try:
+            check(rooms)
+        except JpkiError as error:
+            yield Finding(name, title, error)
+        else:
+            yield Finding(name, title, None)
+    try:
+        yield from (_told(rooms, each) for purpose in Purpose for each in rooms.store.generations.ever(purpose))
+    except JpkiError:
+        # The ledger is away, as the first check said.
+        return
+
+
+def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
+    return [
         ("ledger", Text("台帳を読める", "the ledger can be read"), _ledger),
         ("clock", Text("時計が戻っていない", "the clock did not go back"), _clock),
         ("ca-keys", Text("認証局の鍵が証明書と合う", "the CA keys open and fit their certificates"), _ca_keys),
@@ -40,14 +56,44 @@ def examine(rooms: Rooms) -> Iterator[Finding]:
         ("lists", Text("失効リストが新しく、公開されている", "the lists are fresh and published"), _lists),
         ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
         ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
+        ("ceremonies", Text("セレモニーが終わり、記録がある", "ceremonies are finished and on record"), _ceremonies),
     ]
-    for name, title, check in checks:
-        try:
-            check(rooms)
-        except JpkiError as error:
-            yield Finding(name, title, error)
-        else:
-            yield Finding(name, title, None)
+
+
+def _told(rooms: Rooms, generation: Generation) -> Finding:
+    """Tell how a generation stands; there is nothing to do about it that the checks would not say."""
+    line = standing(rooms, generation)
+    title = Text(f"{generation.id}  {line.ja}", f"{generation.id}  {line.en}")
+    return Finding(f"generation-{generation.id}", title, None)
+
+
+def _ceremonies(rooms: Rooms) -> None:
+    for each in rooms.store.ceremonies.unfinished():
+        raise _wrong(
+            "ceremony-unfinished",
+            f"第{each.number}回のセレモニー（{each.kind}）が終わっていません。",
+            f"Ceremony {each.number}, {each.kind}, is not finished.",
+            "誰も行っていなければ jpki ceremony resume で終えてください。",
+            "If nobody is holding it now, finish it with `jpki ceremony resume`.",
+        )
+    for each in rooms.store.ceremonies.closed():
+        file = rooms.ceremonies.record_file(each)
+        if not file.is_file():
+            raise _wrong(
+                "ceremony-record-missing",
+                f"セレモニーの記録 {file} がありません。",
+                f"The record of a ceremony, {file}, is missing.",
+                "jpki ceremony resume で台帳から書き直してください。",
+                "Have it written again from the ledger with `jpki ceremony resume`.",
+            )
+        if file.read_text("utf-8") != each.record:
+            raise _wrong(
+                "ceremony-record-altered",
+                f"セレモニーの記録 {file} が台帳と異なります。",
+                f"The record of a ceremony, {file}, is not the ledger's.",
+                "ファイルを別の場所に移し、jpki ceremony resume で書き直してください。",
+                "Move the file away, and have it written again with `jpki ceremony resume`.",
+            )
 
 
 def _living(rooms: Rooms) -> list[Generation]:
@@ -71,7 +117,7 @@ def _clock(rooms: Rooms) -> None:
 
 
 def _ca_keys(rooms: Rooms) -> None:
-    for generation in _living(rooms):
+    for generation in (*_living(rooms), *rooms.living(Purpose.INFRASTRUCTURE)):
         _require_fit(rooms, generation.id, generation.key, generation.certificate)
 
 
@@ -90,7 +136,7 @@ def _issuing(rooms: Rooms) -> None:
 
 
 def _responders(rooms: Rooms) -> None:
-    for generation in _living(rooms):
+    for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.served(purpose)):
         _require_responder(rooms, generation)
 
 
@@ -103,7 +149,7 @@ def _require_responder(rooms: Rooms, generation: Generation) -> None:
         "jpki crl publish 又は jpki serve で更新してください。",
         "Renew it with `jpki crl publish`, or by running `jpki serve`.",
     )
-    for responder in rooms.store.generations.responders(generation.id):
+    for responder in rooms.store.delegates.responders(generation.id):
         if not _lasts(rooms, responder):
             continue
         try:
@@ -116,12 +162,14 @@ def _require_responder(rooms: Rooms, generation: Generation) -> None:
 
 
 def _lasts(rooms: Rooms, responder: Responder) -> bool:
-    return responder.certificate.not_valid_after_utc - rooms.clock() >= RENEW_RESPONDER_BEFORE
+    generation = rooms.store.generations.find(responder.generation)
+    wanted = min(rooms.clock() + RENEW_RESPONDER_BEFORE, generation.not_after)
+    return responder.certificate.not_valid_after_utc >= wanted
 
 
 def _lists(rooms: Rooms) -> None:
     for mark in rooms.store.shelf.marks():
-        for generation in rooms.living(mark.purpose):
+        for generation in rooms.served(mark.purpose):
             file = rooms.home.path / "crl" / mark.purpose / generation.id / f"{mark.partition}.crl"
             if not file.is_file() or mark.next_update <= rooms.clock():
                 raise _wrong(

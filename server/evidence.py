@@ -9,7 +9,7 @@ from jpki.clock import Clock
 from jpki.generation import Generation
 from jpki.ids import Serial
 from jpki.ports import StatusSource
-from jpki.revocation import Finding, RevocationEvidence, State
+from jpki.revocation import Finding, Reason, RevocationEvidence, State
 
 _FINDINGS = {State.ACTIVE: Finding.GOOD, State.HELD: Finding.HELD, State.REVOKED: Finding.REVOKED}
 
@@ -25,14 +25,17 @@ class LedgerEvidence:
     def evidence(
         self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
     ) -> RevocationEvidence | None:
-        """Return the ledger's present word; `at` is the caller's to compare with the time of revocation."""
-        del at
+        """Return the ledger's present word; `at` is the caller's to compare with the time of revocation.
+
+        What the ledger does not know is unknown, but for a generation that was compromised by then: whoever has its
+        key may have signed it.
+        """
         generation = next((each for each in self._generations() if each.certificate == issuer), None)
         if generation is None:
             return None
         status = self._status(Serial(certificate.serial_number))
         if status is None or status.generation != generation.id or status.state not in _FINDINGS:
-            return RevocationEvidence(finding=Finding.UNKNOWN, source="ledger", as_of=self._clock())
+            return self._unknown(generation, at)
         now = self._clock()
         # What is recorded has happened, even where the clock of whoever recorded it ran ahead of ours.
         revoked_at = None if status.revoked_at is None else min(status.revoked_at, now)
@@ -42,4 +45,16 @@ class LedgerEvidence:
             as_of=now,
             revoked_at=revoked_at,
             reason=status.reason,
+        )
+
+    def _unknown(self, generation: Generation, at: datetime) -> RevocationEvidence:
+        since = generation.compromised_at
+        if since is None or at < since:
+            return RevocationEvidence(finding=Finding.UNKNOWN, source="ledger", as_of=self._clock())
+        return RevocationEvidence(
+            finding=Finding.REVOKED,
+            source="ledger",
+            as_of=self._clock(),
+            revoked_at=since,
+            reason=Reason.CA_COMPROMISE,
         )

@@ -1,21 +1,23 @@
 """`jpki init`: the ceremony that makes a home. Either a whole home stands afterwards, or nothing does."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from ca import names
-from ca.ceremony import new_generation
+from ca.plan import Plan, default_plan, require_founding
 from ca.profile import CARDS
 from crl.partition import partitions
 from enroll.municipalities import municipalities
 from hsm_adapter.software import generate
-from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
-from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.acts import LOCAL_OPERATOR
+from jpki.certificate import Purpose
 from jpki.clock import Clock
+from jpki.errors import JpkiError
 from jpki.generation import Generation
+from jpki.ids import KeyUri
 from jpki.partition import Partition
 from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
@@ -29,12 +31,29 @@ from server.wiring import Rooms, Store, assemble, database_of, keys_of, store_of
 FIRST_ADMINISTRATOR = "administrator-1"
 
 
-def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) -> Rooms:
+def first_plan(profile: str) -> Plan:
+    """Return the plan of a home for which no file is given."""
+    return default_plan(CARDS[profile], dict.fromkeys(Purpose, 1), "the first generations of a new home")
+
+
+def found(
+    home: Home,
+    settings: Settings,
+    clock: Clock,
+    randomness: Randomness,
+    plan: Plan | None = None,
+    command: str = "jpki init",
+) -> Rooms:
     """Make both CAs, the infrastructure root, OCSP responders, the first lists and the first administrator.
 
+    `plan` is of the settings' profile; `command` is what the record says was asked for.
+
     Raises:
-        JpkiError: CONFLICT `home-not-empty`, UNPROCESSABLE `directory-unwritable`; then nothing was made.
+        JpkiError: CONFLICT `home-not-empty` or `plan-unfit`, UNPROCESSABLE `directory-unwritable`; then nothing was
+            made.
     """
+    plan = plan or first_plan(settings.profile)
+    require_founding(plan)
     with home.creating():
         if settings.keys == "pkcs11" and settings.pkcs11 is None:
             settings = settings.model_copy(update={"pkcs11": make_own_tokens(home, randomness)})
@@ -44,9 +63,10 @@ def found(home: Home, settings: Settings, clock: Clock, randomness: Randomness) 
         with _new_store(home, settings, keys, clock, randomness) as store:
             rooms = assemble(home, settings, keys, store, clock, randomness)
             try:
-                _hold_ceremony(rooms, randomness)
+                _hold_ceremony(rooms, plan, command, randomness)
                 write_new(home.settings, settings.as_toml().encode(), 0o600)
             except BaseException:
+                _destroy_keys(rooms)
                 rooms.keys.close()
                 raise
     return rooms
@@ -73,15 +93,26 @@ def _new_store(
         raise
 
 
-def _hold_ceremony(rooms: Rooms, randomness: Randomness) -> None:
+def _hold_ceremony(rooms: Rooms, plan: Plan, command: str, randomness: Randomness) -> None:
     _lay_partitions(rooms.store)
-    Sealing(store=rooms.store, keys=rooms.keys, clock=rooms.clock, randomness=randomness).begin()
-    roots = {purpose: _first_generation(rooms, purpose, rooms.keys, randomness) for purpose in Purpose}
-    holders_roots = [roots[purpose] for purpose in HOLDER_PURPOSES]
-    rooms.delegation.renew_responders(holders_roots, rooms.store.generations, LOCAL_OPERATOR)
-    rooms.publisher.publish_due()
-    _first_administrator(rooms, roots[Purpose.INFRASTRUCTURE], randomness)
+    sealing = Sealing(store=rooms.store, keys=rooms.keys, clock=rooms.clock, randomness=randomness)
+    sealing.begin()
+    rooms.ceremonies.found(plan, command, lambda root: _first_administrator(rooms, root, randomness))
     rooms.notary.attest()
+
+
+def _destroy_keys(rooms: Rooms) -> None:
+    """Take away the keys of a ceremony that failed: the token that they are in may lie outside the home."""
+    with suppress(JpkiError):
+        made = [KeyUri(uri) for each in rooms.store.ceremonies.unfinished() for uri in each.minutes["keys"].values()]
+        responders = [
+            each.key
+            for generation in rooms.every_generation()
+            for each in rooms.store.delegates.responders(generation.id)
+        ]
+        for uri in (*responders, *made):
+            with suppress(JpkiError):
+                rooms.keys.destroy(uri)
 
 
 def _lay_partitions(store: Store) -> None:
@@ -89,23 +120,6 @@ def _lay_partitions(store: Store) -> None:
     store.partitions.add(
         (Partition(id=seed.id, purpose=seed.purpose, name=seed.name, base_urls=()), seed.municipality) for seed in seeds
     )
-
-
-def _first_generation(rooms: Rooms, purpose: Purpose, keys: KeyProvider, randomness: Randomness) -> Generation:
-    """Make a CA's first generation; the audit knows of it before its key signs anything."""
-    rooms.store.audit.record(
-        AuditEvent(
-            at=rooms.clock(),
-            actor=LOCAL_OPERATOR,
-            act=Act.CEREMONY,
-            subjects=(purpose,),
-            details={"profile": rooms.settings.profile, "number": 1},
-        )
-    )
-    profile = CARDS[rooms.settings.profile]
-    generation = new_generation(profile, purpose, 1, keys=keys, clock=rooms.clock, randomness=randomness)
-    rooms.store.generations.add(generation, 1)
-    return generation
 
 
 def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness) -> None:

@@ -53,18 +53,34 @@ class Home:
         """Clerks' client certificates as PKCS#12."""
         return self.path / "clerks"
 
+    @property
+    def ceremonies(self) -> Path:
+        """The signed records of ceremonies."""
+        return self.path / "ceremonies"
+
     @classmethod
     def open(cls, path: Path) -> "Home":
         """Return the home at `path`.
 
         Raises:
-            JpkiError: NOT_FOUND `home-missing` when there is none.
+            JpkiError: NOT_FOUND `home-missing` when there is none; CONFLICT `home-unfinished` when `jpki init` was
+                killed.
         """
         home = cls(path.absolute())
         try:
-            found = home.settings.is_file()
+            found, begun = home.settings.is_file(), home.database.exists() or home.ceremonies.exists()
         except OSError as error:
             raise _unwritable(path, error) from error
+        if begun and not found:
+            raise JpkiError(
+                Kind.CONFLICT,
+                "home-unfinished",
+                Text(f"{path} の作成は途中で止まりました。", f"The home at {path} was left half-made."),
+                Text(
+                    "ディレクトリ（とデータベースの表）を消して、jpki init をやり直してください。",
+                    "Remove the directory, and the tables of its database, and run `jpki init` again.",
+                ),
+            )
         if not found:
             raise JpkiError(
                 Kind.NOT_FOUND,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ca.authority import Authority
+from ca.ceremony import RootMaker
 from ca.delegates import Delegation
 from ca.issuer import Issuer, Partitions
 from ca.profile import CARDS, Profile
+from ca.recorder import Recorder
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
@@ -19,16 +21,19 @@ from hsm_adapter.software import SoftwareKeys
 from jpki.acts import SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, system_clock
+from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
-from jpki.ports import KeyProvider
+from jpki.ports import Generations, KeyProvider
 from jpki.randomness import Randomness, system_randomness
 from ocsp.responder import Responder
+from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
 from server.jobs import Maintenance
+from server.key_acts import KeyActs
 from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, TokenSettings, read_settings
@@ -36,7 +41,9 @@ from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.campaigns import SqlCampaigns
+from server.store.ceremonies import SqlCeremonies
 from server.store.database import Database
+from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
 from server.store.generations import SqlGenerations
 from server.store.leases import SqlLeases
@@ -56,6 +63,8 @@ class Store:
     ledger: SqlLedger
     partitions: SqlPartitions
     generations: SqlGenerations
+    delegates: SqlDelegates
+    ceremonies: SqlCeremonies
     shelf: SqlShelf
     audit: SqlAudit
     audit_log: SqlAuditLog
@@ -80,13 +89,18 @@ class Rooms:
     publisher: Publisher
     delegation: Delegation
     notary: Notary
+    ceremonies: Ceremonies
     issuers: IssuerBook
     responder: Responder
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
-        """Return the purpose's generations that live now, the newest first."""
+        """Return the purpose's generations that are trusted now, the one that issues first."""
         return self.store.generations.live(purpose, self.clock())
+
+    def served(self, purpose: Purpose) -> Sequence[Generation]:
+        """Return the purpose's generations for which lists and responders are signed here."""
+        return _served(self.store, self.keys, self.clock)(purpose)
 
     def close(self) -> None:
         """Close the ledger and the keys."""
@@ -143,6 +157,8 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         ledger=SqlLedger(database, seal),
         partitions=SqlPartitions(database),
         generations=SqlGenerations(database),
+        delegates=SqlDelegates(database),
+        ceremonies=SqlCeremonies(database),
         shelf=SqlShelf(database),
         audit=SqlAudit(database),
         audit_log=SqlAuditLog(database),
@@ -158,15 +174,12 @@ def assemble(
     home: Home, settings: Settings, keys: KeyProvider, store: Store, clock: Clock, randomness: Randomness
 ) -> Rooms:
     """Put the rooms together from their parts."""
-
-    def living(purpose: Purpose) -> Sequence[Generation]:
-        return store.generations.live(purpose, clock())
-
+    served = _served(store, keys, clock)
     profile = CARDS[settings.profile]
     publisher = Publisher(
         register=store.partitions,
         shelf=store.shelf,
-        generations=living,
+        generations=served,
         signer=keys.signer,
         audit=store.audit,
         home=home.path,
@@ -177,22 +190,33 @@ def assemble(
         base_url=settings.base_url,
         ledger=store.ledger,
         keys=keys,
-        generations=living,
+        generations=lambda purpose: store.generations.issuing(purpose, clock()),
         partitions=_partitions(store.partitions, settings.base_url),
         clock=clock,
         randomness=randomness,
     )
     authority = Authority(issuer=issuer, ledger=store.ledger, clock=clock)
-    delegation = Delegation(keys=keys, audit=store.audit, clock=clock, randomness=randomness)
+    recorder = Recorder(ledger=store.delegates, clock=clock, randomness=randomness)
+    delegation = Delegation(keys=keys, recorder=recorder, book=store.delegates, clock=clock, randomness=randomness)
     notary = Notary(
         audit=store.audit,
         log=store.audit_log,
         keys=keys,
         delegation=delegation,
-        roots=lambda: living(Purpose.INFRASTRUCTURE),
+        roots=lambda: store.generations.live(Purpose.INFRASTRUCTURE, clock()),
         anchor=None if settings.audit_anchor is None else Path(settings.audit_anchor),
         clock=clock,
         randomness=randomness,
+    )
+    acts = KeyActs(
+        keys=keys,
+        ledger=store.ceremonies,
+        generations=store.generations,
+        delegates=store.delegates,
+        roots=RootMaker(keys=keys, recorder=recorder, clock=clock),
+        delegation=delegation,
+        publish=publisher.publish_due,
+        clock=clock,
     )
     desk = Desk(
         authority=authority,
@@ -203,7 +227,7 @@ def assemble(
         on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
-    issuers = IssuerBook(living, store.generations, keys, clock)
+    issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
         settings=settings,
@@ -215,10 +239,11 @@ def assemble(
         publisher=publisher,
         delegation=delegation,
         notary=notary,
+        ceremonies=Ceremonies(folder=home.ceremonies, profile=profile, acts=acts, clock=clock),
         issuers=issuers,
         responder=Responder(issuers, store.ledger.status, clock),
         maintenance=Maintenance(
-            store.leases, _jobs(delegation, publisher, store, living, clock) | {"audit": notary.attest}, clock
+            store.leases, _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest}, clock
         ),
     )
 
@@ -227,17 +252,36 @@ def _jobs(
     delegation: Delegation,
     publisher: Publisher,
     store: Store,
-    living: Callable[[Purpose], Sequence[Generation]],
+    served: Generations,
     clock: Clock,
 ) -> dict[str, Callable[[], object]]:
     def renew_responders() -> None:
-        generations = [each for purpose in HOLDER_PURPOSES for each in living(purpose)]
-        delegation.renew_responders(generations, store.generations, SYSTEM)
+        delegation.renew_responders([each for purpose in HOLDER_PURPOSES for each in served(purpose)], SYSTEM)
 
     def close_abandoned() -> None:
         store.ledger.discard_abandoned(SYSTEM, clock())
 
     return {"abandoned": close_abandoned, "responders": renew_responders, "crl": publisher.publish_due}
+
+
+def _served(store: Store, keys: KeyProvider, clock: Clock) -> Generations:
+    """Return what tells which generations answer and can be signed for.
+
+    A compromised key may have been taken away: the others do not wait for it, nor does a door that needs no key.
+    """
+    return lambda purpose: [
+        each
+        for each in store.generations.answering(purpose, clock())
+        if each.compromised_at is None or _has_key(keys, each)
+    ]
+
+
+def _has_key(keys: KeyProvider, generation: Generation) -> bool:
+    try:
+        keys.signer(generation.key)
+    except JpkiError:
+        return False
+    return True
 
 
 def _partitions(partitions: SqlPartitions, base_url: str) -> Partitions:

@@ -22,7 +22,10 @@ def command_lines() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", command_lines(), ids=lambda words: words[0])
 def test_each_command_line_names_a_command_and_options_that_exist(words: list[str]) -> None:
-    command = jpki.get_command(click.Context(jpki), words[0])
+    command: click.Command | None = jpki
+    for word in words:
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), word)
     assert command is not None
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options

@@ -44,6 +44,7 @@ _COMMANDS = {
     "campaign": "server.cli.campaign",
     "audit": "server.cli.audit",
     "db": "server.cli.home",
+    "ceremony": "server.cli.ceremony",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
@@ -178,6 +179,9 @@ class HomeType(click.ParamType[Home]):
 
 
 home_option = click.option("--home", required=True, type=HomeType(), envvar="JPKI_HOME", help="The authority's home.")
+
+plan_path = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""A ceremony's plan (examples/ceremony.toml)."""
 
 
 def main() -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ca.plan import require_founding, require_profile
 from ca.profile import CARDS
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES
@@ -16,11 +17,12 @@ from jpki.generation import Generation
 from jpki.ports import KeyProvider
 from jpki.randomness import system_randomness
 from jpki.text import Text
-from server.cli.frame import EXIT_FAILED, BadInput, Output, command, home_option, opened
+from server.cli.frame import EXIT_FAILED, BadInput, Output, command, home_option, opened, plan_path
 from server.cli.keys import KeysSettings, keys_options
 from server.doctor import Finding, examine
-from server.founding import FIRST_ADMINISTRATOR, found
+from server.founding import FIRST_ADMINISTRATOR, first_plan, found
 from server.home import Home
+from server.plan_file import read_plan
 from server.sealing import Sealing
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
 from server.store.database import SCHEMA
@@ -32,31 +34,48 @@ from server.wiring import Store, database_of, keys_of, store_of
     "--home", "path", required=True, type=click.Path(path_type=Path), envvar="JPKI_HOME", help="A new directory."
 )
 @keys_options
-@click.option("--profile", type=click.Choice(list(CARDS)), default="card-v1", help="The card generation.")
+@click.option("--profile", type=click.Choice(list(CARDS)), help="The card generation; default: card-v1.")
 @click.option("--base-url", default=DEFAULT_BASE_URL, help="The URL that certificates will name.")
 @click.option("--database", help="postgresql://… for the ledger; default: SQLite in the home.")
-def init(path: Path, keys: KeysSettings, profile: str, base_url: str, database: str | None, output: Output) -> None:
+@click.option("--ceremony", "plan_file", type=plan_path, help="Its plan, TOML; default: the local operator alone.")
+def init(
+    path: Path,
+    keys: KeysSettings,
+    profile: str | None,
+    base_url: str,
+    database: str | None,
+    plan_file: Path | None,
+    output: Output,
+) -> None:
     """Make both CAs, OCSP responders, the first lists and the first administrator."""
     try:
-        settings = check_settings({"base_url": base_url.rstrip("/"), "profile": profile, "database": database, **keys})
+        plan = read_plan(plan_file, CARDS[profile or "card-v1"]) if plan_file else first_plan(profile or "card-v1")
+        require_founding(plan)
+        require_profile(plan, profile or plan.profile)
+        settings = check_settings(
+            {"base_url": base_url.rstrip("/"), "profile": plan.profile, "database": database, **keys}
+        )
     except JpkiError as error:
         raise BadInput(error) from error
     home = Home(path.absolute())
-    rooms = found(home, settings, system_clock, system_randomness)
+    command_line = "jpki init" if plan_file is None else f"jpki init --ceremony {plan_file.name}"
+    rooms = found(home, settings, system_clock, system_randomness, plan, command_line)
     click.get_current_context().call_on_close(rooms.close)
     roots = [rooms.living(purpose)[0] for purpose in HOLDER_PURPOSES]
+    record = rooms.ceremonies.record_file(rooms.store.ceremonies.find(1))
     trial = home.made_up_a_secret()
     fields = {
         "home": str(home.path),
         "base_url": settings.base_url,
-        "profile": profile,
+        "profile": settings.profile,
         "keys": settings.keys,
         "database": "sqlite" if database is None else "postgresql",
         "cas": [_fields(root) for root in roots],
         "administrator": str(home.clerks / f"{FIRST_ADMINISTRATOR}.p12"),
         "trial_passphrase": trial,
+        "ceremony": str(record),
     }
-    output.result("jpki.init/1", fields, list(_lines(home, roots, trial=trial)))
+    output.result("jpki.init/1", fields, list(_lines(home, roots, record, trial=trial)))
 
 
 def _fields(root: Generation) -> dict[str, Any]:
@@ -69,7 +88,7 @@ def _fields(root: Generation) -> dict[str, Any]:
     }
 
 
-def _lines(home: Home, roots: list[Generation], *, trial: bool) -> Iterator[Text]:
+def _lines(home: Home, roots: list[Generation], record: Path, *, trial: bool) -> Iterator[Text]:
     yield Text(f"認証局のホームを作成しました：{home.path}", f"The authority's home stands at {home.path}")
     for root in roots:
         end, last = iso(root.not_after), iso(root.issue_until)
@@ -79,6 +98,7 @@ def _lines(home: Home, roots: list[Generation], *, trial: bool) -> Iterator[Text
         )
     bundle = home.clerks / f"{FIRST_ADMINISTRATOR}.p12"
     yield Text(f"  最初の管理者の証明書：{bundle}", f"  the first administrator's certificate: {bundle}")
+    yield Text(f"  セレモニーの署名付き記録：{record}", f"  the ceremony's signed record: {record}")
     if trial:
         yield Text(
             f"注意：鍵の秘密（パスフレーズ又はPIN）を {home.secrets} に自動生成しました。試験用です。"
@@ -98,7 +118,9 @@ def doctor(home: Home, output: Output) -> int:
     fields = [
         {
             "name": finding.name,
+            "title": finding.title.as_json(),
             "ok": finding.error is None,
+            "code": finding.error and finding.error.code,
             "problem": finding.error and finding.error.problem.as_json(),
             "action": finding.error and finding.error.action.as_json(),
         }

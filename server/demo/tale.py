@@ -122,7 +122,7 @@ class Tale:
         story.chapter("時計を現在に進める", "The clock moves to the present")
         self._clock.move_to_present()
         self._rooms.maintenance.run()
-        responder = self._rooms.store.generations.responders(self._root(Purpose.SIGNING).id)[0]
+        responder = self._rooms.store.delegates.responders(self._root(Purpose.SIGNING).id)[0]
         end = responder.certificate.not_valid_after_utc
         story.check(
             f"OCSPレスポンダ証明書が自動で更新された（{iso(end)} まで）",

@@ -64,6 +64,17 @@ def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datet
     journal(connection, serials, State.HELD, Reason.CERTIFICATE_HOLD, at)
 
 
+def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> None:
+    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009).
+
+    Raises:
+        JpkiError: CONFLICT `already-revoked`.
+    """
+    for status in required_statuses(connection, serials):
+        if status.state is State.REVOKED:
+            raise refusals.already_revoked(status)
+
+
 def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> None:
     """Require that all are in one of `states` and have not ended; they stay so until the transaction ends.
 

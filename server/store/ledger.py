@@ -16,7 +16,7 @@ from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
 from server.store import refusals, tables
-from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, revoke
+from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
 from server.store.database import Database
 from server.store.reserving import abandoned, take_places
 from server.store.rows import statuses_of
@@ -103,6 +103,7 @@ class SqlLedger:
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             move(connection, serials, State.ISSUED, State.ACTIVE)
+            require_safe_issuers(connection, serials)
             if renewed := connection.execute(renewing).scalars().all():
                 revoke(connection, renewed, Reason.SUPERSEDED, by, at)
             connection.execute(update(place).where(place.c.serial.in_(serials)).values(stage=LIVE, since=at))
@@ -164,7 +165,8 @@ class SqlLedger:
         )
         with self._database.reading() as connection:
             serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
-            return {record.holder: record for record in _find(connection, serials).values()}
+            found = _find(connection, serials).values()
+        return {record.holder: record for record in found if record.status.state is not State.REVOKED}
 
     def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:
         """Return what renews each, pending or live."""

@@ -1,20 +1,21 @@
 """Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select
 
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import PartitionId
 from jpki.partition import COMPLETE, Partition
 from jpki.ports import Revocations, RevokedEntry
-from jpki.revocation import LISTED_STATES, Reason
+from jpki.revocation import LISTED_STATES, SIGNED_STATES, Reason
 from jpki.text import Text
 from server.store import tables
 from server.store.database import Database
+from server.store.rows import status_from
 
 
 class SqlPartitions:
@@ -67,26 +68,26 @@ class SqlPartitions:
 
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         """Return the journal position of the last change of what this list holds."""
-        journal = tables.journal
+        journal, generation = tables.journal, tables.generation
         changes = select(func.max(journal.c.position)).where(
             journal.c.listed == 1, _belongs(journal.c.partition, purpose, partition)
         )
+        compromises = select(func.max(generation.c.compromised_position)).where(generation.c.purpose == purpose)
         with self._database.reading() as connection:
-            return connection.execute(changes).scalar() or 0
+            return max(connection.execute(query).scalar() or 0 for query in (changes, compromises))
 
     def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
         """Return the list's entries in order of serial, and the journal position they picture."""
         status = tables.status
-        listed = [
-            status.c.state.in_(LISTED_STATES),
+        current = [
             _belongs(status.c.partition, purpose, partition),
             *([] if ending_after is None else [status.c.not_after >= ending_after]),
         ]
-        entries = select(status.c.serial, status.c.revoked_at, status.c.reason).where(*listed).order_by(status.c.serial)
         with self._database.reading() as connection:
             position = connection.execute(select(tables.ledger.c.position)).scalar_one()
-            rows = connection.execute(entries).all()
-        return Revocations(position, [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows])
+            since = _compromises(connection, purpose)
+            entries = _under_compromise(connection, since, current) if since else _listed(connection, current)
+        return Revocations(position, entries)
 
     def _one(self, condition: ColumnElement[bool]) -> Partition:
         with self._database.reading() as connection:
@@ -99,6 +100,43 @@ class SqlPartitions:
                 Text("市区町村コードを確認してください。", "Check the municipality's code."),
             )
         return found[0]
+
+
+def _compromises(connection: Connection, purpose: Purpose) -> dict[str, datetime]:
+    """Return since when each compromised generation of the CA is so: all that it signed is on its lists."""
+    table = tables.generation
+    compromised = select(table.c.id, table.c.compromised_at).where(
+        table.c.purpose == purpose, table.c.compromised_at.is_not(None)
+    )
+    return {row.id: row.compromised_at for row in connection.execute(compromised)}
+
+
+def _listed(connection: Connection, current: Sequence[ColumnElement[bool]]) -> list[RevokedEntry]:
+    status = tables.status
+    listed = select(status.c.serial, status.c.revoked_at, status.c.reason).where(
+        status.c.state.in_(LISTED_STATES), *current
+    )
+    rows = connection.execute(listed.order_by(status.c.serial))
+    return [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows]
+
+
+def _under_compromise(
+    connection: Connection, since: Mapping[str, datetime], current: Sequence[ColumnElement[bool]]
+) -> list[RevokedEntry]:
+    """Return what is listed, and beside it all that the compromised generations may have signed."""
+    status = tables.status
+    listed = select(status).where(
+        status.c.state.in_(SIGNED_STATES),
+        or_(status.c.state.in_(LISTED_STATES), status.c.generation.in_(since)),
+        *current,
+    )
+    entries = []
+    for row in connection.execute(listed.order_by(status.c.serial)):
+        own, compromised_at = status_from(row), since.get(row.generation)
+        found = own if compromised_at is None else own.under_compromise(compromised_at)
+        if found.revoked_at is not None and found.reason is not None:
+            entries.append(RevokedEntry(found.serial, found.revoked_at, found.reason))
+    return entries
 
 
 def _belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:

@@ -15,7 +15,8 @@ from jpki.ports import Reservation
 from jpki.revocation import Reason, State
 from server.store import refusals, tables
 from server.store.blocked_keys import require_not_blocked
-from server.store.changes import LIVE, PENDING, discard
+from server.store.changes import LIVE, PENDING, discard, required_statuses
+from server.store.delegates import require_unused
 
 ABANDONED_AFTER = timedelta(minutes=10)
 """A certificate pending for longer was left by a crash; the next order of the same holder closes it."""
@@ -28,8 +29,9 @@ def take_places(connection: Connection, wanted: Sequence[Reservation], by: Actor
     """Take a pending place, and a key, for every reservation, and write what is known of its certificate.
 
     Raises:
-        JpkiError: CONFLICT `certificate-pending`, `certificate-live`, `not-live`, or `key-reused`.
+        JpkiError: CONFLICT `certificate-pending`, `certificate-live`, `not-live`, `key-reused` or `serial-taken`.
     """
+    require_unused(connection, [each.serial for each in wanted])
     _free_places(connection, wanted, by, at)
     _free_keys(connection, wanted)
     _insert(connection, wanted, at)
@@ -45,13 +47,19 @@ def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Acto
             if pending.since > at - ABANDONED_AFTER:
                 raise refusals.pending()
             discard(connection, [pending.serial], by, at)
-        if live is not None and live.not_after < whole_second(at):
+        if live is not None and _has_ended(connection, live.serial, at):
             connection.execute(delete(tables.place).where(tables.place.c.serial == live.serial))
             live = None
         if live is not None and live.serial != each.renews:
             raise refusals.live_exists(live.serial, live.not_after)
         if each.renews is not None and live is None:
             raise refusals.not_live(each.renews)
+
+
+def _has_ended(connection: Connection, serial: Serial, at: datetime) -> bool:
+    """Tell whether a live place is its certificate's no more: it expired, or its generation was compromised."""
+    (status,) = required_statuses(connection, [serial])
+    return status.not_after < whole_second(at) or status.state is State.REVOKED
 
 
 def _places(connection: Connection, wanted: Sequence[Reservation]) -> Mapping[_Place, Mapping[str, Row[Any]]]:

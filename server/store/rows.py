@@ -1,8 +1,9 @@
 """Rows as values of the kernel."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from jpki.ids import GenerationId, PartitionId, Serial
 from jpki.revocation import Reason, State, Status
@@ -10,18 +11,34 @@ from server.store import tables
 
 
 def statuses_of(connection: Connection, serials: Sequence[Serial], *, lock: bool = False) -> dict[Serial, Status]:
-    """Return the status rows of `serials`; with `lock`, no other transaction changes them before this one ends."""
-    query = select(tables.status).where(tables.status.c.serial.in_(serials)).order_by(tables.status.c.serial)
-    return {
-        row.serial: Status(
-            serial=row.serial,
-            generation=GenerationId(row.generation),
-            partition=PartitionId(row.partition),
-            not_after=row.not_after,
-            state=State(row.state),
-            reason=None if row.reason is None else Reason(row.reason),
-            revoked_at=row.revoked_at,
-            position=row.position,
-        )
-        for row in connection.execute(query.with_for_update() if lock else query)
-    }
+    """Return the status of each serial that there is, the compromise of its generation counted in.
+
+    With `lock`, no other transaction changes their rows before this one ends.
+    """
+    query = (
+        select(tables.status, tables.generation.c.compromised_at)
+        .join(tables.generation, tables.generation.c.id == tables.status.c.generation)
+        .where(tables.status.c.serial.in_(serials))
+        .order_by(tables.status.c.serial)
+    )
+    rows = connection.execute(query.with_for_update(of=tables.status) if lock else query)
+    return {row.serial: _under_compromise(row) for row in rows}
+
+
+def _under_compromise(row: Row[Any]) -> Status:
+    status = status_from(row)
+    return status if row.compromised_at is None else status.under_compromise(row.compromised_at)
+
+
+def status_from(row: Row[Any]) -> Status:
+    """Return the status as its own row has it."""
+    return Status(
+        serial=row.serial,
+        generation=GenerationId(row.generation),
+        partition=PartitionId(row.partition),
+        not_after=row.not_after,
+        state=State(row.state),
+        reason=None if row.reason is None else Reason(row.reason),
+        revoked_at=row.revoked_at,
+        position=row.position,
+    )

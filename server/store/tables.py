@@ -52,19 +52,42 @@ generation = Table(
     Column("profile", String(32), nullable=False),
     Column("issue_until", Moment, nullable=False),
     Column("not_after", Moment, nullable=False),
+    Column("issues_from", Moment),
     Column("compromised_at", Moment),
+    Column("compromised_position", BigInteger),
+    Column("destroyed_at", Moment),
     UniqueConstraint("purpose", "number"),
 )
+"""`compromised_at` revokes all that the generation signed: one row, not one for each certificate (docs/adr/0009)."""
 
-responder = Table(
-    "responder",
+delegate = Table(
+    "delegate",
     metadata,
     Column("serial", SerialColumn, primary_key=True),
-    Column("generation", ForeignKey("generation.id"), nullable=False, index=True),
-    Column("certificate", LargeBinary, nullable=False),
-    Column("key_uri", String(512), nullable=False),
+    Column("generation", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("key_uri", String(512)),
     Column("not_after", Moment, nullable=False),
+    Column("to_be_signed", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary),
+    Index("delegate_generation", "generation", "kind"),
 )
+"""What CA keys sign for the house itself. `generation` references no row: a root is signed before its generation is."""
+
+ceremony = Table(
+    "ceremony",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(16)),
+    Column("plan", Text, nullable=False),
+    Column("minutes", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("body", Text),
+    Column("record", Text),
+)
+"""Ceremonies: `minutes` grow step by step, `body` is what will be signed, `record` what was; it ends the ceremony."""
 
 partition = Table(
     "partition",
@@ -177,7 +200,7 @@ journal = Table(
     Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("serial", SerialColumn, nullable=False, index=True),
-    Column("partition", ForeignKey("partition.id"), nullable=False),
+    Column("partition", ForeignKey("partition.id")),
     Column("state", String(16), nullable=False),
     Column("reason", String(32)),
     Column("listed", Integer, nullable=False),
@@ -185,7 +208,10 @@ journal = Table(
     Column("recorded_at", Moment, nullable=False),
     Index("journal_list", "partition", "listed", "position"),
 )
-"""Every change that a verifier can see, gap-free and in commit order. `listed` is 1 where it changes a CRL."""
+"""Every change that a verifier can see, gap-free and in commit order. `listed` is 1 where it changes a CRL.
+
+An entry without a partition is a root's: with it, all that its generation signed is revoked.
+"""
 
 audit_outbox = Table(
     "audit_outbox",

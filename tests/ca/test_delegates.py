@@ -1,7 +1,9 @@
 """OCSP responders and clerks: what their certificates may do, when they are renewed, and that the audit comes first."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from cryptography import x509
@@ -9,42 +11,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import ExtensionOID as Oid
 
 from ca.delegates import AUDIT_LIFE, RESPONDER_LIFE, Delegation
+from ca.recorder import Recorder
+from hsm_adapter.software import SoftwareKeys
 from jpki import oids
-from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
+from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
-from jpki.errors import JpkiError, Kind
+from jpki.delegate import DelegateKind
+from jpki.errors import JpkiError
 from jpki.generation import Generation, Responder
-from jpki.ids import GenerationId, KeyUri
+from jpki.ids import GenerationId, KeyUri, Serial
 from jpki.randomness import system_randomness
-from jpki.text import Text
-from tests.ca.world import NOW, FolderKeys, authority, holder_key
+from tests.ca.memory_delegates import MemoryDelegates
+from tests.ca.world import NOW, authority, holder_key
 from tests.conftest import SteppingClock
-
-
-@dataclass
-class Audit:
-    """An audit in memory that can be made to fail."""
-
-    events: list[AuditEvent] = field(default_factory=list)
-    full: bool = False
-
-    def record(self, event: AuditEvent) -> None:
-        if self.full:
-            raise JpkiError(Kind.UNAVAILABLE, "audit-unavailable", Text("満杯", "full"), Text("-", "-"))
-        self.events.append(event)
-
-
-@dataclass
-class Book:
-    """Responders in memory."""
-
-    kept: list[Responder] = field(default_factory=list)
-
-    def responders(self, generation: GenerationId) -> list[Responder]:
-        return [each for each in self.kept if each.generation == generation]
-
-    def add_responder(self, responder: Responder) -> None:
-        self.kept.append(responder)
 
 
 @dataclass
@@ -53,21 +32,21 @@ class Scene:
 
     delegation: Delegation
     generation: Generation
-    keys: FolderKeys
-    audit: Audit
-    book: Book
+    keys: SoftwareKeys
+    ledger: MemoryDelegates
     clock: SteppingClock
 
     def renew(self) -> list[Responder]:
-        return self.delegation.renew_responders([self.generation], self.book, LOCAL_OPERATOR)
+        return self.delegation.renew_responders([self.generation], LOCAL_OPERATOR)
 
 
 @pytest.fixture
 def scene() -> Scene:
     generation, keys = authority(Purpose.SIGNING)
-    clock, audit = SteppingClock(NOW), Audit()
-    delegation = Delegation(keys=keys, audit=audit, clock=clock, randomness=system_randomness)
-    return Scene(delegation, generation, keys, audit, Book(), clock)
+    clock, ledger = SteppingClock(NOW), MemoryDelegates()
+    recorder = Recorder(ledger=ledger, clock=clock, randomness=system_randomness)
+    delegation = Delegation(keys=keys, recorder=recorder, book=ledger, clock=clock, randomness=system_randomness)
+    return Scene(delegation, generation, keys, ledger, clock)
 
 
 def test_r14_a_responder_may_answer_and_nothing_else(scene: Scene) -> None:
@@ -113,18 +92,59 @@ def test_r25_a_responder_ends_with_its_issuer_and_is_not_renewed_past_it(scene: 
 
 
 def test_r18_nothing_is_signed_while_the_audit_is_full(scene: Scene) -> None:
-    scene.audit.full = True
+    scene.ledger.full = True
     with pytest.raises(JpkiError) as refused:
         scene.renew()
     assert refused.value.code == "audit-unavailable"
-    assert scene.book.kept == []
+    assert scene.ledger.signed == {}
 
 
-def test_the_audit_knows_the_serial_before_the_certificate_exists(scene: Scene) -> None:
+def test_r02_the_exact_octets_are_recorded_before_the_certificate_exists(scene: Scene) -> None:
     (responder,) = scene.renew()
-    (event,) = scene.audit.events
-    assert event.act is Act.DELEGATE_WILL_SIGN
-    assert event.subjects == (f"{responder.certificate.serial_number:032x}",)
+    serial = Serial(responder.certificate.serial_number)
+    (intent,) = scene.ledger.intended.values()
+    assert (intent.serial, intent.kind, intent.key) == (serial, DelegateKind.RESPONDER, responder.key)
+    assert intent.to_be_signed == responder.certificate.tbs_certificate_bytes
+    assert intent.not_after == responder.certificate.not_valid_after_utc
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+def test_r02_what_a_crash_left_intended_is_never_signed_again(scene: Scene) -> None:
+    def die(serial: Serial) -> NoReturn:
+        del serial
+        raise Crash
+
+    whole, scene.ledger.before_completing = scene.ledger.before_completing, die
+    with pytest.raises(Crash):
+        scene.renew()
+    assert (len(scene.ledger.intended), scene.ledger.signed) == (1, {})
+    (left,) = scene.ledger.intended
+    scene.ledger.before_completing = whole
+    (responder,) = scene.renew()
+    assert responder.certificate.serial_number != left
+    assert set(scene.ledger.signed) == {responder.certificate.serial_number}
+
+
+def test_while_the_authority_key_is_away_no_responder_key_is_made(scene: Scene, tmp_path: Path) -> None:
+    elsewhere = SoftwareKeys(tmp_path, lambda: b"passphrase")
+    recorder = Recorder(ledger=scene.ledger, clock=scene.clock, randomness=system_randomness)
+    delegation = Delegation(
+        keys=elsewhere, recorder=recorder, book=scene.ledger, clock=scene.clock, randomness=system_randomness
+    )
+    with pytest.raises(JpkiError) as refused:
+        delegation.renew_responders([scene.generation], LOCAL_OPERATOR)
+    assert refused.value.code == "key-not-found"
+    assert (list(tmp_path.iterdir()), scene.ledger.intended) == ([], {})
+
+
+def test_r05_a_generation_that_cannot_be_served_does_not_keep_the_others_waiting(scene: Scene) -> None:
+    lost = replace(scene.generation, id=GenerationId("s9"), key=KeyUri("software:lost"))
+    with pytest.raises(JpkiError):
+        scene.delegation.renew_responders([lost, scene.generation], LOCAL_OPERATOR)
+    assert len(scene.ledger.responders(scene.generation.id)) == 1
 
 
 def test_an_audit_key_is_certified_for_the_audit_and_nothing_else(scene: Scene) -> None:
@@ -134,18 +154,17 @@ def test_an_audit_key_is_certified_for_the_audit_and_nothing_else(scene: Scene) 
     assert [each.dotted_string for each in usage] == [oids.LAB_AUDIT_SIGNING]
     assert scene.keys.signer(uri).public_key() == certificate.public_key()
     assert certificate.not_valid_after_utc == NOW + AUDIT_LIFE
-    (event,) = scene.audit.events
-    assert event.subjects == (f"{certificate.serial_number:032x}",)
+    (intent,) = scene.ledger.intended.values()
+    assert (intent.serial, intent.kind, intent.key) == (certificate.serial_number, DelegateKind.AUDIT, uri)
 
 
-def test_r19_no_key_is_made_where_its_issuers_key_is_not(scene: Scene) -> None:
-    held = scene.keys.labels
-    lost = replace(scene.generation, key=KeyUri("software:lost"))
+def test_r19_no_audit_key_is_made_where_its_issuers_key_is_not(scene: Scene, tmp_path: Path) -> None:
+    elsewhere = SoftwareKeys(tmp_path, lambda: b"passphrase")
+    recorder = Recorder(ledger=scene.ledger, clock=scene.clock, randomness=system_randomness)
+    delegation = Delegation(
+        keys=elsewhere, recorder=recorder, book=scene.ledger, clock=scene.clock, randomness=system_randomness
+    )
     with pytest.raises(JpkiError) as refused:
-        scene.delegation.audit_key(lost, LOCAL_OPERATOR)
+        delegation.audit_key(scene.generation, LOCAL_OPERATOR)
     assert refused.value.code == "key-not-found"
-    with pytest.raises(JpkiError) as refused:
-        scene.delegation.renew_responders([lost], scene.book, LOCAL_OPERATOR)
-    assert refused.value.code == "key-not-found"
-    assert scene.keys.labels == held
-    assert scene.audit.events == []
+    assert (list(tmp_path.iterdir()), scene.ledger.intended) == ([], {})

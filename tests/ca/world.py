@@ -3,6 +3,7 @@
 import atexit
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -13,11 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ca import names
-from ca.ceremony import new_generation
+from ca.ceremony import RootMaker, generation_of
 from ca.draft import Draft, common_name
-from ca.profile import CARD_V1
+from ca.plan import PlannedGeneration, default_key, default_label
+from ca.profile import CARD_V1, Profile
+from ca.recorder import Recorder
 from ca.template import Template
 from hsm_adapter.software import SoftwareKeys
+from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose, Validity
 from jpki.clock import end_of_day
 from jpki.generation import Generation
@@ -25,6 +29,7 @@ from jpki.holder import Gender, Holder, Municipality
 from jpki.ids import HolderCode, KeyUri, PartitionId, new_serial
 from jpki.partition import Partition
 from jpki.randomness import system_randomness
+from tests.ca.memory_delegates import MemoryDelegates
 
 NOW = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
 BASE_URL = "http://127.0.0.1:8080"
@@ -71,8 +76,17 @@ class FolderKeys(SoftwareKeys):
 def authority(purpose: Purpose) -> tuple[Generation, FolderKeys]:
     """A CA's first generation and its keys."""
     keys = FolderKeys()
-    generation = new_generation(CARD_V1, purpose, 1, keys=keys, clock=lambda: NOW, randomness=system_randomness)
-    return generation, keys
+    return replace(generation_in(keys, purpose), issues_from=NOW), keys
+
+
+def generation_in(keys: SoftwareKeys, purpose: Purpose, number: int = 1, profile: Profile = CARD_V1) -> Generation:
+    """A CA's n-th generation, made with a new key of this provider."""
+    label = default_label(purpose, number)
+    planned = PlannedGeneration(ca=purpose, number=number, key=default_key(profile, purpose), label=label)
+    recorder = Recorder(ledger=MemoryDelegates(), clock=lambda: NOW, randomness=system_randomness)
+    maker = RootMaker(keys=keys, recorder=recorder, clock=lambda: NOW)
+    uri = keys.create(label, planned.key)
+    return generation_of(profile, planned, uri, maker.root(profile, planned, uri, LOCAL_OPERATOR))
 
 
 def partition(purpose: Purpose) -> Partition:

@@ -100,6 +100,29 @@ def test_r10_every_reason_is_written_but_unspecified(reason: Reason) -> None:
         assert answer.revocation_reason == x509.ReasonFlags(reason.value)
 
 
+@pytest.mark.parametrize("serial", [GOOD, HELD, NEVER_ISSUED])
+def test_all_that_a_compromised_key_may_have_signed_is_revoked(rows: dict[Serial, Status], serial: Serial) -> None:
+    """A serial that was never issued too: whoever has the key may have signed it (RFC 6960 2.7)."""
+    since = NOW - timedelta(minutes=1)
+    dead = replace(issuer(), generation=replace(root("s1").generation, compromised_at=since))
+    # As the ledger tells them: it counts the compromise in.
+    answer = single(responder_of(under(rows, since).get, dead), cert_id(serial))
+    assert answer.certificate_status is OCSPCertStatus.REVOKED
+    assert answer.revocation_reason is x509.ReasonFlags.ca_compromise
+    assert answer.revocation_time_utc == whole_second(REVOKED_AT if serial == HELD else since)
+
+
+def test_what_was_revoked_before_the_compromise_keeps_its_reason(rows: dict[Serial, Status]) -> None:
+    dead = replace(issuer(), generation=replace(root("s1").generation, compromised_at=NOW))
+    answer = single(responder_of(under(rows, NOW).get, dead), cert_id(REVOKED))
+    assert answer.revocation_reason is x509.ReasonFlags.key_compromise
+    assert answer.revocation_time_utc == whole_second(REVOKED_AT)
+
+
+def under(rows: dict[Serial, Status], since: datetime) -> dict[Serial, Status]:
+    return {serial: row.under_compromise(since) for serial, row in rows.items()}
+
+
 # --- rule R15: no "good" on doubt ------------------------------------------------------------------------------
 
 

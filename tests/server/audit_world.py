@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ca.ceremony import new_generation
 from ca.delegates import Delegation
 from ca.profile import CARD_V2
+from ca.recorder import Recorder
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
 from jpki.generation import Generation
@@ -21,7 +21,8 @@ from server.notary import Notary
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.database import Database
-from tests.ca.world import NOW, FolderKeys
+from server.store.delegates import SqlDelegates
+from tests.ca.world import FolderKeys, generation_in
 from tests.conftest import SteppingClock
 
 
@@ -46,9 +47,7 @@ class Office:
 def infrastructure() -> tuple[Generation, FolderKeys]:
     """A root that lives long enough for retention to end, and its key."""
     keys = FolderKeys()
-    purpose = Purpose.INFRASTRUCTURE
-    root = new_generation(CARD_V2, purpose, 1, keys=keys, clock=lambda: NOW, randomness=system_randomness)
-    return root, keys
+    return generation_in(keys, Purpose.INFRASTRUCTURE, profile=CARD_V2), keys
 
 
 TRUST = Trust.of_certificates([infrastructure()[0].certificate])
@@ -59,13 +58,19 @@ def office(
     database: Database, clock: SteppingClock, keys: FolderKeys | None = None, anchor: Path | None = None
 ) -> Office:
     """Open an office over the ledger; each has the root's key, as where the ceremony was held."""
-    audit = SqlAudit(database)
+    audit, delegates = SqlAudit(database), SqlDelegates(database)
     keys = keys or FolderKeys(infrastructure()[1])
     notary = Notary(
         audit=audit,
         log=SqlAuditLog(database),
         keys=keys,
-        delegation=Delegation(keys=keys, audit=audit, clock=clock, randomness=system_randomness),
+        delegation=Delegation(
+            keys=keys,
+            recorder=Recorder(ledger=delegates, clock=clock, randomness=system_randomness),
+            book=delegates,
+            clock=clock,
+            randomness=system_randomness,
+        ),
         roots=lambda: [infrastructure()[0]],
         anchor=anchor,
         clock=clock,

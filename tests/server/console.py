@@ -63,6 +63,14 @@ class Jpki:
         assert answer.out == ""
         return refusal(answer)
 
+    def refused_after_progress(self, *words: Word) -> Refusal:
+        """Run a command that must fail with one clear error after it told how far it came."""
+        answer = self(*words, "--json")
+        assert answer.out == ""
+        progress, brace, error = answer.err.partition("{")
+        assert progress
+        return refusal(Answer(answer.code, "", brace + error))
+
 
 def refusal(answer: Answer) -> Refusal:
     """Read the one error on stderr; it says what happened and what to do, in both languages."""

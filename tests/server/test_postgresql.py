@@ -9,6 +9,7 @@ from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
 from tests.server.audit_contract import AuditContract
+from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
@@ -53,6 +54,10 @@ class TestPostgresqlLedger(LedgerContract):
 
 class TestPostgresqlAudit(AuditContract):
     """The audit's contract on PostgreSQL."""
+
+
+class TestPostgresqlGenerations(GenerationsContract):
+    """The generations' contract on PostgreSQL."""
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:

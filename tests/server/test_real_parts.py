@@ -146,6 +146,16 @@ def test_an_authority_lives_on_postgresql(jpki: Jpki, pg_home: Path, holder: Pat
     live_a_little(jpki, pg_home, holder, tmp_path)
 
 
+def test_generations_follow_each_other_on_postgresql(jpki: Jpki, pg_home: Path, holder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "authentication"
+    jpki.done("issue", "--home", pg_home, "--kind", "authentication", "--holder", holder, "--out", out)
+    jpki.done("ceremony", "new-generation", "--home", pg_home, "--ca", "both")
+    jpki.done("ceremony", "compromise", "--home", pg_home, "--generation", "a1")
+    assert jpki.done("status", serial_of(out), "--home", pg_home)["reason"] == "cACompromise"
+    live_a_little(jpki, pg_home, holder, tmp_path / "again")
+    assert jpki.done("doctor", "--home", pg_home)["healthy"]
+
+
 @contextmanager
 def serving(installed: Path, home: Path) -> Iterator[str]:
     words = [installed, "serve", "--home", home, "--port", "0", "--lang", "en"]

@@ -18,6 +18,7 @@ from tests.ca import world
 from tests.conftest import SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.audit_world import office
+from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
@@ -39,6 +40,10 @@ class TestSqliteLedger(LedgerContract):
 
 class TestSqliteAudit(AuditContract):
     """The audit's contract on SQLite."""
+
+
+class TestSqliteGenerations(GenerationsContract):
+    """The generations' contract on SQLite."""
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:

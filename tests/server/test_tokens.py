@@ -73,7 +73,7 @@ def test_init_makes_a_token_and_a_pin_for_each_role(three_tokens: Path) -> None:
 def test_each_key_lies_in_its_role_s_token(rooms: Rooms) -> None:
     root = rooms.living(Purpose.SIGNING)[0]
     infrastructure = rooms.living(Purpose.INFRASTRUCTURE)[0]
-    (responder,) = rooms.store.generations.responders(root.id)
+    (responder,) = rooms.store.delegates.responders(root.id)
     assert root.key.startswith("pkcs11:token=jpki-ca-")
     assert responder.key.startswith("pkcs11:token=jpki-ocsp-")
     assert infrastructure.key.startswith("pkcs11:token=jpki-infrastructure-")
@@ -148,7 +148,7 @@ def test_the_operator_may_name_a_token_for_each_role(jpki: Jpki, tmp_path: Path)
     jpki.done("init", "--home", home, "--keys", uri("one"), *own)
     rooms = open_rooms(Home.open(home))
     root = rooms.living(Purpose.SIGNING)[0]
-    (responder,), infrastructure = rooms.store.generations.responders(root.id), rooms.living(Purpose.INFRASTRUCTURE)[0]
+    (responder,), infrastructure = rooms.store.delegates.responders(root.id), rooms.living(Purpose.INFRASTRUCTURE)[0]
     uris = (root.key, responder.key, infrastructure.key)
     assert [uri.split(";")[0] for uri in uris] == ["pkcs11:token=one", "pkcs11:token=two", "pkcs11:token=three"]
     rooms.close()
