@@ -33,6 +33,7 @@ from server.store.blocked_keys import SqlBlockedKeys
 from server.store.database import Database
 from server.store.devices import SqlDevices
 from server.store.generations import SqlGenerations
+from server.store.journal import SqlJournal
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
@@ -53,6 +54,7 @@ class Store:
     leases: SqlLeases
     blocked_keys: SqlBlockedKeys
     samples: SqlSamples
+    journal: SqlJournal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ def store_of(database: Database) -> Store:
         leases=SqlLeases(database),
         blocked_keys=SqlBlockedKeys(database),
         samples=SqlSamples(database),
+        journal=SqlJournal(database),
     )
 
 

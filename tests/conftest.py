@@ -39,6 +39,12 @@ def program() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether this is `make soak`: minutes, not seconds."""
+    return bool(request.config.getoption("--hypothesis-profile") == "soak")
+
+
 class SteppingClock:
     """A clock that moves only when told to."""
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jpki.clock import system_clock
 from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
 from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import check_up_and_down
 from tests.server.postgresql import Server, running
 
@@ -44,6 +46,14 @@ def store(new_database: Callable[[], Database], clock: SteppingClock) -> Store:
 
 class TestPostgresqlLedger(LedgerContract):
     """The ledger's contract on PostgreSQL."""
+
+
+def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, soak: bool) -> None:
+    url = server.new_database("writers")
+    database = Database.at_url(url)
+    database.found(system_clock())
+    check_many_writers(furnished(database), url, LONG if soak else SHORT)
+    database.close()
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from jpki.certificate import Purpose
+from jpki.clock import system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import GenerationId, Serial
 from server.store import tables
@@ -13,6 +14,7 @@ from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
 from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import check_up_and_down
 
 
@@ -25,6 +27,15 @@ def store(tmp_path: Path, clock: SteppingClock) -> Store:
 
 class TestSqliteLedger(LedgerContract):
     """The ledger's contract on SQLite."""
+
+
+@pytest.mark.slow
+def test_r20_r26_many_processes_write_and_a_reader_follows(tmp_path: Path, *, soak: bool) -> None:
+    file = tmp_path / "jpki.sqlite"
+    database = Database.at_file(file, create=True)
+    database.found(system_clock())
+    check_many_writers(furnished(database), str(file), LONG if soak else SHORT)
+    database.close()
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
