@@ -1,5 +1,9 @@
 """The store on SQLite."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,29 @@ def test_r20_r26_many_processes_write_and_a_reader_follows(tmp_path: Path, *, so
     database.found(system_clock())
     check_many_writers(furnished(database), str(file), LONG if soak else SHORT)
     database.close()
+
+
+@pytest.mark.slow
+def test_r22_waiting_for_the_others_is_no_clock_that_went_back(store: Store, clock: SteppingClock) -> None:
+    """A moment is taken, others write for a while, and only then is it this one's turn."""
+    mine, theirs = clock(), clock() + timedelta(seconds=3)
+    locked = threading.Event()
+
+    def write_for_a_while() -> None:
+        with store.database.writing() as connection:
+            store.database.advance_clock(connection, theirs)
+            locked.set()
+            time.sleep(1.2)
+
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(write_for_a_while)
+        locked.wait()
+        with store.database.writing() as connection:
+            store.database.advance_clock(connection, mine)
+        other.result()
+    with pytest.raises(JpkiError) as refused, store.database.writing() as connection:
+        store.database.advance_clock(connection, mine)
+    assert refused.value.code == "clock-went-back"
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
