@@ -12,7 +12,8 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -46,7 +47,8 @@ class Signer:
     """A session with a token, logged in. A key is named by label, id or both, and looked up once."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
-        library = pkcs11.lib(module)
+        with _loading():
+            library = pkcs11.lib(module)
         found = list(library.get_tokens(token_label=token))
         if len(found) != 1:
             raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")
@@ -100,9 +102,19 @@ class Signer:
         return found[0]
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Tell a module that cannot be loaded apart: the binding has only its most general error for it."""
+    try:
+        yield
+    except pkcs11.PKCS11Error as error:
+        raise (LookupError("ModuleNotLoaded") if type(error) is pkcs11.PKCS11Error else error) from None
+
+
 def initialise(module: str, token: str, so_pin: str, pin: str) -> None:
     """Make a token in the first free slot (C_InitToken, which the binding does not offer) and give it its PIN."""
-    library = pkcs11.lib(module)
+    with _loading():
+        library = pkcs11.lib(module)
     slot = next(each for each in library.get_slots() if not each.get_token().flags & pkcs11.TokenFlag.TOKEN_INITIALIZED)
     label, so = token.encode().ljust(32), so_pin.encode()
     refused = ctypes.CDLL(module).C_InitToken(ctypes.c_ulong(slot.slot_id), so, ctypes.c_ulong(len(so)), label)

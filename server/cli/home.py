@@ -127,10 +127,7 @@ def upgrade(home: Home, output: Output) -> None:
     """Bring the ledger's schema up to this program's version."""
     database = database_of(home, read_settings(home.settings))
     click.get_current_context().call_on_close(database.close)
-    before = database.schema()
-    if before is None:
-        database.require_current()
-    database.migrate()
+    before = database.upgrade()
     line = Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}")
     output.result("jpki.db-upgrade/1", {"before": before, "after": SCHEMA}, [line])
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import DropTable
 
 from jpki.errors import JpkiError, Kind
@@ -86,6 +86,18 @@ class Database:
             connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
             connection.execute(insert(tables.clock).values(id=1, latest=now))
 
+    def upgrade(self) -> str:
+        """Bring a ledger of an older version up to this one, and return the version that it had.
+
+        Raises:
+            JpkiError: as `require_current`, but for `database-outdated`.
+        """
+        schema = self.schema()
+        if schema is None or not _is_known(schema):
+            self.require_current()
+        self.migrate()
+        return str(schema)
+
     def migrate(self, target: str = "head") -> None:
         """Bring the schema to `target`: a migration's name, `head`, or `base` for nothing at all."""
         from server.store.migrations import run
@@ -122,8 +134,8 @@ class Database:
         """Require that the database is a ledger, of this version.
 
         Raises:
-            JpkiError: CONFLICT `database-foreign` or `database-outdated`; UNAVAILABLE `database-empty` or
-                `database-unavailable`. The database is closed then.
+            JpkiError: CONFLICT `database-foreign`, `database-outdated` or `database-newer`; UNAVAILABLE
+                `database-empty` or `database-unavailable`. The database is closed then.
         """
         try:
             schema = self.schema()
@@ -134,7 +146,7 @@ class Database:
             raise
         if schema != SCHEMA:
             self.close()
-            raise _outdated(schema)
+            raise _outdated(schema) if _is_known(schema) else _newer(schema)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -197,22 +209,51 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the database's exceptions into ours: UNAVAILABLE `database-unavailable`."""
+    """Turn the database's exceptions into ours: UNAVAILABLE `database-unavailable`, CONFLICT `database-incomplete`."""
     try:
         yield
-    except (DBAPIError, SQLAlchemyError, OSError) as error:
-        cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
-        raise JpkiError(
-            Kind.UNAVAILABLE,
-            "database-unavailable",
-            Text(
-                f"データベースに接続できないか、書き込めません（{cause}）。", f"The database cannot be used ({cause})."
-            ),
-            Text(
-                "データベースの稼働とディスクの空きを確認して、再実行してください。",
-                "Check that the database is up and the disk has room, then try again.",
-            ),
-        ) from error
+    except DBAPIError as error:
+        raise (_incomplete() if _lacks_something(error) else _unavailable(_cause(error))) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise _unavailable(type(error).__name__) from error
+
+
+def _lacks_something(error: DBAPIError) -> bool:
+    """Tell whether a table or a column is missing: psycopg has classes for it, and sqlite3 a sentence."""
+    return type(error.orig).__name__ in {"UndefinedTable", "UndefinedColumn"} or str(error.orig).startswith("no such ")
+
+
+def _cause(error: DBAPIError) -> str:
+    """Say what went wrong in the database's words, but never in those about a statement: it may name a person (R21)."""
+    if error.statement is None and not isinstance(error, IntegrityError):
+        return str(error.orig).partition("\n")[0].removeprefix("connection failed: ")
+    return getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+
+
+def _unavailable(cause: str) -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "database-unavailable",
+        Text(f"データベースを利用できません（{cause}）。", f"The database cannot be used ({cause})."),
+        Text(
+            "データベースの稼働、ディスクの空き、jpki.toml の database（SQLiteではホームの jpki.sqlite）を確認して、"
+            "再実行してください。",
+            "Check that the database is up, that the disk has room, and `database` in jpki.toml (with SQLite,"
+            " jpki.sqlite in the home), then try again.",
+        ),
+    )
+
+
+def _incomplete() -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "database-incomplete",
+        Text(
+            "台帳の表又は列が足りません。移行の途中で止まったか、壊れています。",
+            "The ledger lacks a table or a column: a migration stopped half-way, or it is damaged.",
+        ),
+        Text("バックアップから復旧してください。", "Restore it from a backup."),
+    )
 
 
 def _url_wrong() -> JpkiError:
@@ -248,6 +289,24 @@ def _foreign() -> JpkiError:
         "database-foreign",
         Text("このデータベースは認証局の台帳ではありません。", "This database is not an authority's ledger."),
         Text("jpki.toml の database を確認してください。", "Check `database` in jpki.toml."),
+    )
+
+
+def _is_known(schema: str) -> bool:
+    from server.store.migrations import names
+
+    return schema in names()
+
+
+def _newer(schema: str) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "database-newer",
+        Text(
+            f"台帳の版 {schema} を、このプログラム（{SCHEMA} まで）は知りません。",
+            f"The ledger is of version {schema}, which this program, of version {SCHEMA}, does not know.",
+        ),
+        Text("新しい版の jpki を使ってください。", "Use a newer version of jpki."),
     )
 
 

@@ -111,8 +111,8 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, clock: Ste
 
 
 def test_a_half_migrated_database_is_refused(store: Store) -> None:
-    with store.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    store.database.migrate("base")
+    store.database.migrate("0001")
     with pytest.raises(JpkiError) as refused:
         store.database.require_current()
     assert refused.value.code == "database-outdated"
