@@ -24,12 +24,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import DropTable
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server.store import tables
+from server.store import faults, tables
+from server.store.faults import translated
 
 SCHEMA = "0006"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
@@ -65,9 +66,9 @@ class Database:
         try:
             parsed = make_url(url)
         except ArgumentError:
-            raise _url_wrong() from None
+            raise faults.url_wrong() from None
         if parsed.drivername != "postgresql":
-            raise _url_wrong()
+            raise faults.url_wrong()
         settings = f"-c timezone=UTC -c lock_timeout={_BUSY_SECONDS}s"
         arguments = {"connect_timeout": 5, "options": settings}
         engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=arguments)
@@ -80,7 +81,7 @@ class Database:
             JpkiError: CONFLICT `database-not-empty`.
         """
         if self._has_tables():
-            raise _not_empty()
+            raise faults.not_empty()
         self.migrate()
         with self.writing() as connection:
             connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
@@ -140,13 +141,13 @@ class Database:
         try:
             schema = self.schema()
             if schema is None:
-                raise _foreign() if self._has_tables() else _empty()
+                raise faults.foreign() if self._has_tables() else faults.empty()
         except JpkiError:
             self.close()
             raise
         if schema != SCHEMA:
             self.close()
-            raise _outdated(schema) if _is_known(schema) else _newer(schema)
+            raise (faults.outdated if _is_known(schema) else faults.newer)(schema, SCHEMA)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -207,116 +208,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the database's exceptions into ours: UNAVAILABLE `database-unavailable`, CONFLICT `database-incomplete`."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise (_incomplete() if _lacks_something(error) else _unavailable(_cause(error))) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise _unavailable(type(error).__name__) from error
-
-
-def _lacks_something(error: DBAPIError) -> bool:
-    """Tell whether a table or a column is missing: psycopg has classes for it, and sqlite3 a sentence."""
-    return type(error.orig).__name__ in {"UndefinedTable", "UndefinedColumn"} or str(error.orig).startswith("no such ")
-
-
-def _cause(error: DBAPIError) -> str:
-    """Say what went wrong in the database's words, but never in those about a statement: it may name a person (R21)."""
-    if error.statement is None and not isinstance(error, IntegrityError):
-        return str(error.orig).partition("\n")[0].removeprefix("connection failed: ")
-    return getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
-
-
-def _unavailable(cause: str) -> JpkiError:
-    return JpkiError(
-        Kind.UNAVAILABLE,
-        "database-unavailable",
-        Text(f"データベースを利用できません（{cause}）。", f"The database cannot be used ({cause})."),
-        Text(
-            "データベースの稼働、ディスクの空き、jpki.toml の database（SQLiteではホームの jpki.sqlite）を確認して、"
-            "再実行してください。",
-            "Check that the database is up, that the disk has room, and `database` in jpki.toml (with SQLite,"
-            " jpki.sqlite in the home), then try again.",
-        ),
-    )
-
-
-def _incomplete() -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-incomplete",
-        Text(
-            "台帳の表又は列が足りません。移行の途中で止まったか、壊れています。",
-            "The ledger lacks a table or a column: a migration stopped half-way, or it is damaged.",
-        ),
-        Text("バックアップから復旧してください。", "Restore it from a backup."),
-    )
-
-
-def _url_wrong() -> JpkiError:
-    return JpkiError(
-        Kind.UNPROCESSABLE,
-        "database-url-wrong",
-        Text("データベースのURLが正しくありません。", "The database's URL is wrong."),
-        Text("postgresql://利用者@ホスト/名前 の形で指定してください。", "Write it as postgresql://user@host/name."),
-    )
-
-
-def _not_empty() -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-not-empty",
-        Text("データベースに既に表があります。", "The database has tables already."),
-        Text("空のデータベースを指定してください。何も変更していません。", "Name an empty one; nothing was changed."),
-    )
-
-
-def _empty() -> JpkiError:
-    return JpkiError(
-        Kind.UNAVAILABLE,
-        "database-empty",
-        Text("データベースが空です。台帳が失われています。", "The database is empty: the ledger is not there."),
-        Text("バックアップから復旧してください。", "Restore it from a backup."),
-    )
-
-
-def _foreign() -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-foreign",
-        Text("このデータベースは認証局の台帳ではありません。", "This database is not an authority's ledger."),
-        Text("jpki.toml の database を確認してください。", "Check `database` in jpki.toml."),
-    )
-
-
 def _is_known(schema: str) -> bool:
     from server.store.migrations import names
 
     return schema in names()
-
-
-def _newer(schema: str) -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-newer",
-        Text(
-            f"台帳の版 {schema} を、このプログラム（{SCHEMA} まで）は知りません。",
-            f"The ledger is of version {schema}, which this program, of version {SCHEMA}, does not know.",
-        ),
-        Text("新しい版の jpki を使ってください。", "Use a newer version of jpki."),
-    )
-
-
-def _outdated(schema: str) -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-outdated",
-        Text(
-            f"台帳の版は {schema} ですが、このプログラムには {SCHEMA} が必要です。",
-            f"The ledger is of version {schema}; this program needs {SCHEMA}.",
-        ),
-        Text("jpki db upgrade --home で更新してください。", "Bring it up with `jpki db upgrade --home`."),
-    )

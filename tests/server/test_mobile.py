@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -199,6 +199,14 @@ def test_a_revocation_that_was_stopped_half_way_is_finished_by_the_next(counter:
     again = lambda: counter.rooms.desk.revoke(card, Reason.AFFILIATION_CHANGED, BY)  # noqa: E731
     assert refused(again) == "already-revoked"
     assert counter.record(phone).status.reason is Reason.AFFILIATION_CHANGED
+
+
+def test_where_another_ends_one_on_a_device_first_the_cards_ends_all_the_same(counter: Counter) -> None:
+    card, phone = (counter.issue(Purpose.SIGNING, carrier) for carrier in (CARD, PHONE))
+    counter.rooms.desk.revoke(phone, Reason.KEY_COMPROMISE, BY)
+    late = replace(counter.rooms.desk, on_devices=lambda *_: [phone])
+    assert late.revoke(card, Reason.AFFILIATION_CHANGED, BY).record.status.state is State.REVOKED
+    assert counter.record(phone).status.reason is Reason.KEY_COMPROMISE
 
 
 def test_one_that_is_handed_over_while_the_cards_is_revoked_never_lives(counter: Counter) -> None:
