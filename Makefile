@@ -32,7 +32,7 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
 .PHONY: soak
-soak: .venv/dev debian ## Property tests with thirty times the examples, and the token's soak: minutes, not seconds
+soak: .venv/dev debian ## Properties with thirty times the examples; tokens, writers and crashes at length: minutes
 	@$(BIN)/python -m pytest -n $(WORKERS) -q --hypothesis-profile=soak
 
 .PHONY: lint

@@ -100,7 +100,6 @@ class Desk:
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> Revoked:
         """Revoke a certificate at once; with the card's end those on the holder's mobile devices."""
-        ended: Sequence[Serial] = ()
         try:
             self.authority.revoke(serial, reason, by)
         finally:
@@ -157,8 +156,13 @@ class Desk:
             return ()
         ended = self.on_devices(card.holder, card.purpose, self.clock())
         for serial in ended:
-            if not self.authority.discard([serial], by):
-                self.authority.revoke(serial, reason_after(card.status.reason), by)
+            try:
+                if not self.authority.discard([serial], by):
+                    self.authority.revoke(serial, reason_after(card.status.reason), by)
+            except JpkiError as error:
+                # In conflict with whoever ended it meanwhile: then it has ended.
+                if error.kind is not Kind.CONFLICT:
+                    raise
         return ended
 
     def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:

@@ -44,7 +44,19 @@ _FAULTS = {
         Kind.UNAVAILABLE,
         "token-not-found",
         Text("指定されたラベルのトークンがありません。", "There is no token with this label."),
-        _CHECK,
+        Text(
+            "jpki.toml の [pkcs11] token（又はURIの token=）と、HSMの接続を確認してください。",
+            "Check `token` below [pkcs11] in jpki.toml (or token= in the URI), and that the HSM is connected.",
+        ),
+    ),
+    "ModuleNotLoaded": (
+        Kind.UNAVAILABLE,
+        "hsm-unavailable",
+        Text("HSMのPKCS#11ライブラリを読み込めません。", "The HSM's PKCS#11 library cannot be loaded."),
+        Text(
+            "ライブラリの導入と、jpki.toml の [pkcs11] module（又はURIの module-path=）を確認してください。",
+            "Check that it is installed, and `module` below [pkcs11] in jpki.toml (or module-path= in the URI).",
+        ),
     ),
     "TokenUnknown": (
         Kind.UNAVAILABLE,

@@ -4,7 +4,8 @@ Only this module and `signer` know PKCS#11.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pkcs11
@@ -41,11 +42,21 @@ Name = tuple[ObjectClass, str | None, bytes | None]
 """What a key is found by: its class, and its label, its id or both."""
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Tell a module that cannot be loaded apart: the binding has only its most general error for it."""
+    try:
+        yield
+    except PKCS11Error as error:
+        raise (LookupError("ModuleNotLoaded") if type(error) is PKCS11Error else error) from None
+
+
 class Session:
     """A session with a token, logged in. A key is named by label and id, or by one of them."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
-        library = pkcs11.lib(module)
+        with loading():
+            library = pkcs11.lib(module)
         found = list(library.get_tokens(token_label=token))
         if len(found) != 1:
             raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")

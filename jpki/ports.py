@@ -18,7 +18,7 @@ from jpki.delegate import Delegate
 from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
-from jpki.revocation import Reason, RevocationEvidence, Status
+from jpki.revocation import Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
 
 # --- keys ------------------------------------------------------------------------------------------------------
@@ -232,6 +232,39 @@ class CertificateLedger(Protocol):
 
 StatusSource = Callable[[Serial], Status | None]
 """What OCSP asks of the ledger: the committed status of a serial, None where it was never reserved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One change that a verifier can see; `listed` tells whether it changes a list.
+
+    Without a `partition` it is the compromise of the generation whose root bears the serial: of all that it signed.
+    """
+
+    position: int
+    serial: Serial
+    partition: PartitionId | None
+    state: State
+    reason: Reason | None
+    listed: bool
+    effective_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JournalChanges:
+    """What followed a position, in order and without a gap, and the epoch in which it is so.
+
+    A reader that meets another epoch than it knows throws away what it knows, and begins at position 0: the ledger
+    was restored, and what it had told before may never have happened.
+    """
+
+    epoch: int
+    entries: Sequence[JournalEntry]
+
+
+Journal = Callable[[int, int], JournalChanges]
+"""Returns what follows a position, at most so many entries. Who goes on from the last one misses none (rule R26)."""
 
 
 # --- campaigns -------------------------------------------------------------------------------------------------

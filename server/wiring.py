@@ -46,6 +46,7 @@ from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
 from server.store.generations import SqlGenerations
+from server.store.journal import SqlJournal
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
@@ -73,6 +74,7 @@ class Store:
     campaigns: SqlCampaigns
     blocked_keys: SqlBlockedKeys
     samples: SqlSamples
+    journal: SqlJournal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         campaigns=SqlCampaigns(database),
         blocked_keys=SqlBlockedKeys(database),
         samples=SqlSamples(database),
+        journal=SqlJournal(database),
     )
 
 

@@ -10,8 +10,8 @@ from jpki import oids
 from jpki.clock import Clock
 from jpki.ports import RevocationSource
 
-SIGNING_POLICIES = frozenset({oids.LAB_SIGNING_POLICY, oids.REAL_SIGNING_POLICY})
-"""The policies of certificates that are for signing documents: the lab's and the real service's."""
+SIGNING_POLICIES = frozenset({oids.LAB_SIGNING_POLICY, oids.LAB_MOBILE_SIGNING_POLICY, oids.REAL_SIGNING_POLICY})
+"""The policies of certificates that are for signing documents: the lab's, on cards and devices, and the real cards'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,10 +153,7 @@ def upgrade(home: Home, output: Output) -> None:
     database, keys = database_of(home, settings), keys_of(home, settings)
     for part in (database, keys):
         click.get_current_context().call_on_close(part.close)
-    before = database.schema()
-    if before is None:
-        database.require_current()
-    database.migrate()
+    before = database.upgrade()
     sealed = _seal_what_is_open(store_of(database, keys, system_randomness), keys, output)
     lines = [
         Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}"),

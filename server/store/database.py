@@ -1,14 +1,13 @@
 """The database: how it is made and opened, and the two kinds of transaction. Foreign exceptions end here."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 from urllib.parse import quote
 
-from psycopg.errors import DiskFull
 from sqlalchemy import (
     URL,
     Column,
@@ -25,17 +24,20 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import DropTable
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server.store import tables
-from server.store.reserve import DISK_FULL, Reserve, disk_full
+from server.store import faults, tables
+from server.store.faults import translated
+from server.store.reserve import DISK_FULL, Reserve
 
 SCHEMA = "0006"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
+_ASKED = "asked"
+"""The execution option that holds when, by the monotonic clock, a transaction that writes was asked for."""
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 
@@ -66,9 +68,9 @@ class Database:
         try:
             parsed = make_url(url)
         except ArgumentError:
-            raise _url_wrong() from None
+            raise faults.url_wrong() from None
         if parsed.drivername != "postgresql":
-            raise _url_wrong()
+            raise faults.url_wrong()
         settings = f"-c timezone=UTC -c lock_timeout={_BUSY_SECONDS}s"
         arguments = {"connect_timeout": 5, "options": settings}
         engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=arguments)
@@ -81,11 +83,23 @@ class Database:
             JpkiError: CONFLICT `database-not-empty`.
         """
         if self._has_tables():
-            raise _not_empty()
+            raise faults.not_empty()
         self.migrate()
         with self.writing() as connection:
             connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
             connection.execute(insert(tables.clock).values(id=1, latest=now))
+
+    def upgrade(self) -> str:
+        """Bring a ledger of an older version up to this one, and return the version that it had.
+
+        Raises:
+            JpkiError: as `require_current`, but for `database-outdated`.
+        """
+        schema = self.schema()
+        if schema is None or not _is_known(schema):
+            self.require_current()
+        self.migrate()
+        return str(schema)
 
     def migrate(self, target: str = "head") -> None:
         """Bring the schema up to `target`, a migration's name or `head`, or down: `-1` for a step, `base` for all."""
@@ -123,19 +137,19 @@ class Database:
         """Require that the database is a ledger, of this version.
 
         Raises:
-            JpkiError: CONFLICT `database-foreign` or `database-outdated`; UNAVAILABLE `database-empty` or
-                `database-unavailable`. The database is closed then.
+            JpkiError: CONFLICT `database-foreign`, `database-outdated` or `database-newer`; UNAVAILABLE
+                `database-empty` or `database-unavailable`. The database is closed then.
         """
         try:
             schema = self.schema()
             if schema is None:
-                raise _foreign() if self._has_tables() else _empty()
+                raise faults.foreign() if self._has_tables() else faults.empty()
         except JpkiError:
             self.close()
             raise
         if schema != SCHEMA:
             self.close()
-            raise _outdated(schema)
+            raise (faults.outdated if _is_known(schema) else faults.newer)(schema, SCHEMA)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -150,7 +164,8 @@ class Database:
 
         While the reserve is not whole nothing but an urgent act is written: what room it left is for those (rule R18).
         """
-        with translated(), self._connected().execution_options(writes=True) as connection:
+        options: dict[str, Any] = {"writes": True, _ASKED: monotonic()}
+        with translated(), self._connected().execution_options(**options) as connection:
             if self._reserve is not None:
                 self._reserve.keep()
             with connection.begin():
@@ -170,7 +185,8 @@ class Database:
             self._run(act)
 
     def _run(self, act: Callable[[Connection], None]) -> None:
-        with translated(), self._connected().execution_options(writes=True) as connection, connection.begin():
+        options: dict[str, Any] = {"writes": True, _ASKED: monotonic()}
+        with translated(), self._connected().execution_options(**options) as connection, connection.begin():
             act(connection)
 
     def _connected(self) -> Connection:
@@ -185,11 +201,14 @@ class Database:
     def advance_clock(self, connection: Connection, at: datetime, *, tolerance_seconds: float = 2) -> None:
         """Remember the latest moment written, to a second, and refuse one that lies before it (rule R22).
 
+        `at` was taken before this transaction waited for its turn among the writers: so long it may lie behind.
+
         Raises:
             JpkiError: UNAVAILABLE `clock-went-back`.
         """
         latest = connection.execute(select(tables.clock.c.latest)).scalar_one()
-        if (latest - at).total_seconds() > tolerance_seconds:
+        waited = monotonic() - connection.get_execution_options()[_ASKED]
+        if (latest - at).total_seconds() > tolerance_seconds + waited:
             raise JpkiError(
                 Kind.UNAVAILABLE,
                 "clock-went-back",
@@ -224,77 +243,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the database's exceptions into ours: UNAVAILABLE `database-full` or `database-unavailable`."""
-    try:
-        yield
-    except (DBAPIError, SQLAlchemyError, OSError) as error:
-        original = error.orig if isinstance(error, DBAPIError) else None
-        if _tells_of_full_disk(original):
-            raise disk_full() from error
-        cause = type(error).__name__ if original is None else type(original).__name__
-        raise JpkiError(
-            Kind.UNAVAILABLE,
-            "database-unavailable",
-            Text(
-                f"データベースに接続できないか、書き込めません（{cause}）。", f"The database cannot be used ({cause})."
-            ),
-            Text(
-                "データベースの稼働とディスクの空きを確認して、再実行してください。",
-                "Check that the database is up and the disk has room, then try again.",
-            ),
-        ) from error
+def _is_known(schema: str) -> bool:
+    from server.store.migrations import names
 
-
-def _tells_of_full_disk(error: BaseException | None) -> bool:
-    """Tell SQLite's word for a full disk, or PostgreSQL's."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or isinstance(error, DiskFull)
-
-
-def _url_wrong() -> JpkiError:
-    return JpkiError(
-        Kind.UNPROCESSABLE,
-        "database-url-wrong",
-        Text("データベースのURLが正しくありません。", "The database's URL is wrong."),
-        Text("postgresql://利用者@ホスト/名前 の形で指定してください。", "Write it as postgresql://user@host/name."),
-    )
-
-
-def _not_empty() -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-not-empty",
-        Text("データベースに既に表があります。", "The database has tables already."),
-        Text("空のデータベースを指定してください。何も変更していません。", "Name an empty one; nothing was changed."),
-    )
-
-
-def _empty() -> JpkiError:
-    return JpkiError(
-        Kind.UNAVAILABLE,
-        "database-empty",
-        Text("データベースが空です。台帳が失われています。", "The database is empty: the ledger is not there."),
-        Text("バックアップから復旧してください。", "Restore it from a backup."),
-    )
-
-
-def _foreign() -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-foreign",
-        Text("このデータベースは認証局の台帳ではありません。", "This database is not an authority's ledger."),
-        Text("jpki.toml の database を確認してください。", "Check `database` in jpki.toml."),
-    )
-
-
-def _outdated(schema: str) -> JpkiError:
-    return JpkiError(
-        Kind.CONFLICT,
-        "database-outdated",
-        Text(
-            f"台帳の版は {schema} ですが、このプログラムには {SCHEMA} が必要です。",
-            f"The ledger is of version {schema}; this program needs {SCHEMA}.",
-        ),
-        Text("jpki db upgrade --home で更新してください。", "Bring it up with `jpki db upgrade --home`."),
-    )
+    return schema in names()

@@ -127,11 +127,11 @@ class Authority:
             "sign", document, "--certificate", card.certificate, "--key", card.key, "--out", out, *options
         )
 
-    def issue(self, kind: str, data: HolderData) -> Card:
-        directory = self.home.parent / f"{data['code']}-{kind}"
+    def issue(self, kind: str, data: HolderData, carrier: str = "card") -> Card:
+        directory = self.home.parent / f"{data['code']}-{kind}-{carrier.replace(':', '-')}"
         file = directory.with_suffix(".json")
         file.write_text(json.dumps(data, ensure_ascii=False), "utf-8")
-        self.do("issue", "--kind", kind, "--holder", file, "--out", directory)
+        self.do("issue", "--kind", kind, "--holder", file, "--carrier", carrier, "--out", directory)
         return Card(directory)
 
     def _jpki(self, *words: str | Path) -> Done:

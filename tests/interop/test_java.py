@@ -1,4 +1,4 @@
-"""What Java's own path validation (PKIX) makes of our certificates, by OCSP and by the lists that they name."""
+"""What Java's own path validation (PKIX) makes of our certificates, and what it was seen to ask for."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.interop.authority import Town
 from tests.interop.programs import run
+from tests.interop.recorder import Asked, recording
 
 pytestmark = pytest.mark.slow
 
@@ -13,25 +14,46 @@ SOURCE = Path(__file__).with_name("RevocationCheck.java")
 FETCH_LISTS = "-Dcom.sun.security.enableCRLDP=true"
 
 
-def verdicts(town: Town, way: str, *options: str) -> list[str]:
-    """Return Java's words on Hanako's certificates and then on Taro's, authentication before signing."""
+def judged(town: Town, way: str, *options: str) -> tuple[list[str], list[Asked]]:
+    """Return Java's words on all cards, Hanako's first, authentication before signing; and all that it asked for."""
     run("javac", "-version")  # A Java without a compiler cannot run a source file: skip by the compiler's name.
     files = [file for card in town.cards for file in (card.certificate, card.chain)]
-    done = run("java", *options, SOURCE, way, *files)
+    with recording() as proxy:
+        # Java asks the loopback without a proxy unless it is told that there are no such hosts.
+        through = ("-Dhttp.proxyHost=127.0.0.1", f"-Dhttp.proxyPort={proxy.port}", "-Dhttp.nonProxyHosts=")
+        done = run("java", *through, *options, SOURCE, way, *files)
     assert done.code == 0, done.text
-    return done.out.decode().splitlines()
+    return done.out.decode().splitlines(), proxy.seen
 
 
-@pytest.mark.parametrize(
-    ("way", "options"),
-    [("ocsp", ()), ("crl", ()), ("default", (FETCH_LISTS,))],
-    ids=["by OCSP", "by list", "by list as the switch has it"],
-)
-def test_java_finds_only_the_revoked_certificate_revoked(town: Town, way: str, options: tuple[str, ...]) -> None:
-    expected = ["revoked KEY_COMPROMISE" if card == town.taro.signing else "good" for card in town.cards]
-    assert verdicts(town, way, *options) == expected
+def right(town: Town) -> list[str]:
+    return ["revoked KEY_COMPROMISE" if card == town.taro.signing else "good" for card in town.cards]
 
 
-def test_java_left_to_itself_fetches_no_list_and_decides_nothing(town: Town) -> None:
-    """So the list that decides above is the one that the certificate names."""
-    assert set(verdicts(town, "default")) == {"UNDETERMINED_REVOCATION_STATUS"}
+def test_java_asks_by_get_and_finds_only_the_revoked_certificate_revoked(town: Town) -> None:
+    verdicts, asked = judged(town, "ocsp")
+    assert verdicts == right(town)
+    assert [each.method for each in asked] == ["GET"] * len(town.cards)
+    for card, each in zip(town.cards, asked, strict=True):
+        assert each.url.startswith(f"{card.ocsp_url}/")
+
+
+def test_java_asks_by_post_where_the_question_is_long(town: Town) -> None:
+    """Beyond 255 octets, as RFC 6960 A.1 has it: here by a nonce, which Java wants to see again in the answer."""
+    verdicts, asked = judged(town, "nonce")
+    assert verdicts == right(town)
+    assert [(each.method, each.url) for each in asked] == [("POST", card.ocsp_url) for card in town.cards]
+    assert all(each.octets > 96 for each in asked)
+
+
+@pytest.mark.parametrize(("way", "options"), [("crl", ()), ("default", (FETCH_LISTS,))], ids=["told to", "by a switch"])
+def test_java_fetches_the_list_that_the_certificate_names(town: Town, way: str, options: tuple[str, ...]) -> None:
+    verdicts, asked = judged(town, way, *options)
+    assert verdicts == right(town)
+    assert {(each.method, each.url) for each in asked} == {("GET", card.crl_url) for card in town.cards}
+
+
+def test_java_left_to_itself_fetches_nothing_and_decides_nothing(town: Town) -> None:
+    verdicts, asked = judged(town, "default")
+    assert set(verdicts) == {"UNDETERMINED_REVOCATION_STATUS"}
+    assert asked == []

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 _LONG_ARC = "pkilint reads no arc above 32 bits, and the second one of 2.25 is a UUID of 128 (X.667)"
 ACCEPTED = {
     ("authentication", "itu.invalid_asn1_syntax"): _LONG_ARC,
+    ("signing on a phone", "itu.invalid_asn1_syntax"): _LONG_ARC,
+    ("authentication on a phone", "itu.invalid_asn1_syntax"): _LONG_ARC,
     ("clerk", "itu.invalid_asn1_syntax"): _LONG_ARC,
 }
 """Which finding on which kind of certificate, and why it is no defect of ours."""
@@ -31,6 +33,8 @@ KINDS = (
     "infrastructure root",
     "signing",
     "authentication",
+    "signing on a phone",
+    "authentication on a phone",
     "signing responder",
     "authentication responder",
     "clerk",
@@ -81,6 +85,8 @@ def certificates(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Mappin
         "infrastructure root": infrastructure,
         "signing": hanako.signing.parsed,
         "authentication": hanako.authentication.parsed,
+        "signing on a phone": town.authority.issue("signing", hanako.data, "mobile:phone-1").parsed,
+        "authentication on a phone": town.authority.issue("authentication", hanako.data, "mobile:phone-1").parsed,
         "signing responder": responder(hanako.signing, directory),
         "authentication responder": responder(hanako.authentication, directory),
         "clerk": clerk,

@@ -330,6 +330,23 @@ class LedgerContract:
         positions = sorted(status.position for status in statuses if status)
         assert positions == list(range(begun + 1, begun + 13))
 
+    def test_the_journal_tells_all_that_changed_after_a_position(self, store: Store, clock: SteppingClock) -> None:
+        one, other = self.live(store, clock), self.live(store, clock, "H-0002")
+        store.ledger.hold(one, BY, clock())
+        clock.advance(hours=1)
+        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        changes = store.journal.since(1, 100)
+        assert changes.epoch == 1
+        assert [(each.position, each.serial, each.state, each.reason, each.listed) for each in changes.entries] == [
+            (2, other, State.ACTIVE, None, False),
+            (3, one, State.HELD, Reason.CERTIFICATE_HOLD, True),
+            (4, one, State.REVOKED, Reason.KEY_COMPROMISE, True),
+        ]
+        held, revoked = changes.entries[1:]
+        assert held.effective_at == revoked.effective_at == held.recorded_at < revoked.recorded_at
+        assert [each.position for each in store.journal.since(1, 2).entries] == [2, 3]
+        assert store.journal.since(4, 100).entries == []
+
     def test_lists_hold_their_partition_and_the_complete_list_all(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock, "H-0001")
         store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from server.founding import found
 from server.home import Home
 from server.settings import Settings
 from server.wiring import Rooms, open_rooms
+from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.conftest import SteppingClock
 from tests.server.conftest import Town, certificate_in, serial_in
 from tests.server.console import Jpki
@@ -198,6 +199,14 @@ def test_a_revocation_that_was_stopped_half_way_is_finished_by_the_next(counter:
     assert counter.record(phone).status.reason is Reason.AFFILIATION_CHANGED
 
 
+def test_where_another_ends_one_on_a_device_first_the_cards_ends_all_the_same(counter: Counter) -> None:
+    card, phone = (counter.issue(Purpose.SIGNING, carrier) for carrier in (CARD, PHONE))
+    counter.rooms.desk.revoke(phone, Reason.KEY_COMPROMISE, BY)
+    late = replace(counter.rooms.desk, on_devices=lambda *_: [phone])
+    assert late.revoke(card, Reason.AFFILIATION_CHANGED, BY).record.status.state is State.REVOKED
+    assert counter.record(phone).status.reason is Reason.KEY_COMPROMISE
+
+
 def test_one_that_is_handed_over_while_the_cards_is_revoked_never_lives(counter: Counter) -> None:
     card = counter.issue(Purpose.SIGNING)
     seen: list[Serial] = []
@@ -280,3 +289,18 @@ def test_a_phone_at_the_command_line(jpki: Jpki, town: Town) -> None:
     revoked = jpki.done("revoke", serial_in(town.signing), *words, "--reason", "affiliationChanged")
     assert revoked["on_devices"] == [serial]
     assert jpki.done("status", serial, *words)["state"] == "revoked"
+
+
+@pytest.mark.parametrize("form", ["pdf", "pades", "xml", "cms"])
+def test_a_phone_signs_documents_and_ends_with_the_card(jpki: Jpki, town: Town, form: str) -> None:
+    words = ("--home", town.home)
+    phone, signed = town.folder / "phone", town.folder / "signed"
+    asked = ("--kind", "signing", "--holder", HOLDER_FILE, "--carrier", "mobile:phone-1", "--out", phone)
+    jpki.done("issue", *words, *asked)
+    document = town.folder / "document"
+    document.write_bytes(tax_return_pdf(["Income"]) if form in {"pdf", "pades"} else tax_return_xtx("日本　花子", 2025))
+    pair = ("--certificate", phone / "certificate.pem", "--key", phone / "key.pem")
+    jpki.done("sign", document, *pair, "--out", signed, "--format", form)
+    assert jpki.done("verify", signed, *words)["decision"] == "accept"
+    jpki.done("revoke", serial_in(town.signing), *words, "--reason", "affiliationChanged")
+    assert jpki.judged(1, "verify", signed, *words)["decision"] == "refuse"

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jpki.clock import system_clock
 from server.store.database import Database
 from server.wiring import Store
 from tests.conftest import SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
     check_records_are_carried_over_and_sealed,
@@ -58,6 +60,14 @@ class TestPostgresqlAudit(AuditContract):
 
 class TestPostgresqlGenerations(GenerationsContract):
     """The generations' contract on PostgreSQL."""
+
+
+def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:
+    url = server.new_database("writers")
+    database = Database.at_url(url)
+    database.found(system_clock())
+    check_many_writers(furnished(database), url, LONG if at_length else SHORT)
+    database.close()
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:

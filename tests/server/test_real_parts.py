@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hsm_adapter.pkcs11 import Token, make_token
 from jpki.clock import system_clock
 from server.cli.frame import run
+from server.home import Home
 from server.store.database import Database
+from server.wiring import open_rooms
 from tests.conftest import SteppingClock
 from tests.server.console import Jpki
 from tests.server.people import holder_file
@@ -131,6 +133,40 @@ def test_a_taxpayer_signs_with_a_token(
     assert jpki.done("verify", tmp_path / "letter.p7m", "--home", token_home)["decision"] == "accept"
 
 
+def test_a_missing_pin_says_how_to_give_it(jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(token_home, tmp_path / "home")
+    (home / "secrets/token-pin").unlink()
+    refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    assert (refused.exit, refused.code) == (1, "secret-missing")
+    assert "JPKI_PIN_FILE" in refused.printed
+
+
+def test_a_module_that_cannot_be_loaded_is_named_as_such(
+    jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path
+) -> None:
+    home = shutil.copytree(token_home, tmp_path / "home")
+    settings = (home / "jpki.toml").read_text()
+    module = next(line for line in settings.splitlines() if line.startswith("module"))
+    (home / "jpki.toml").write_text(settings.replace(module, 'module = "/nonexistent.so"'))
+    refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    assert (refused.exit, refused.code) == (75, "hsm-unavailable")
+    assert "library cannot be loaded" in refused.english
+
+
+def test_r19_a_key_that_is_not_in_the_token_is_an_outage(
+    jpki: Jpki, token_home: Path, holder: Path, tmp_path: Path
+) -> None:
+    home = shutil.copytree(token_home, tmp_path / "home")
+    database = Database.at_file(home / "jpki.sqlite")
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE generation SET key_uri = replace(key_uri, 'ca-signing', 'lost')")
+        connection.exec_driver_sql("UPDATE generation SET key_uri = substr(key_uri, 1, instr(key_uri, ';id') - 1)")
+    database.close()
+    refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    assert (refused.exit, refused.code) == (75, "key-not-found")
+    assert not (tmp_path / "out").exists()
+
+
 # --- the ledger on PostgreSQL --------------------------------------------------------------------------------------
 
 
@@ -209,6 +245,26 @@ def test_a_foreign_database_is_refused_and_left_alone(jpki: Jpki, postgresql: Se
     refused = jpki.refused("init", "--home", tmp_path / "home", "--database", url)
     assert (refused.exit, refused.code) == (1, "database-not-empty")
     assert not (tmp_path / "home").exists()
+    jpki.done("init", "--home", tmp_path / "home", "--database", postgresql.new_database("ours"))
+    settings = tmp_path / "home/jpki.toml"
+    settings.write_text(settings.read_text().replace("/ours", "/foreign"))
+    for command in ("crl list", "db upgrade"):
+        refused = jpki.refused(*command.split(), "--home", tmp_path / "home")
+        assert (refused.exit, refused.code) == (1, "database-foreign")
+
+
+def test_a_database_that_cannot_be_reached_says_why(jpki: Jpki, postgresql: Server, tmp_path: Path) -> None:
+    here = f"postgres@127.0.0.1:{postgresql.port}"
+    reasons = {
+        f"postgresql://{here}/nowhere": 'database "nowhere" does not exist',
+        f"postgresql://nobody@127.0.0.1:{postgresql.port}/postgres": 'role "nobody" does not exist',
+        "postgresql://postgres@127.0.0.1:1/postgres": "Connection refused",
+    }
+    for url, reason in reasons.items():
+        refused = jpki.refused("init", "--home", tmp_path / "home", "--database", url)
+        assert (refused.exit, refused.code) == (75, "database-unavailable")
+        assert reason in refused.english
+        assert not (tmp_path / "home").exists()
 
 
 def test_a_failed_ceremony_leaves_the_database_as_it_was(
@@ -228,11 +284,34 @@ def test_a_half_migrated_database_is_refused_until_upgraded(jpki: Jpki, home: Pa
     database.migrate("base")
     refused = jpki.refused("crl", "list", "--home", home)
     assert (refused.exit, refused.code) == (1, "database-foreign")
-    database.migrate()
-    with database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
+    database.migrate("0001")
     refused = jpki.refused("crl", "list", "--home", home)
     assert (refused.exit, refused.code) == (1, "database-outdated")
+    assert jpki.done("db", "upgrade", "--home", home)["before"] == "0001"
+    assert jpki.done("crl", "list", "--home", home)["lists"] == []
+
+
+@pytest.mark.parametrize("on", ["sqlite", "postgresql"])
+def test_a_ledger_that_lacks_a_table_is_named_as_such(
+    jpki: Jpki, request: pytest.FixtureRequest, holder: Path, tmp_path: Path, on: str
+) -> None:
+    home: Path = request.getfixturevalue("home" if on == "sqlite" else "pg_home")
+    rooms = open_rooms(Home(home))
+    with rooms.store.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE holder_key RENAME TO elsewhere")
+    rooms.close()
+    refused = jpki.refused("issue", "--home", home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "out")
+    assert (refused.exit, refused.code) == (1, "database-incomplete")
+
+
+@pytest.mark.parametrize("command", ["crl list", "db upgrade", "doctor"])
+def test_a_newer_ledger_asks_for_a_newer_program(jpki: Jpki, home: Path, command: str) -> None:
+    database = Database.at_file(home / "jpki.sqlite")
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    refused = jpki.refused(*command.split(), "--home", home)
+    assert (refused.exit, refused.code) == (1, "database-newer")
 
 
 def test_upgrading_a_current_database_changes_nothing(jpki: Jpki, home: Path) -> None:

@@ -1,13 +1,16 @@
 """The store on SQLite."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
+from jpki.clock import system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import GenerationId, Serial
 from jpki.randomness import system_randomness
@@ -20,6 +23,7 @@ from tests.server.audit_contract import AuditContract
 from tests.server.audit_world import office
 from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
     check_records_are_carried_over_and_sealed,
@@ -44,6 +48,38 @@ class TestSqliteAudit(AuditContract):
 
 class TestSqliteGenerations(GenerationsContract):
     """The generations' contract on SQLite."""
+
+
+@pytest.mark.slow
+def test_r20_r26_many_processes_write_and_a_reader_follows(tmp_path: Path, *, at_length: bool) -> None:
+    file = tmp_path / "jpki.sqlite"
+    database = Database.at_file(file, create=True)
+    database.found(system_clock())
+    check_many_writers(furnished(database), str(file), LONG if at_length else SHORT)
+    database.close()
+
+
+@pytest.mark.slow
+def test_r22_waiting_for_the_others_is_no_clock_that_went_back(store: Store, clock: SteppingClock) -> None:
+    """A moment is taken, others write for a while, and only then is it this one's turn."""
+    mine, theirs = clock(), clock() + timedelta(seconds=3)
+    locked = threading.Event()
+
+    def write_for_a_while() -> None:
+        with store.database.writing() as connection:
+            store.database.advance_clock(connection, theirs)
+            locked.set()
+            time.sleep(1.2)
+
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(write_for_a_while)
+        locked.wait()
+        with store.database.writing() as connection:
+            store.database.advance_clock(connection, mine)
+        other.result()
+    with pytest.raises(JpkiError) as refused, store.database.writing() as connection:
+        store.database.advance_clock(connection, mine)
+    assert refused.value.code == "clock-went-back"
 
 
 def test_generations_read_back(store: Store, clock: SteppingClock) -> None:
@@ -120,8 +156,8 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, clock: Ste
 
 
 def test_a_half_migrated_database_is_refused(store: Store) -> None:
-    with store.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    store.database.migrate("base")
+    store.database.migrate("0001")
     with pytest.raises(JpkiError) as refused:
         store.database.require_current()
     assert refused.value.code == "database-outdated"
