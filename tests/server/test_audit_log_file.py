@@ -3,9 +3,10 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from jpki.errors import JpkiError
 from jpki.signature import KeySpec
 from server.audit.chain import Entry, Head, Opening, Record, Signer, Tip, extend, sign_head
 from server.audit.file import append, read_lines
-from server.audit.lines import from_line, records, to_line
+from server.audit.lines import Unreadable, from_line, records, to_line
+from server.audit.position import Position
 from server.audit.trust import Trust
 from server.audit.verify import Fault, Flaw, keep_heads
 from server.store.database import Database
@@ -178,6 +180,21 @@ def test_a_cut_behind_a_head_is_found_by_the_anchor_alone(log: Log) -> None:
     assert judged(log.lines[:cut], log.anchors).fault == Fault(last + 1, Flaw.CUT)
 
 
+def test_a_signer_whose_head_was_cut_off_is_found(log: Log) -> None:
+    at = next(at for at, each in enumerate(log.records) if isinstance(each, Signer))
+    number = sum(isinstance(each, Entry) for each in log.records[:at])
+    assert judged(log.lines[: at + 1]).fault == Fault(number, Flaw.HEAD_MISPLACED)
+
+
+def test_a_signer_stands_directly_before_its_head(log: Log) -> None:
+    lines = list(log.lines)
+    at = next(at for at, each in enumerate(log.records) if isinstance(each, Signer))
+    lines.insert(at - 2, lines.pop(at))
+    fault = judged(lines).fault
+    assert fault is not None
+    assert fault.flaw is Flaw.HEAD_MISPLACED
+
+
 # --- somebody who can hash, and has keys of their own --------------------------------------------------------------
 
 
@@ -323,6 +340,26 @@ def test_a_log_with_many_acts_after_its_last_head_is_completed(here: Office, tmp
     (tmp_path / "log").write_bytes(cut)
     here.notary.export(tmp_path / "log")
     assert (tmp_path / "log").read_bytes() == whole
+
+
+def test_what_cannot_be_written_whole_is_taken_back(here: Office, tmp_path: Path) -> None:
+    here.act("one")
+    here.notary.export(tmp_path / "log")
+    before = (tmp_path / "log").read_bytes()
+    for _ in range(30):
+        here.act(*(f"{number:032x}" for number in range(500)))
+    here.notary.chain()
+
+    def broken_off(end: Position) -> Iterator[Record]:
+        for record in here.notary.log.records(end):
+            assert not isinstance(record, Unreadable)
+            yield record
+        raise OSError(ENOSPC, "No space left on device")
+
+    with pytest.raises(JpkiError) as refused:
+        append(tmp_path / "log", broken_off)
+    assert refused.value.code == "audit-log-unwritable"
+    assert (tmp_path / "log").read_bytes() == before
 
 
 def test_a_file_that_may_only_grow_is_enough(here: Office, tmp_path: Path) -> None:
