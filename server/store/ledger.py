@@ -43,6 +43,7 @@ class SqlLedger:
                 self._database.advance_clock(connection, at)
                 self._require_free(connection, reservation, by, at)
                 _insert_certificate(connection, reservation, at)
+                _require_none_came_to_life(connection, reservation)
                 _audit(connection, at, by, Act.RESERVED, reservation.serial, generation=reservation.generation)
         except JpkiError as error:
             # On a database with concurrent writers the primary key of `place` decides, not the look before it.
@@ -179,6 +180,15 @@ class SqlLedger:
         if wanted.renews is not None and live is None:
             raise _not_live(wanted.renews)
         _free_key(connection, wanted)
+
+
+def _require_none_came_to_life(connection: Connection, wanted: Reservation) -> None:
+    """Look again once the pending place is taken: only until then could another order leave it and come to life."""
+    place = tables.place
+    mine = (place.c.holder == wanted.holder, place.c.purpose == wanted.purpose, place.c.carrier == wanted.carrier)
+    live = connection.execute(select(place).where(*mine, place.c.stage == _LIVE)).one_or_none()
+    if live is not None and live.serial != wanted.renews:
+        raise _live_exists(live.serial, live.not_after)
 
 
 def _insert_certificate(connection: Connection, wanted: Reservation, at: datetime) -> None:
