@@ -44,6 +44,7 @@ class Act(StrEnum):
     CLOCK_ACCEPTED = "clock accepted"
     SEALING_KEY_MADE = "sealing key will be made"
     SEALING_KEY_DESTROYED = "sealing key will be destroyed"
+    ROLE_ADMITTED = "database role admitted"
     CAMPAIGN_OPENED = "campaign opened"
     CAMPAIGN_CHANGED = "campaign changed"
     CRL_WILL_SIGN = "crl will be signed"

@@ -26,6 +26,7 @@ from server.plan_file import read_plan
 from server.sealing import Sealing
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
 from server.store.database import SCHEMA
+from server.store.roles import READABLE, let_read
 from server.wiring import Store, database_of, keys_of, store_of
 
 
@@ -174,6 +175,23 @@ def _progress(output: Output) -> Callable[[int], None]:
     return lambda left: output.progress(Text(f"  残り{left}件", f"  {left} records left"))
 
 
+@command("grant")
+@click.argument("role")
+@home_option
+@click.option(
+    "--door", "doors", multiple=True, required=True, type=click.Choice(list(READABLE)), help="May be repeated."
+)
+def grant(role: str, home: Home, doors: tuple[str, ...], output: Output) -> None:
+    """Let an existing PostgreSQL role read what a door needs, and nothing that tells of a holder.
+
+    A process with this door then has a jpki.toml of its own, whose `database` names the role.
+    """
+    rooms = opened(home)
+    names = let_read(rooms.store.database, role, doors, LOCAL_OPERATOR, rooms.clock)
+    line = Text(f"{role} は次の表を読めます：{'、'.join(names)}", f"{role} may read: {', '.join(names)}")
+    output.result("jpki.db-grant/1", {"role": role, "tables": names}, [line])
+
+
 @command("rotate-seal")
 @home_option
 def rotate_seal(home: Home, output: Output) -> None:
@@ -208,5 +226,6 @@ def accept_clock(home: Home, output: Output) -> None:
 
 
 db.add_command(upgrade)
+db.add_command(grant)
 db.add_command(rotate_seal)
 db.add_command(accept_clock)

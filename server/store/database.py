@@ -38,7 +38,8 @@ SCHEMA = "0006"
 _BUSY_SECONDS = 20
 _ASKED = "asked"
 """The execution option that holds when, by the monotonic clock, a transaction that writes was asked for."""
-_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+"""Where alembic keeps the name of the last migration."""
 
 
 class Database:
@@ -112,7 +113,7 @@ class Database:
         """Take away all that `found` made, where the ceremony failed after it."""
         self.migrate("base")
         with self.writing() as connection:
-            connection.execute(DropTable(_VERSION))
+            connection.execute(DropTable(VERSION))
 
     def latest(self) -> datetime:
         """Return the latest moment that was written, to a second."""
@@ -128,9 +129,9 @@ class Database:
     def schema(self) -> str | None:
         """Return the name of the migration that the database is at, None where it has none of our tables."""
         with self.reading() as connection:
-            if not inspect(connection).has_table(_VERSION.name):
+            if not inspect(connection).has_table(VERSION.name):
                 return None
-            version: str | None = connection.execute(select(_VERSION.c.version_num)).scalar()
+            version: str | None = connection.execute(select(VERSION.c.version_num)).scalar()
             return version
 
     def require_current(self) -> None:
@@ -225,6 +226,11 @@ class Database:
     def _has_tables(self) -> bool:
         with self.reading() as connection:
             return bool(inspect(connection).get_table_names())
+
+    @property
+    def has_roles(self) -> bool:
+        """Whether the database tells its users apart, and what each may do."""
+        return not self._is_sqlite
 
     @property
     def _is_sqlite(self) -> bool:

@@ -18,7 +18,7 @@ from jpki.signature import assembled
 from server.store import refusals, tables
 from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
 from server.store.database import Database
-from server.store.reserving import abandoned, take_places
+from server.store.reserving import abandoned, require_free, take_places
 from server.store.rows import statuses_of
 from server.store.seal import SALT_OCTETS, DataKey, Seal, commitment
 
@@ -42,7 +42,8 @@ class SqlLedger:
         try:
             with self._database.writing() as connection:
                 self._database.advance_clock(connection, at)
-                take_places(connection, wanted, by, at)
+                require_free(connection, wanted, by, at)
+                take_places(connection, wanted, at)
                 (generation,) = {each.generation for each in wanted}
                 note(connection, at, by, Act.RESERVED, [each.serial for each in wanted], generation=generation)
         except JpkiError as error:

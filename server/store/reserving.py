@@ -25,8 +25,8 @@ _Place = tuple[str, str, str]
 """Holder, purpose and carrier."""
 
 
-def take_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
-    """Take a pending place, and a key, for every reservation, and write what is known of its certificate.
+def require_free(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
+    """Require that serials, places and keys are free; what was abandoned or has ended makes room.
 
     Raises:
         JpkiError: CONFLICT `certificate-pending`, `certificate-live`, `not-live`, `key-reused` or `serial-taken`.
@@ -34,8 +34,26 @@ def take_places(connection: Connection, wanted: Sequence[Reservation], by: Actor
     require_unused(connection, [each.serial for each in wanted])
     _free_places(connection, wanted, by, at)
     _free_keys(connection, wanted)
+
+
+def take_places(connection: Connection, wanted: Sequence[Reservation], at: datetime) -> None:
+    """Take a pending place, and the key, for every reservation, and write what is known of its certificate.
+
+    Raises:
+        JpkiError: CONFLICT `certificate-live`, where another order was done between the look and this.
+    """
     _insert(connection, wanted, at)
+    _require_none_came_to_life(connection, wanted)
     _use_partitions(connection, wanted)
+
+
+def _require_none_came_to_life(connection: Connection, wanted: Sequence[Reservation]) -> None:
+    """Look again once the pending places are taken: only until then could another order leave one and come to life."""
+    taken = _places(connection, wanted)
+    for each in wanted:
+        live = taken[_place_of(each)].get(LIVE)
+        if live is not None and live.serial != each.renews:
+            raise refusals.live_exists(live.serial, live.not_after)
 
 
 def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:

@@ -139,13 +139,21 @@ def test_r17_close_primes_are_refused() -> None:
     assert code(from_primes(p, next_prime(p))) == "key-weak"
 
 
+def fermat(modulus: int) -> bool:
+    """Fermat's method as it stands in books."""
+    middle = isqrt(modulus - 1) + 1
+    squares = (candidate * candidate - modulus for candidate in range(middle, middle + 100))
+    return any(isqrt(square) ** 2 == square for square in squares)
+
+
 @given(st.integers(1 << 1023, (1 << 1024) - 1), st.integers(0, 130))
 def test_r17_fermat_splits_whatever_falls_within_its_rounds(middle: int, distance: int) -> None:
-    """Numbers middle^2 - half^2, which the method splits when it has come from their root to the middle."""
+    """Numbers middle^2 - half^2, which the method splits when it has come from their root to the middle, or before."""
     half = isqrt(2 * middle * distance)
     modulus = middle * middle - half * half
-    rounds = middle - (isqrt(modulus - 1) + 1)
-    assert has_close_factors(modulus) == (rounds < 100)
+    assert has_close_factors(modulus) == fermat(modulus)
+    if middle - (isqrt(modulus - 1) + 1) < 100:
+        assert has_close_factors(modulus)
 
 
 def test_r17_a_small_factor_is_refused() -> None:

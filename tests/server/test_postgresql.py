@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
+from jpki.errors import JpkiError
 from server.store.database import Database
+from server.store.reserving import require_free, take_places
 from server.wiring import Store
 from tests.conftest import SteppingClock
 from tests.server.audit_contract import AuditContract
@@ -62,7 +65,19 @@ class TestPostgresqlGenerations(GenerationsContract):
     """The generations' contract on PostgreSQL."""
 
 
-def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:
+def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(
+    store: Store, clock: SteppingClock
+) -> None:
+    """Another order does all its work between this one's look at the places and its own."""
+    contract = TestPostgresqlLedger()
+    wish = contract.wanted(clock)
+    with pytest.raises(JpkiError) as refused, store.database.writing() as connection:
+        require_free(connection, [wish], LOCAL_OPERATOR, clock())
+        contract.live(store, clock)
+        take_places(connection, [wish], clock())
+    assert refused.value.code == "certificate-live"
+    assert store.ledger.status(wish.serial) is None
+
     url = server.new_database("writers")
     database = Database.at_url(url)
     database.found(system_clock())

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from psycopg import sql
 
 from hsm_adapter.pkcs11 import Token, make_token
 from jpki.clock import system_clock
 from server.cli.frame import run
 from server.home import Home
+from server.settings import read_settings
 from server.store.database import Database
+from server.store.tables import metadata
 from server.wiring import open_rooms
 from tests.conftest import SteppingClock
 from tests.server.console import Jpki
@@ -193,8 +197,8 @@ def test_generations_follow_each_other_on_postgresql(jpki: Jpki, pg_home: Path, 
 
 
 @contextmanager
-def serving(installed: Path, home: Path) -> Iterator[str]:
-    words = [installed, "serve", "--home", home, "--port", "0", "--lang", "en"]
+def serving(installed: Path, home: Path, *more: str) -> Iterator[str]:
+    words = [installed, "serve", "--home", home, "--port", "0", "--lang", "en", *more]
     process = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -211,19 +215,69 @@ def test_r16_nodes_on_one_database_agree_at_once(
 ) -> None:
     program("openssl")
     jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
-
-    def ask(url: str) -> str:
-        chain, certificate = tmp_path / "card/chain.pem", tmp_path / "card/certificate.pem"
-        words = ["openssl", "ocsp", "-issuer", chain, "-CAfile", chain, "-cert", certificate, "-url", f"{url}/ocsp"]
-        said = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
-        return said.splitlines()[0].rpartition(": ")[2]
-
     with serving(installed, pg_home) as one, serving(installed, pg_home) as other:
         with urllib.request.urlopen(f"{one}/readyz") as ready:
             assert ready.status == 200
-        assert [ask(one), ask(other)] == ["good", "good"]
+        assert [asked(tmp_path, one), asked(tmp_path, other)] == ["good", "good"]
         jpki.done("revoke", serial_of(tmp_path / "card"), "--home", pg_home, "--reason", "keyCompromise")
-        assert [ask(one), ask(other)] == ["revoked", "revoked"]
+        assert [asked(tmp_path, one), asked(tmp_path, other)] == ["revoked", "revoked"]
+
+
+@pytest.fixture
+def ocsp_role(postgresql: Server, pg_home: Path) -> str:
+    """A role of the database server that owns nothing."""
+    role = f"ocsp{next(_numbers)}"
+    with psycopg.connect(_url_of(pg_home), autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+    assert postgresql.port
+    return role
+
+
+def _url_of(home: Path) -> str:
+    url = read_settings(home / "jpki.toml").database
+    assert url is not None
+    return url
+
+
+def test_the_ocsp_door_runs_under_a_role_that_the_server_refuses_all_else(
+    jpki: Jpki, installed: Path, pg_home: Path, ocsp_role: str, holder: Path, tmp_path: Path
+) -> None:
+    jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
+    granted = jpki.done("db", "grant", ocsp_role, "--door", "ocsp", "--home", pg_home)["tables"]
+    assert set(granted) == {"alembic_version", "delegate", "generation", "status"}
+    narrow = _url_of(pg_home).replace("postgres@", f"{ocsp_role}@")
+    with psycopg.connect(narrow, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM status").fetchone() == (1,)
+        for table in set(metadata.tables) - set(granted):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table)))
+        for act in ("UPDATE status SET state = 'active'", "DELETE FROM generation"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(act)
+    door = tmp_path / "door"
+    door.mkdir()
+    (door / "jpki.toml").write_text((pg_home / "jpki.toml").read_text().replace("postgres@", f"{ocsp_role}@"))
+    (door / "keys").mkdir()
+    for key in (pg_home / "keys").glob("ocsp-*"):
+        shutil.copy(key, door / "keys")
+    shutil.copytree(pg_home / "secrets", door / "secrets")
+    with serving(installed, door, "--door", "ocsp") as url:
+        assert asked(tmp_path, url) == "good"
+        jpki.done("revoke", serial_of(tmp_path / "card"), "--home", pg_home, "--reason", "keyCompromise")
+        assert asked(tmp_path, url) == "revoked"
+
+
+def asked(folder: Path, url: str) -> str:
+    """What `openssl ocsp` is told of the certificate in the folder `card`."""
+    chain, certificate = folder / "card/chain.pem", folder / "card/certificate.pem"
+    words = ["openssl", "ocsp", "-issuer", chain, "-CAfile", chain, "-cert", certificate, "-url", f"{url}/ocsp"]
+    said = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
+    return said.splitlines()[0].rpartition(": ")[2]
+
+
+def test_sqlite_knows_no_roles(jpki: Jpki, home: Path) -> None:
+    refused = jpki.refused("db", "grant", "someone", "--door", "ocsp", "--home", home)
+    assert (refused.exit, refused.code) == (1, "database-without-roles")
 
 
 def test_a_database_that_is_away_is_try_again_and_comes_back(jpki: Jpki, pg_home: Path, postgresql: Server) -> None:

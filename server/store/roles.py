@@ -1,0 +1,47 @@
+"""What a door's own database role may read: the server refuses it all else, sealed records and holders included."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import text
+from sqlalchemy.schema import Table
+
+from jpki.acts import Act, Actor, AuditEvent
+from jpki.clock import Clock
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+from server.store import audit, tables
+from server.store.database import VERSION, Database
+
+READABLE: Mapping[str, Sequence[Table]] = {
+    "ocsp": (VERSION, tables.generation, tables.delegate, tables.status),
+    "crl": (VERSION, tables.generation, tables.crl),
+}
+"""The tables of each door that runs without a CA key (DESIGN 3.4); none of them knows a holder."""
+
+
+def let_read(database: Database, role: str, doors: Sequence[str], by: Actor, clock: Clock) -> list[str]:
+    """Let an existing PostgreSQL role read what these doors need, and return the tables' names.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `database-without-roles` on SQLite; UNAVAILABLE as for an unknown role.
+    """
+    if not database.has_roles:
+        raise _without_roles()
+    names = sorted({table.name for door in doors for table in READABLE[door]})
+    with database.writing() as connection:
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        connection.execute(text(f"GRANT SELECT ON {', '.join(map(quote, names))} TO {quote(role)}"))
+        event = AuditEvent(
+            at=clock(), actor=by, act=Act.ROLE_ADMITTED, subjects=(role,), details={"tables": " ".join(names)}
+        )
+        audit.write(connection, event)
+    return names
+
+
+def _without_roles() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "database-without-roles",
+        Text("SQLiteには利用者の区別がありません。", "SQLite knows no roles."),
+        Text("台帳をPostgreSQLに置いてください。", "Keep the ledger on PostgreSQL."),
+    )
