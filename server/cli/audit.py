@@ -115,17 +115,21 @@ def _subject(home: Home | None, log_file: Path | None, key_file: Path | None) ->
     trust = None if key_file is None else Trust.of_pem(read_at_most(key_file, _LARGEST_KEY_FILE))
     if log_file is not None:
         if trust is None:
-            raise click.UsageError("--log needs --key, from whoever you trust.")
+            raise _missing("--key")
         believed = trust
         return _Subject(believed, (), lambda heads: verify(records(read_lines(log_file)), believed, heads))
     if home is None:
-        raise click.UsageError("Name --home, or --log and --key.")
+        raise _missing("--home", "--log")
     rooms = opened(home)
     own = trust or Trust.of_certificates(
         root.certificate for root in rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
     )
     anchor = rooms.notary.anchor
     return _Subject(own, () if anchor is None else (anchor,), lambda heads: rooms.notary.verify(own, heads))
+
+
+def _missing(*options: str) -> click.MissingParameter:
+    return click.MissingParameter(param_hint=" / ".join(f"'{option}'" for option in options), param_type="option")
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

@@ -29,6 +29,11 @@ AT_A_HOME = {
     "status": "status 0x11",
     "crl publish": "crl publish",
     "crl list": "crl list",
+    "audit log": "audit log",
+    "audit export": "audit export --out OUT",
+    "audit key": "audit key",
+    "audit verify": "audit verify",
+    "audit erase": "audit erase --before 2000-01-01",
     "verify": "verify HOLDER",
 }
 
