@@ -103,7 +103,7 @@ class Database:
         return str(schema)
 
     def migrate(self, target: str = "head") -> None:
-        """Bring the schema up to `target`, a migration's name or `head`, or down: `-1` for a step, `base` for all."""
+        """Bring the schema up or down to `target`: a migration's name, `head`, or `base` for nothing at all."""
         from server.store.migrations import run
 
         with translated(), self._engine.begin() as connection:

@@ -117,7 +117,7 @@ def check_old_acts_are_carried_over(empty: Database) -> None:
     told = [(each.act, each.actor.role, each.subjects, each.details) for each in events[:3] if each is not None]
     assert told == _NEW_EVENTS
     assert [each.at.second for each in events[:3] if each is not None] == [0, 1, 2]
-    empty.migrate("-1")
+    empty.migrate("0001")
     with empty.reading() as connection:
         rows = connection.execute(text("SELECT role, act, subject, details FROM audit ORDER BY id")).all()
     batch = [(row[1], row[2], subject, row[4]) for row in _OLD_ROWS for subject in row[3].split(" ")]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
@@ -12,7 +13,9 @@ def run(connection: Connection, target: str) -> None:
     """Bring the schema up or down to `target` (`Database.migrate`), in the connection's running transaction."""
     config = _config()
     config.attributes["connection"] = connection
-    if target == "base" or target.startswith("-"):
+    # Names of migrations are in the order in which they are made.
+    current = MigrationContext.configure(connection).get_current_revision()
+    if target == "base" or (target != "head" and current is not None and target < current):
         command.downgrade(config, target)
     else:
         command.upgrade(config, target)
