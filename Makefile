@@ -31,6 +31,10 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(MAKE) lint
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
+.PHONY: bench
+bench: .venv/dev debian ## Measure everything, or one row: make bench ROW=issue|hsm; raw output in bench/out/
+	@$(BIN)/python -m bench $(ROW)
+
 .PHONY: soak
 soak: .venv/dev debian ## Properties with thirty times the examples; tokens, writers and crashes at length: minutes
 	@$(BIN)/python -m pytest -n $(WORKERS) -q --hypothesis-profile=soak

@@ -3,13 +3,10 @@
 Both sides use two processes and SoftHSM. The bare loop signs one digest over and over; the provider gets messages,
 hashes them, and checks each signature against the public key. So the same is measured against a bare loop that checks,
 too: what must be computed in any case. A check costs little of a signature with RSA-2048, and more than half of one
-with P-384. Run as `python -m bench.hsm`; it prints the rows as JSON.
+with P-384.
 """
 
-import json
 import os
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +19,15 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from bench.rows import Row, ratio
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token, make_token
+from hsm_adapter.roles import Role
 from hsm_adapter.token_keys import token_key
 from jpki import signature
 from jpki.ids import KeyUri
 from jpki.signature import KeySpec, PublicKey
+from server.home import PINS, Home
+from server.settings import Settings
 
 PROCESSES, ROUNDS, SECONDS, CAMPAIGN = 2, 9, 1.0, 500
 TARGET = 0.85
@@ -48,35 +49,27 @@ class BareLoop:
     checked: bool
 
 
-def rows() -> list[dict[str, Any]]:
-    """Measure each kind of key and return its rows, in the form of every benchmark of the house."""
+def rows() -> Iterator[Row]:
+    """Measure each kind of key, of the bare loop's rate and of one that checks."""
     with tempfile.TemporaryDirectory() as folder:
         token = _token(Path(folder))
         keys = Pkcs11Keys(token, lambda: PIN, processes=PROCESSES)
         try:
-            return [row for spec in SPECS for row in _measure(spec, keys, token)]
+            for spec in SPECS:
+                yield from _measure(spec, keys, token)
         finally:
             keys.close()
 
 
-def _measure(spec: KeySpec, keys: Pkcs11Keys, token: Token) -> Iterator[dict[str, Any]]:
+def _measure(spec: KeySpec, keys: Pkcs11Keys, token: Token) -> Iterator[Row]:
     uri = keys.create(f"ca-{spec}", spec)
     public = keys.signer(uri).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     bare, checking = (BareLoop(f"ca-{spec}", public, checked) for checked in (False, True))
-    with _looping(token, bare) as raw, _looping(token, checking) as limit:
-        sides: dict[str, Rate] = {"provider": lambda: _through(keys, uri), "bare": raw, "bare-checked": limit}
-        rounds = [{name: rate() for name, rate in sides.items()} for _ in range(ROUNDS)]
-    for name, of in (("raw", "bare"), ("limit", "bare-checked")):
-        ratios = [each["provider"] / each[of] for each in rounds]
-        yield {
-            "row": f"hsm.{spec}-of-{name}",
-            "ratio": round(statistics.median(ratios), 3),
-            "target": TARGET,
-            "better": "higher",
-            "rounds": [round(each, 3) for each in ratios],
-            "load": os.getloadavg()[0],
-            "raw": {side: [round(each[side]) for each in rounds] for side in sides},
-        }
+    with looping(token, PIN, bare) as raw, looping(token, PIN, checking) as limit:
+        rounds = [(_through(keys, uri), raw(), limit()) for _ in range(ROUNDS)]
+    ours, bare_rates, checked_rates = zip(*rounds, strict=True)
+    yield ratio(f"hsm.{spec}-of-raw", TARGET, ours, {"bare": bare_rates})
+    yield ratio(f"hsm.{spec}-of-limit", TARGET, ours, {"bare-checked": checked_rates})
 
 
 def _through(keys: Pkcs11Keys, uri: KeyUri) -> float:
@@ -87,11 +80,11 @@ def _through(keys: Pkcs11Keys, uri: KeyUri) -> float:
 
 
 @contextmanager
-def _looping(token: Token, loop: BareLoop) -> Iterator[Rate]:
+def looping(token: Token, pin: str, loop: BareLoop) -> Iterator[Rate]:
     """Keep processes with a session each that sign in a bare loop when they are told to."""
     context = get_context("spawn")
     pipes = [context.Pipe() for _ in range(PROCESSES)]
-    processes = [context.Process(target=_loop, args=(theirs, token, loop), daemon=True) for _, theirs in pipes]
+    processes = [context.Process(target=_loop, args=(theirs, token, pin, loop), daemon=True) for _, theirs in pipes]
     for process in processes:
         process.start()
 
@@ -108,13 +101,13 @@ def _looping(token: Token, loop: BareLoop) -> Iterator[Rate]:
             process.join()
 
 
-def _loop(connection: Connection, token: Token, loop: BareLoop) -> None:
+def _loop(connection: Connection, token: Token, pin: str, loop: BareLoop) -> None:
     os.environ.update(token.environment)
     import pkcs11
     from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
     found = next(iter(pkcs11.lib(str(token.module)).get_tokens(token_label=token.label)))
-    session: Any = found.open(user_pin=PIN)
+    session: Any = found.open(user_pin=pin)
     private = next(iter(session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: loop.label})))
     mechanism = Mechanism.RSA_PKCS if private.key_type is KeyType.RSA else Mechanism.ECDSA
     public = load_der_public_key(loop.public)
@@ -143,10 +136,10 @@ def _token(folder: Path) -> Token:
     return token
 
 
-def main() -> None:
-    """Print the rows as JSON."""
-    sys.stdout.write(json.dumps(rows(), indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def ca_token(home: Home, settings: Settings) -> tuple[Token, str]:
+    """Return the token of a home's CA keys, and its PIN."""
+    if settings.pkcs11 is None:
+        raise ValueError(home)
+    environment = {"SOFTHSM2_CONF": str(home.softhsm / "softhsm2.conf")}
+    token = Token(module=Path(settings.pkcs11.module), label=settings.pkcs11.token, environment=environment)
+    return token, home.secret(PINS[Role.CA]).decode()

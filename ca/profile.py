@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 from jpki import oids
 from jpki.certificate import CARD, Carrier, Purpose
@@ -34,12 +35,17 @@ class Profile:
     @property
     def hash(self) -> str:
         """SHA-256 over the profile's canonical JSON, in hexadecimal."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _hash(self)
 
     def policy(self, purpose: Purpose) -> str:
         """Return the policy OID that certificates of this purpose carry."""
         return self.signing_policy if purpose is Purpose.SIGNING else self.authentication_policy
+
+
+@cache
+def _hash(profile: Profile) -> str:
+    canonical = json.dumps(asdict(profile), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 CARD_V1 = Profile(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from jpki.certificate import Purpose
 from jpki.ids import HolderCode, Serial
 from jpki.ports import CertificateRecord
 from jpki.signature import KeySpec
@@ -22,13 +23,17 @@ class SampleCards:
     def __call__(self, records: Sequence[CertificateRecord]) -> Mapping[Serial, bytes]:
         """Return the requests of those that are sample holders: the next keys are counted from the end."""
         return {
-            record.serial: card_request(self.spec, self._next(record)).public_bytes(Encoding.DER)
+            record.serial: card_request(
+                self.spec, next_card_of(self.spec, _number(record.holder), record.purpose)
+            ).public_bytes(Encoding.DER)
             for record in records
             if record.holder.startswith(CODE_PREFIX)
         }
 
-    def _next(self, record: CertificateRecord) -> int:
-        return last_number(self.spec) - card_of(_number(record.holder), record.purpose)
+
+def next_card_of(spec: KeySpec, number: int, purpose: Purpose) -> int:
+    """Return the number of the n-th holder's next key for this purpose: they are counted from the end."""
+    return last_number(spec) - card_of(number, purpose)
 
 
 def _number(code: HolderCode) -> int:

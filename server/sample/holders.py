@@ -28,7 +28,7 @@ def sample_holder(seed: str, number: int) -> Holder:
     name, name_substitutes = _written(_name(draws, gender))
     address, address_substitutes = _written(_address(draws, municipality))
     return Holder(
-        code=HolderCode(f"{CODE_PREFIX}{number:08}"),
+        code=sample_code(number),
         name=name,
         name_substitutes=name_substitutes,
         birth_date=_ELDEST + timedelta(days=draws.below((_YOUNGEST - _ELDEST).days + 1)),
@@ -37,6 +37,11 @@ def sample_holder(seed: str, number: int) -> Holder:
         address_substitutes=address_substitutes,
         municipality=municipality,
     )
+
+
+def sample_code(number: int) -> HolderCode:
+    """Return the holder code of the sample with this number."""
+    return HolderCode(f"{CODE_PREFIX}{number:08}")
 
 
 @cache

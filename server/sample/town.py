@@ -105,7 +105,7 @@ def _end(seed: str, number: int, purpose: Purpose) -> Reason | None:
 def _settled(rooms: Rooms, seed: str, chunks: Sequence[range]) -> Iterator[Sequence[Wish]]:
     """Yield the wishes granted, a chunk at a time: a few holders here, many on all cores."""
     if len(chunks) == 1:
-        yield _settle(rooms, seed, chunks[0])
+        yield settle(rooms, seed, chunks[0])
         return
     with pool(os.cpu_count() or 1) as processes:
         running = [processes.submit(_settle_at, rooms.home.path, seed, chunk) for chunk in chunks]
@@ -118,7 +118,7 @@ def _settled(rooms: Rooms, seed: str, chunks: Sequence[range]) -> Iterator[Seque
 
 
 def _settle_at(home: Path, seed: str, numbers: range) -> Sequence[Wish]:
-    return _settle(_opened(home), seed, numbers)
+    return settle(_opened(home), seed, numbers)
 
 
 @cache
@@ -127,8 +127,8 @@ def _opened(home: Path) -> Rooms:
     return open_rooms(Home.open(home))
 
 
-def _settle(rooms: Rooms, seed: str, numbers: range) -> Sequence[Wish]:
-    """Issue, and revoke where a wish says so."""
+def settle(rooms: Rooms, seed: str, numbers: Iterable[int]) -> Sequence[Wish]:
+    """Issue what the holders with these numbers wish for, in one batch of each kind; revoke where a wish says so."""
     asked = list(wishes(seed, numbers, day_in_japan(rooms.clock())))
     for purpose in _PURPOSES:
         granted = [wish for wish in asked if wish.purpose is purpose]

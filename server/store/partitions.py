@@ -23,6 +23,8 @@ class SqlPartitions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._municipalities: dict[PartitionId, str] = {}
+        """What was read already: it never changes."""
 
     def add(self, partitions: Iterable[tuple[Partition, str | None]]) -> None:
         """Record new partitions, each with its municipality's code where it has one."""
@@ -44,9 +46,11 @@ class SqlPartitions:
 
     def municipality_of(self, identifier: PartitionId) -> str:
         """Return the code of the municipality whose signing certificates name this partition."""
-        code = select(tables.partition.c.municipality).where(tables.partition.c.id == identifier)
-        with self._database.reading() as connection:
-            return connection.execute(code).scalar_one() or ""
+        if identifier not in self._municipalities:
+            code = select(tables.partition.c.municipality).where(tables.partition.c.id == identifier)
+            with self._database.reading() as connection:
+                self._municipalities[identifier] = connection.execute(code).scalar_one() or ""
+        return self._municipalities[identifier]
 
     def by_id(self, identifier: PartitionId) -> Partition:
         """Return the partition with this id."""

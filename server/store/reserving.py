@@ -58,6 +58,7 @@ def _require_none_came_to_life(connection: Connection, wanted: Sequence[Reservat
 
 def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
     taken = _places(connection, wanted)
+    ended = _ended(connection, [stages[LIVE].serial for stages in taken.values() if LIVE in stages], at)
     for each in wanted:
         stages = taken.get(_place_of(each), {})
         pending, live = stages.get(PENDING), stages.get(LIVE)
@@ -65,19 +66,20 @@ def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Acto
             if pending.since > at - ABANDONED_AFTER:
                 raise refusals.pending()
             discard(connection, [pending.serial], by, at)
-        if live is not None and _has_ended(connection, live.serial, at):
-            connection.execute(delete(tables.place).where(tables.place.c.serial == live.serial))
+        if live is not None and live.serial in ended:
             live = None
         if live is not None and live.serial != each.renews:
             raise refusals.live_exists(live.serial, live.not_after)
         if each.renews is not None and live is None:
             raise refusals.not_live(each.renews)
+    if ended:
+        connection.execute(delete(tables.place).where(tables.place.c.serial.in_(ended)))
 
 
-def _has_ended(connection: Connection, serial: Serial, at: datetime) -> bool:
-    """Tell whether a live place is its certificate's no more: it expired, or its generation was compromised."""
-    (status,) = required_statuses(connection, [serial])
-    return status.not_after < whole_second(at) or status.state is State.REVOKED
+def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> set[Serial]:
+    """Return those whose live places are theirs no more: they expired, or their generation was compromised."""
+    statuses = required_statuses(connection, serials) if serials else []
+    return {each.serial for each in statuses if each.not_after < whole_second(at) or each.state is State.REVOKED}
 
 
 def _places(connection: Connection, wanted: Sequence[Reservation]) -> Mapping[_Place, Mapping[str, Row[Any]]]:

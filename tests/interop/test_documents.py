@@ -16,7 +16,11 @@ pytestmark = pytest.mark.slow
 YEAR = 2025
 FORMATS = pytest.mark.parametrize("form", ["pdf", "xtx", "p7m"])
 _OPTIONS: dict[str, tuple[str, ...]] = {"pdf": (), "xtx": (), "p7m": ("--format", "cms")}
-_ALTERATIONS = {"pdf": (b"3000000", b"1000000"), "xtx": (b">3000000<", b">1000000<"), "p7m": (b"content", b"context")}
+_ALTERATIONS = {
+    "pdf": (b"Income 3000000", b"Income 1000000"),
+    "xtx": (b">3000000<", b">1000000<"),
+    "p7m": (b"content", b"context"),
+}
 
 
 @dataclass(frozen=True, slots=True)

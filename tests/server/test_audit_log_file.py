@@ -228,11 +228,11 @@ def test_a_head_by_a_clerk_of_the_same_root_is_not_believed(here: Office) -> Non
     assert TRUST.key_of(certificate) is None
     here.notary.chain()
     tip = here.notary.log.tip()
-    (entry,) = [each for each in here.notary.log.records() if isinstance(each, Entry)]
+    entries = [each for each in here.notary.log.records() if isinstance(each, Entry)]
     signer = Signer(certificate)
     forged = sign_head(key, signer, tip, after=0, at=NOW)
-    lines = [to_line(entry), to_line(signer), to_line(forged)]
-    assert judged(lines).fault == Fault(1, Flaw.SIGNER_UNKNOWN)
+    lines = [*map(to_line, entries), to_line(signer), to_line(forged)]
+    assert judged(lines).fault == Fault(tip.number, Flaw.SIGNER_UNKNOWN)
     # The same key, had the auditor been given it, would be believed: only the certificate says what it is for.
     assert judged(lines, trust=Trust.of_certificates([certificate])).fault is None
 

@@ -57,7 +57,7 @@ def use_key(file: Path, passphrase: bytes) -> None:
 def test_keys_are_sealed_and_secrets_closed(new_home: Path) -> None:
     passphrase = (new_home / "secrets" / "key-passphrase").read_bytes()
     keys = list((new_home / "keys").iterdir())
-    assert len(keys) == 6
+    assert len(keys) == 7
     for key in keys:
         assert mode(key) == 0o600
         use_key(key, passphrase)

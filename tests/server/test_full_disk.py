@@ -22,6 +22,7 @@ from jpki.signature import KeySpec, PrivateKey
 from server.home import Home
 from server.settings import read_settings
 from server.store.database import Database
+from server.store.seal import SALT_OCTETS
 from server.wiring import Rooms, assemble, database_of, keys_of, store_of
 from tests.ca.world import wrapping_keys
 from tests.conftest import SteppingClock
@@ -102,18 +103,18 @@ class WatchedKeys:
 
 
 class FillingRandomness:
-    """Randomness that fills the disk when it is asked for the n-th time, once it is armed."""
+    """Randomness that fills the disk when it is asked for so many octets, once it is armed."""
 
     def __init__(self, disk: Path) -> None:
         self._disk = disk
-        self._left = 0
+        self._octets = 0
 
-    def arm(self, calls: int) -> None:
-        self._left = calls
+    def arm(self, octets: int) -> None:
+        self._octets = octets
 
     def __call__(self, octets: int) -> bytes:
-        self._left -= 1
-        if self._left == 0:
+        if octets == self._octets:
+            self._octets = 0
             fill(self._disk)
         return system_randomness(octets)
 
@@ -141,7 +142,7 @@ def service(town: Town, disk: Path) -> Iterator[Service]:
     home = Home(Path(shutil.copytree(town.home, disk / "home")))
     settings = read_settings(home.settings)
     keys, randomness = WatchedKeys(keys_of(home, settings)), FillingRandomness(disk)
-    store = store_of(database_of(home, settings), keys, system_randomness)
+    store = store_of(database_of(home, settings), keys, randomness)
     rooms = assemble(home, settings, keys, store, system_clock, randomness)
     yield Service(rooms, keys, randomness, Serial(int(serial_in(town.authentication), 16)))
     rooms.close()
@@ -158,8 +159,8 @@ def test_r18_an_order_on_a_full_disk_is_refused_and_nothing_is_signed(service: S
 
 
 def test_r18_a_disk_that_fills_before_will_sign_keeps_the_key_from_signing(service: Service, disk: Path) -> None:
-    # Asked for the serial first; for the name in the certificate between the reservation and the intent.
-    service.randomness.arm(2)
+    # The salt of what will be signed is drawn between the reservation and the intent.
+    service.randomness.arm(SALT_OCTETS)
     with pytest.raises(JpkiError) as refused:
         service.issue()
     assert (disk / "filler").exists()

@@ -1,0 +1,36 @@
+"""The form of every benchmark's result: a figure that counts only beside what it was measured against, in one run."""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+"""One line of bench/out/<ROW>.json."""
+
+
+def ratio(name: str, target: float, ours: Sequence[float], against: Mapping[str, Sequence[float]]) -> Row:
+    """Return the row of a rate (higher is better): ours of the first of `against`, round by round, and the median.
+
+    The sides are measured in turns within each round; all of them are kept as `raw`.
+    """
+    other = next(iter(against.values()))
+    ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
+    return _row(name, target, "higher", ratios, {"ours": ours, **against})
+
+
+def absolute(name: str, target: float, rounds: Sequence[float]) -> Row:
+    """Return the row of an absolute figure (lower is better)."""
+    return _row(name, target, "lower", rounds, {})
+
+
+def _row(name: str, target: float, better: str, rounds: Sequence[float], raw: Mapping[str, Sequence[float]]) -> Row:
+    return {
+        "row": name,
+        "ratio": round(statistics.median(rounds), 3),
+        "target": target,
+        "better": better,
+        "rounds": [round(each, 3) for each in rounds],
+        "load": round(os.getloadavg()[0], 2),
+        "raw": {side: [round(each, 1) for each in values] for side, values in raw.items()},
+    }
