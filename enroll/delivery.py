@@ -9,7 +9,6 @@ from ca.authority import Authority
 from ca.issuer import Order
 from crl.publisher import Publisher
 from jpki.acts import Actor
-from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import PartitionId, Serial
 from jpki.ports import CertificateLedger
@@ -29,7 +28,7 @@ class Delivery:
     authority: Authority
     ledger: CertificateLedger
     publisher: Publisher
-    listed: set[tuple[Purpose, PartitionId]] = field(default_factory=set)
+    listed: set[PartitionId] = field(default_factory=set)
 
     def deliver(self, orders: Sequence[Order], by: Actor, hand_over: HandOver) -> list[Outcome]:
         """Serve each order of one purpose that can be served, and return what came of each.
@@ -65,11 +64,12 @@ class Delivery:
             return {}
 
     def _ensure_lists(self, serials: Sequence[Serial]) -> None:
-        for record in self.ledger.find(serials).values():
-            named = (record.purpose, record.status.partition)
-            if named not in self.listed:
-                self.publisher.ensure_first(*named)
-                self.listed.add(named)
+        unseen = self.ledger.partitions(serials) - self.listed
+        if unseen:
+            purpose = self.ledger.find(serials[:1])[serials[0]].purpose
+            for partition in sorted(unseen):
+                self.publisher.ensure_first(purpose, partition)
+                self.listed.add(partition)
 
     def _activate(self, serials: Sequence[Serial], by: Actor) -> dict[Serial, JpkiError]:
         """Make them live; return the refusals: an old one may have been revoked meanwhile, and ends its new one."""

@@ -5,6 +5,7 @@ All of them raise `JpkiError` and nothing else; UNAVAILABLE means that a later t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -223,6 +224,10 @@ class CertificateLedger(Protocol):
 
         None of a compromised generation lives.
         """
+        ...
+
+    def partitions(self, serials: Sequence[Serial]) -> AbstractSet[PartitionId]:
+        """Return the partitions that these certificates name."""
         ...
 
     def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:

@@ -41,9 +41,9 @@ def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: da
     if reserved:
         move(connection, reserved, State.RESERVED, State.VOID)
         note(connection, at, by, Act.VOIDED, reserved)
-    doubtful = [each.serial for each in statuses if each.state in (State.INTENDED, State.ISSUED)]
+    doubtful = [each for each in statuses if each.state in (State.INTENDED, State.ISSUED)]
     if doubtful:
-        note(connection, at, by, Act.REVOKED, doubtful, reason=Reason.UNSPECIFIED)
+        note(connection, at, by, Act.REVOKED, [each.serial for each in doubtful], reason=Reason.UNSPECIFIED)
         journal(connection, doubtful, State.REVOKED, Reason.UNSPECIFIED, at)
     place = tables.place
     return connection.execute(delete(place).where(place.c.serial.in_(serials), place.c.stage == PENDING)).rowcount
@@ -51,56 +51,59 @@ def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: da
 
 def revoke(connection: Connection, serials: Sequence[Serial], reason: Reason, by: Actor, at: datetime) -> None:
     """Revoke what lives; one that was signed and not yet delivered may be out already, so it can be revoked too."""
-    require_living(connection, serials, at, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
+    living = require_living(connection, serials, at, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
     connection.execute(delete(tables.place).where(tables.place.c.serial.in_(serials)))
     note(connection, at, by, Act.REVOKED, serials, reason=reason)
-    journal(connection, serials, State.REVOKED, reason, at)
+    journal(connection, living, State.REVOKED, reason, at)
 
 
 def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
     """Put what is live on hold."""
-    require_living(connection, serials, at, State.ACTIVE)
+    living = require_living(connection, serials, at, State.ACTIVE)
     note(connection, at, by, Act.HELD, serials)
-    journal(connection, serials, State.HELD, Reason.CERTIFICATE_HOLD, at)
+    journal(connection, living, State.HELD, Reason.CERTIFICATE_HOLD, at)
 
 
-def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> None:
-    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009).
+def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> list[Status]:
+    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009); return the rest.
 
     Raises:
         JpkiError: CONFLICT `already-revoked`.
     """
-    for status in required_statuses(connection, serials):
+    statuses = required_statuses(connection, serials)
+    for status in statuses:
         if status.state is State.REVOKED:
             raise refusals.already_revoked(status)
+    return statuses
 
 
-def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> None:
-    """Require that all are in one of `states` and have not ended; they stay so until the transaction ends.
+def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> list[Status]:
+    """Require that all are in one of `states` and have not ended; they stay as returned until the transaction ends.
 
     Raises:
         JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked` or `not-live`.
     """
-    for status in required_statuses(connection, serials):
+    statuses = required_statuses(connection, serials)
+    for status in statuses:
         if status.state is State.REVOKED:
             raise refusals.already_revoked(status)
         if status.state not in states or status.not_after < whole_second(at):
             raise refusals.not_live(status.serial)
+    return statuses
 
 
 def journal(
-    connection: Connection, serials: Sequence[Serial], state: State, reason: Reason | None, at: datetime
+    connection: Connection, before: Sequence[Status], state: State, reason: Reason | None, at: datetime
 ) -> None:
-    """Write the new status of all, and their journal entries.
+    """Write the new status of all, which stood as `before`, and their journal entries.
 
     The positions come last, so that their row is locked shortest. What was on hold counts as revoked from the hold on
     (X.509 8.5.2.2). A clock that is behind must not date a revocation before what is known to have happened, or
     signatures from before it would fall.
     """
-    before = required_statuses(connection, serials)
     listed = state in LISTED_STATES
     now = whole_second(max(at, connection.execute(select(tables.clock.c.latest)).scalar_one()))
-    epoch, first = _positions(connection, len(serials))
+    epoch, first = _positions(connection, len(before))
     rows = [
         {
             "epoch": epoch,

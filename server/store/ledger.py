@@ -1,6 +1,7 @@
 """The certificate ledger in SQL: each act one transaction over certificate, place, status, journal and audit."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from jpki.acts import Act, Actor
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import whole_second
 from jpki.errors import JpkiError
-from jpki.ids import HolderCode, Serial
+from jpki.ids import HolderCode, PartitionId, Serial
 from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
@@ -104,12 +105,12 @@ class SqlLedger:
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             move(connection, serials, State.ISSUED, State.ACTIVE)
-            require_safe_issuers(connection, serials)
+            safe = require_safe_issuers(connection, serials)
             if renewed := connection.execute(renewing).scalars().all():
                 revoke(connection, renewed, Reason.SUPERSEDED, by, at)
             connection.execute(update(place).where(place.c.serial.in_(serials)).values(stage=LIVE, since=at))
             note(connection, at, by, Act.ACTIVATED, serials)
-            journal(connection, serials, State.ACTIVE, None, at)
+            journal(connection, safe, State.ACTIVE, None, at)
 
     def discard(self, serials: Sequence[Serial], by: Actor, at: datetime) -> int:
         """Close pending certificates; return how many were pending."""
@@ -141,9 +142,9 @@ class SqlLedger:
         """Make a held certificate live again."""
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
-            require_living(connection, [serial], at, State.HELD)
+            held = require_living(connection, [serial], at, State.HELD)
             note(connection, at, by, Act.RELEASED, [serial])
-            journal(connection, [serial], State.ACTIVE, None, at)
+            journal(connection, held, State.ACTIVE, None, at)
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -181,6 +182,13 @@ class SqlLedger:
             found = {row.renews: row.serial for row in connection.execute(query)}
             statuses = statuses_of(connection, list(found.values()))
         return {renewed: statuses[serial] for renewed, serial in found.items()}
+
+    def partitions(self, serials: Sequence[Serial]) -> AbstractSet[PartitionId]:
+        """Return the partitions that these certificates name."""
+        status = tables.status
+        named = select(status.c.partition).where(status.c.serial.in_(serials)).distinct()
+        with self._database.reading() as connection:
+            return {PartitionId(each) for each in connection.execute(named).scalars()}
 
     def status(self, serial: Serial) -> Status | None:
         """Return the status of `serial`: what OCSP asks (`jpki.ports.StatusSource`)."""
