@@ -121,10 +121,10 @@ class SqlLedger:
             serials = abandoned(connection, at)
             return discard(connection, serials, by, at) if serials else 0
 
-    def abandoned(self, at: datetime) -> int:
-        """Return how many certificates a crash left pending."""
+    def abandoned(self, at: datetime) -> Sequence[Serial]:
+        """Return the certificates that a crash left pending."""
         with self._database.reading() as connection:
-            return len(abandoned(connection, at))
+            return abandoned(connection, at)
 
     # --- revocation --------------------------------------------------------------------------------------------
 
