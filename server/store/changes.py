@@ -65,7 +65,7 @@ def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datet
 
 
 def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> None:
-    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009).
+    """Refuse what is about to be signed, or was just made live, where its generation is compromised (docs/adr/0009).
 
     Raises:
         JpkiError: CONFLICT `already-revoked`.

@@ -58,6 +58,7 @@ class SqlLedger:
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             move(connection, serials, State.RESERVED, State.INTENDED)
+            require_safe_issuers(connection, serials)
             key = self._seal.newest(connection)
             connection.execute(
                 insert(tables.certificate_record),

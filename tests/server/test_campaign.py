@@ -280,6 +280,18 @@ def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
     assert steps > 20
 
 
+def test_what_a_dead_worker_left_of_a_cancelled_campaign_is_closed(rooms: Rooms, present: SteppingClock) -> None:
+    """Nobody takes it up any more: it is abandoned once its lease and ten minutes have passed."""
+    opened(rooms)
+    with pytest.raises(Crash):
+        finish(fused(worker(rooms), Fuse(20)))
+    present.advance(minutes=11)
+    assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+    rooms.store.campaigns.change(ONE, CampaignState.CANCELLED, BY, present())
+    assert rooms.store.ledger.discard_abandoned(BY, present()) > 0
+    assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+
+
 @pytest.fixture
 def node(tmp_path: Path, installed: Path) -> Callable[[Path, int], subprocess.Popen[bytes]]:
     def start(home: Path, number: int) -> subprocess.Popen[bytes]:
