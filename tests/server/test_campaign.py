@@ -316,13 +316,13 @@ def test_two_nodes_on_postgresql_one_of_them_killed_again_and_again(
             time.sleep(1.5 + 0.15 * attempt)
             victim.kill()
             victim.wait()
-            _end_leases(rooms.store.database)
+            end_leases(rooms.store.database)
         assert steady.wait(timeout=60) == 0
         check_everyone_was_renewed_once(rooms, wanted)
         rooms.close()
 
 
-def _end_leases(database: Database) -> None:
+def end_leases(database: Database) -> None:
     """Let five minutes pass for whoever has taken something: the dead, and the living who are too slow."""
     item = tables.campaign_item
     with database.writing() as connection:
