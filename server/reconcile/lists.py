@@ -22,17 +22,24 @@ from jpki.revocation import LISTED_STATES, Reason, Status
 from server.reconcile.difference import Difference, Fault
 from server.store.picture import Picture, SqlPictures
 
-_ATTEMPTS, _PAUSE_SECONDS = 5, 0.05
+_ATTEMPTS, _PAUSE_SECONDS = 10, 0.05
 _by_serial = attrgetter("serial")
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One list as it lies under its stable name."""
+ListName = tuple[Purpose, PartitionId]
 
-    name: str
-    generation: Generation
-    parsed: x509.CertificateRevocationList
+
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """The newest mark of a list, and what lies under each generation's stable name: None where nothing is readable."""
+
+    mark: ShelfMark
+    files: Sequence[tuple[Generation, x509.CertificateRevocationList | None]]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files are of the mark's number."""
+        return all(parsed is not None and number_of(parsed) == self.mark.number for _, parsed in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +60,31 @@ class Lists:
     home: Path
     now: datetime
 
-    def differences(self, published: Mapping[str, int], tell: Callable[[int], None]) -> Iterator[Difference]:
+    def in_use(self) -> list[ListName]:
+        """Return the lists that there must be; asked before due ones are published, for more may come at any time."""
+        return [
+            (purpose, partition)
+            for purpose in HOLDER_PURPOSES
+            if self.generations(purpose)
+            for partition in (COMPLETE, *(each.id for each in self.register.partitions_in_use(purpose)))
+        ]
+
+    def differences(
+        self, lists: Sequence[ListName], published: Mapping[str, int], tell: Callable[[int], None]
+    ) -> Iterator[Difference]:
         """Yield what differs; `published` is the last number of each list that the audit tells of.
 
         `tell` is told how many entries were compared, list by list.
         """
-        for purpose in HOLDER_PURPOSES:
-            generations = self.generations(purpose)
-            in_use = [each.id for each in self.register.partitions_in_use(purpose)]
-            for partition in (COMPLETE, *in_use) if generations else ():
-                yield from self._of_list(purpose, partition, generations, published.get(f"{purpose}/{partition}", 0))
-                mark = self.shelf.newest(purpose, partition)
-                tell(0 if mark is None else mark.entries)
+        for purpose, partition in lists:
+            name = f"{purpose}/{partition}"
+            edition, told = self._edition(purpose, partition), published.get(name, 0)
+            if edition is None or edition.mark.number < told:
+                found = "-" if edition is None else f"number {edition.mark.number}"
+                yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
+            else:
+                tell(edition.mark.entries)
+                yield from self._of_edition(edition)
 
     def unknown(self, ever: Sequence[Generation]) -> Iterator[Difference]:
         """Yield what lies where lists are published and is none of ours."""
@@ -75,45 +95,39 @@ class Lists:
             if (purpose, path.stem) not in marked or (purpose, generation) not in made:
                 yield Difference(f"{purpose}/{generation}/{path.stem}", Fault.LIST_UNKNOWN, "-", "a file")
 
-    def _of_list(
-        self, purpose: Purpose, partition: PartitionId, generations: Sequence[Generation], told: int
-    ) -> Iterator[Difference]:
-        name = f"{purpose}/{partition}"
-        mark = self._settled(purpose, partition, generations)
-        if mark is None or mark.number < told:
-            found = "-" if mark is None else f"number {mark.number}"
-            yield Difference(name, Fault.LIST_LAGS, f"number {told}", found)
-            return
-        for generation in generations:
-            where = f"{purpose}/{generation.id}/{partition}"
-            parsed = self._read(partition, generation)
-            if parsed is None or not parsed.is_signature_valid(generation.public_key):
-                yield Difference(where, Fault.LIST_UNREADABLE, f"number {mark.number}", "none that this key signed")
-            else:
-                yield from self._of_file(mark, Published(where, generation, parsed))
-
-    def _settled(self, purpose: Purpose, partition: PartitionId, generations: Sequence[Generation]) -> ShelfMark | None:
-        """Return the newest mark; a publisher at work is given the moment to bring the files to it."""
+    def _edition(self, purpose: Purpose, partition: PartitionId) -> _Edition | None:
+        """Return mark and files of one publication; a publisher at work is given the moment to bring them together."""
+        edition = None
         for attempt in range(_ATTEMPTS):
-            mark = self.shelf.newest(purpose, partition)
-            if mark is None or ListFiles(self.home, partition, generations).stand(mark.number):
-                return mark
             time.sleep(_PAUSE_SECONDS * attempt)
-        return mark
+            mark = self.shelf.newest(purpose, partition)
+            if mark is not None:
+                edition = _Edition(mark, [(each, self._read(partition, each)) for each in self.generations(purpose)])
+                if edition.is_whole:
+                    break
+        return edition
+
+    def _of_edition(self, edition: _Edition) -> Iterator[Difference]:
+        mark = edition.mark
+        for generation, parsed in edition.files:
+            name = f"{mark.purpose}/{generation.id}/{mark.partition}"
+            if parsed is None or not parsed.is_signature_valid(generation.public_key):
+                yield Difference(name, Fault.LIST_UNREADABLE, f"number {mark.number}", "none that this key signed")
+            elif (number := number_of(parsed)) != mark.number:
+                yield Difference(name, Fault.LIST_LAGS, f"number {mark.number}", f"number {number}")
+            else:
+                yield from self._of_file(name, mark, parsed)
 
     def _read(self, partition: PartitionId, generation: Generation) -> x509.CertificateRevocationList | None:
         try:
             file = ListFiles(self.home, partition, [generation]).stable(generation)
-            return x509.load_der_x509_crl(file.read_bytes())
+            parsed = x509.load_der_x509_crl(file.read_bytes())
+            number_of(parsed)
         except (OSError, ValueError):
             return None
+        return parsed
 
-    def _of_file(self, mark: ShelfMark, published: Published) -> Iterator[Difference]:
-        parsed, name = published.parsed, published.name
-        number = number_of(parsed)
-        if number != mark.number:
-            yield Difference(name, Fault.LIST_LAGS, f"number {mark.number}", f"number {number}")
-            return
+    def _of_file(self, name: str, mark: ShelfMark, parsed: x509.CertificateRevocationList) -> Iterator[Difference]:
         if parsed.next_update_utc is None or parsed.next_update_utc < self.now:
             yield Difference(name, Fault.LIST_STALE, f"after {iso(self.now)}", str(parsed.next_update_utc))
         with self.pictures.taken() as picture:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from jpki.acts import Actor
 from jpki.certificate import HOLDER_PURPOSES
-from jpki.generation import Generation
 from jpki.ids import GenerationId, Serial
 from jpki.ports import ShelfMark
 from jpki.revocation import State
@@ -20,6 +19,7 @@ from server.store.picture import Delegated, Picture
 from server.wiring import Rooms
 
 _BATCH = 500
+_CLOSED = (State.VOID, State.REVOKED)
 _ASKED_OF_EACH_STATE = 8
 MOST_TOLD = 1000
 """So many differences are told one by one; the others are counted."""
@@ -54,6 +54,10 @@ class Report:
                 self.differences.append(each)
         return self.found - before
 
+    def count_entries(self, entries: int) -> None:
+        """Count the entries of one list."""
+        self.entries += entries
+
 
 def reconcile(rooms: Rooms, by: Actor, tell: Callable[[int], None]) -> Report:
     """Repair what can be repaired safely, and compare all; `tell` is told now and then how many serials were seen.
@@ -63,19 +67,22 @@ def reconcile(rooms: Rooms, by: Actor, tell: Callable[[int], None]) -> Report:
     """
     report = Report()
     _close_abandoned(rooms, by, report)
+    lists = _lists(rooms)
+    in_use = lists.in_use()
     report.published = rooms.publisher.publish_due()
     while rooms.notary.chain():
         pass
-    generations = {each.id: each for each in rooms.every_generation()}
-    with Facts() as facts:
-        with rooms.store.pictures.taken() as picture:
-            facts.gather(picture.acts())
-            report.acts = facts.acts
-            report.add(_journal_differs(picture))
-            judge = Judge(generations=generations, known_from=facts.known_from, now=rooms.clock())
-            sample = _compared(everything(picture, facts), judge, report, tell)
-        _compare_answers(rooms, sample, report)
-        _compare_lists(rooms, facts, list(generations.values()), report)
+    with Facts() as facts, rooms.store.pictures.taken() as picture:
+        facts.gather(picture.acts())
+        # Read after the picture was taken: none is missing that a certificate in it names.
+        generations = {each.id: each for each in rooms.every_generation()}
+        report.acts = facts.acts
+        report.add(_journal_differs(picture))
+        judge = Judge(generations=generations, known_from=facts.known_from, now=rooms.clock())
+        sample = _compared(everything(picture, facts), judge, report, tell)
+    _compare_answers(rooms, sample, report)
+    report.add(lists.differences(in_use, facts.published, report.count_entries))
+    report.add(lists.unknown(list(generations.values())))
     return report
 
 
@@ -87,7 +94,8 @@ def _close_abandoned(rooms: Rooms, by: Actor, report: Report) -> None:
         some = left[start : start + _BATCH]
         found = ledger.find(some)
         ledger.discard(some, by, rooms.clock())
-        report.closed.update({serial: record.status.state for serial, record in found.items()})
+        closed = {each.serial for each in ledger.find(some).values() if each.status.state in _CLOSED}
+        report.closed.update({serial: found[serial].status.state for serial in some if serial in closed})
 
 
 def _compared(serials: Iterable[Known], judge: Judge, report: Report, tell: Callable[[int], None]) -> list[Serial]:
@@ -135,9 +143,9 @@ def _compare_answers(rooms: Rooms, serials: Sequence[Serial], report: Report) ->
     report.answers = len(serials)
 
 
-def _compare_lists(rooms: Rooms, facts: Facts, ever: Sequence[Generation], report: Report) -> None:
+def _lists(rooms: Rooms) -> Lists:
     store = rooms.store
-    lists = Lists(
+    return Lists(
         register=store.partitions,
         shelf=store.shelf,
         pictures=store.pictures,
@@ -145,9 +153,3 @@ def _compare_lists(rooms: Rooms, facts: Facts, ever: Sequence[Generation], repor
         home=rooms.home.path,
         now=rooms.clock(),
     )
-
-    def count(entries: int) -> None:
-        report.entries += entries
-
-    report.add(lists.differences(facts.published, count))
-    report.add(lists.unknown(ever))

@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 
 from jpki.acts import LOCAL_OPERATOR as BY
-from jpki.certificate import CARD, HOLDER_PURPOSES
+from jpki.certificate import CARD, HOLDER_PURPOSES, Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
 from jpki.revocation import Reason, State
@@ -44,9 +44,13 @@ def serve(rooms: Rooms, draws: Draws, csr: x509.CertificateSigningRequest) -> st
         "revoke": lambda: desk.revoke(serial, Reason.KEY_COMPROMISE, BY),
         "publish": rooms.publisher.publish_due,
     }
-    # What is on hold is lifted or revoked, so that everything is asked for about as often.
-    held = live.status.state is State.HELD
-    name = draws.one_of(["release", "revoke"] if held else ["renew", "renew", "hold", "revoke", "publish"])
+    wishes = ["renew", "renew", "revoke", "publish"]
+    if live.status.state is State.HELD:
+        wishes = ["release", "release", "revoke"]
+    elif purpose is Purpose.AUTHENTICATION:
+        # A signing certificate's hold never lifts.
+        wishes = ["renew", "hold", "hold", "hold", "revoke"]
+    name = draws.one_of(wishes)
     acts[name]()
     return name
 
