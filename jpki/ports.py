@@ -157,7 +157,12 @@ class CertificateLedger(Protocol):
         ...
 
     def intend(self, to_be_signed: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:
-        """Store the exact octets that will be signed, and the audit's "will sign"."""
+        """Store the exact octets that will be signed, and the audit's "will sign".
+
+        Raises:
+            JpkiError: CONFLICT `already-revoked` where the generation was compromised meanwhile: what it signed now
+                would be on no list before the next day's.
+        """
         ...
 
     def complete(self, signatures: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:

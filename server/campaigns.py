@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from cryptography import x509
@@ -43,10 +44,11 @@ class BundleFolder:
     path: Path
 
     def __call__(self, certificates: Sequence[x509.Certificate]) -> None:
-        """Write the batch, flushed to disk."""
+        """Write the batch, flushed to disk; what a dead worker had written of it stays beside it."""
         name = format_serial(Serial(certificates[0].serial_number))
         content = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
-        write_new(self.path / f"{name}.pem", content, 0o600)
+        files = (self.path / f"{name}{again}.pem" for again in chain([""], (f"-{number}" for number in count(2))))
+        write_new(next(file for file in files if not file.exists()), content, 0o600)
 
 
 def worker_of(rooms: Rooms, requests: CardRequests, hand_over: HandOver) -> Worker:

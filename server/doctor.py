@@ -182,14 +182,14 @@ def _lists(rooms: Rooms) -> None:
 
 
 def _pending(rooms: Rooms) -> None:
-    count = rooms.store.ledger.abandoned(rooms.clock())
+    count = len(rooms.store.ledger.abandoned(rooms.clock()))
     if count:
         raise _wrong(
             "certificates-abandoned",
             f"発行の途中で止まった証明書が{count}件あります。",
             f"{count} certificates were left half-issued.",
-            "jpki serve を動かすと1分以内に自動で閉じられます。",
-            "Run `jpki serve`: they are closed by themselves within a minute.",
+            "jpki serve を動かすと1分以内に自動で閉じられます。jpki reconcile でも閉じられます。",
+            "Run `jpki serve`, which closes them within a minute, or `jpki reconcile`.",
         )
 
 

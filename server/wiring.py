@@ -50,6 +50,7 @@ from server.store.journal import SqlJournal
 from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
+from server.store.picture import SqlPictures
 from server.store.reseal import SqlSeals
 from server.store.samples import SqlSamples
 from server.store.seal import Seal
@@ -75,6 +76,7 @@ class Store:
     blocked_keys: SqlBlockedKeys
     samples: SqlSamples
     journal: SqlJournal
+    pictures: SqlPictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         blocked_keys=SqlBlockedKeys(database),
         samples=SqlSamples(database),
         journal=SqlJournal(database),
+        pictures=SqlPictures(database, seal),
     )
 
 

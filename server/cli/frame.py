@@ -43,6 +43,7 @@ _COMMANDS = {
     "crl": "server.cli.lists",
     "campaign": "server.cli.campaign",
     "audit": "server.cli.audit",
+    "reconcile": "server.cli.reconcile",
     "db": "server.cli.home",
     "ceremony": "server.cli.ceremony",
     "doctor": "server.cli.home",

@@ -41,10 +41,9 @@ class SqlAuditLog:
             JpkiError: CONFLICT `audit-damaged` at a body that tells of no act.
         """
         with self._database.reading() as connection:
-            for row in _rows(connection, since, subject):
-                event = None if row.body is None else _event(row)
-                if subject is None or (event is not None and subject in event.subjects):
-                    yield Recorded(row.number, event)
+            for each in recorded(connection, since, subject):
+                if subject is None or (each.event is not None and subject in each.event.subjects):
+                    yield each
 
     def records(self, after: Position = START) -> Iterator[Record | Unreadable]:
         """Yield what a log that ends at `after` lacks: entries, heads and their signers, as one picture."""
@@ -88,6 +87,20 @@ class SqlAuditLog:
             return connection.execute(stray.order_by(body.c.number).limit(1)).scalar_one_or_none()
 
 
+def recorded(connection: Connection, since: int = 0, subject: str | None = None) -> Iterator[Recorded]:
+    """Yield the acts that are chained, within a transaction; those without the words of `subject` are left out."""
+    for row in _rows(connection, since, subject):
+        yield Recorded(row.number, None if row.body is None else _decoded(row.body, row.number))
+
+
+def waiting(connection: Connection) -> Iterator[Recorded]:
+    """Yield the acts that are not chained yet, under the numbers that they would get now."""
+    outbox, number = tables.audit_outbox, tip_of(connection).number
+    for row in connection.execute(select(outbox).order_by(outbox.c.id), execution_options={"yield_per": _PAGE}):
+        number += 1
+        yield Recorded(number, _decoded(row.body, number))
+
+
 def _rows(connection: Connection, since: int, subject: str | None = None) -> Iterator[Row[tuple[object, ...]]]:
     """Yield the chain's rows with their bodies, page by page; those without the words of `subject` are left out."""
     chain, body = tables.audit_chain, tables.audit_body
@@ -100,11 +113,11 @@ def _rows(connection: Connection, since: int, subject: str | None = None) -> Ite
         since = page[-1].number
 
 
-def _event(row: Row[tuple[object, ...]]) -> AuditEvent:
+def _decoded(body: str, number: int) -> AuditEvent:
     try:
-        return decode(row.body)
+        return decode(body)
     except (ValueError, KeyError, TypeError) as error:
-        raise damaged(row.number) from error
+        raise damaged(number) from error
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry | Unreadable:

@@ -65,7 +65,9 @@ def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datet
 
 
 def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> list[Status]:
-    """Refuse what was just made live where its generation was compromised meanwhile (docs/adr/0009); return the rest.
+    """Refuse what is about to be signed, or was just made live, where its generation is compromised; return the rest.
+
+    See docs/adr/0009.
 
     Raises:
         JpkiError: CONFLICT `already-revoked`.

@@ -60,6 +60,7 @@ class SqlLedger:
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             move(connection, serials, State.RESERVED, State.INTENDED)
+            require_safe_issuers(connection, serials)
             key = self._seal.newest(connection)
             connection.execute(
                 insert(tables.certificate_record),
@@ -123,10 +124,10 @@ class SqlLedger:
             serials = abandoned(connection, at)
             return discard(connection, serials, by, at) if serials else 0
 
-    def abandoned(self, at: datetime) -> int:
-        """Return how many certificates a crash left pending."""
+    def abandoned(self, at: datetime) -> Sequence[Serial]:
+        """Return the certificates that a crash left pending."""
         with self._database.reading() as connection:
-            return len(abandoned(connection, at))
+            return abandoned(connection, at)
 
     # --- revocation --------------------------------------------------------------------------------------------
 

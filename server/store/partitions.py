@@ -74,7 +74,7 @@ class SqlPartitions:
         """Return the journal position of the last change of what this list holds."""
         journal, generation = tables.journal, tables.generation
         changes = select(func.max(journal.c.position)).where(
-            journal.c.listed == 1, _belongs(journal.c.partition, purpose, partition)
+            journal.c.listed == 1, belongs(journal.c.partition, purpose, partition)
         )
         compromises = select(func.max(generation.c.compromised_position)).where(generation.c.purpose == purpose)
         with self._database.reading() as connection:
@@ -84,12 +84,12 @@ class SqlPartitions:
         """Return the list's entries in order of serial, and the journal position they picture."""
         status = tables.status
         current = [
-            _belongs(status.c.partition, purpose, partition),
+            belongs(status.c.partition, purpose, partition),
             *([] if ending_after is None else [status.c.not_after >= ending_after]),
         ]
         with self._database.reading() as connection:
             position = connection.execute(select(tables.ledger.c.position)).scalar_one()
-            since = _compromises(connection, purpose)
+            since = compromises(connection, purpose)
             entries = _under_compromise(connection, since, current) if since else _listed(connection, current)
         return Revocations(position, entries)
 
@@ -106,12 +106,17 @@ class SqlPartitions:
         return found[0]
 
 
-def _compromises(connection: Connection, purpose: Purpose) -> dict[str, datetime]:
-    """Return since when each compromised generation of the CA is so: all that it signed is on its lists."""
+def compromises(connection: Connection, purpose: Purpose, position: int | None = None) -> dict[str, datetime]:
+    """Return since when each compromised generation of the CA is so: all that it signed is on its lists.
+
+    With a journal `position`, those that were so by then.
+    """
     table = tables.generation
     compromised = select(table.c.id, table.c.compromised_at).where(
         table.c.purpose == purpose, table.c.compromised_at.is_not(None)
     )
+    if position is not None:
+        compromised = compromised.where(table.c.compromised_position <= position)
     return {row.id: row.compromised_at for row in connection.execute(compromised)}
 
 
@@ -143,7 +148,8 @@ def _under_compromise(
     return entries
 
 
-def _belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
+def belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
+    """Return the condition that a row is of this partition; `COMPLETE` stands for all of the purpose."""
     if partition != COMPLETE:
         return column == partition
     return column.in_(select(tables.partition.c.id).where(tables.partition.c.purpose == purpose))

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, tuple_
+from sqlalchemy import Connection, Row, delete, exists, insert, or_, select, tuple_
 
 from jpki.acts import Actor
-from jpki.campaign import ItemState
+from jpki.campaign import CampaignState, ItemState
 from jpki.clock import whole_second
 from jpki.ids import Serial
 from jpki.ports import Reservation
@@ -188,9 +188,18 @@ def _use_partitions(connection: Connection, wanted: Sequence[Reservation]) -> No
 
 
 def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
-    """Return the certificates that a crash left pending, but for those that a campaign will finish."""
-    place, certificate, item = tables.place, tables.certificate, tables.campaign_item
-    in_campaign = exists().where(item.c.serial == certificate.c.renews, item.c.state == ItemState.TAKEN)
+    """Return the certificates that a crash left pending, but for those that a campaign will finish.
+
+    One that was cancelled finishes what its workers took, and nobody takes up what a dead one left.
+    """
+    place, certificate, item, campaign = tables.place, tables.certificate, tables.campaign_item, tables.campaign
+    goes_on = or_(campaign.c.state != CampaignState.CANCELLED, item.c.taken_until >= at)
+    in_campaign = exists().where(
+        item.c.serial == certificate.c.renews,
+        item.c.state == ItemState.TAKEN,
+        campaign.c.id == item.c.campaign,
+        goes_on,
+    )
     query = (
         select(place.c.serial)
         .join(certificate, certificate.c.serial == place.c.serial)

@@ -204,6 +204,18 @@ class GenerationsContract:
             store.ledger.activate([wanted.serial], BY, clock())
         assert refused.value.code == "already-revoked"
 
+    def test_nothing_is_signed_by_it_that_was_reserved_before(self, store: Store, clock: SteppingClock) -> None:
+        """It would be handed over, and be on no list before the next day's."""
+        serial = brought_to(store, clock, State.RESERVED).serial
+        compromise(store, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.intend({serial: TBS}, BY, clock())
+        assert refused.value.code == "already-revoked"
+        assert store.ledger.discard([serial], BY, clock()) == 1
+        status = store.ledger.status(serial)
+        assert status is not None
+        assert status.state is State.VOID
+
     def test_a_generation_dies_once(self, store: Store, clock: SteppingClock) -> None:
         compromise(store, clock())
         with pytest.raises(JpkiError) as refused:

@@ -3,9 +3,11 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +38,13 @@ def _free_port() -> int:
         return port
 
 
+def _is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Server:
     """A running server; `url(name)` makes an empty database of its own for whoever asks."""
 
@@ -60,6 +69,19 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is a crash."""
         self._control("stop", "-w", "-t", "30", "-m", mode)
+
+    def kill(self) -> None:
+        """Kill it and all its processes with SIGKILL, as a machine does that runs out of memory."""
+        lock = self._folder / "data" / "postmaster.pid"
+        postmaster = int(lock.read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for process in (postmaster, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        while any(_is_alive(process) for process in (postmaster, *map(int, children))):
+            time.sleep(0.02)
+        # Where nobody reaps the dead, their number is still taken, and the next server would think it alive.
+        lock.unlink()
 
     def _control(self, *words: str | Path) -> None:
         _run([self._programs / "pg_ctl", "-D", self._folder / "data", *words], self._as_postgres)

@@ -281,6 +281,18 @@ def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
     assert steps > 20
 
 
+def test_what_a_dead_worker_left_of_a_cancelled_campaign_is_closed(rooms: Rooms, present: SteppingClock) -> None:
+    """Nobody takes it up any more: it is abandoned once its lease and ten minutes have passed."""
+    opened(rooms)
+    with pytest.raises(Crash):
+        finish(fused(worker(rooms), Fuse(20)))
+    present.advance(minutes=11)
+    assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+    rooms.store.campaigns.change(ONE, CampaignState.CANCELLED, BY, present())
+    assert rooms.store.ledger.discard_abandoned(BY, present()) > 0
+    assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+
+
 @pytest.fixture
 def node(tmp_path: Path, installed: Path) -> Callable[[Path, int], subprocess.Popen[bytes]]:
     def start(home: Path, number: int) -> subprocess.Popen[bytes]:
@@ -305,13 +317,13 @@ def test_two_nodes_on_postgresql_one_of_them_killed_again_and_again(
             time.sleep(1.5 + 0.15 * attempt)
             victim.kill()
             victim.wait()
-            _end_leases(rooms.store.database)
+            end_leases(rooms.store.database)
         assert steady.wait(timeout=60) == 0
         check_everyone_was_renewed_once(rooms, wanted)
         rooms.close()
 
 
-def _end_leases(database: Database) -> None:
+def end_leases(database: Database) -> None:
     """Let five minutes pass for whoever has taken something: the dead, and the living who are too slow."""
     item = tables.campaign_item
     with database.writing() as connection:

@@ -1,0 +1,195 @@
+"""The lists as they are published, read with another parser and held against the ledger as of their position."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from operator import attrgetter
+from pathlib import Path
+
+from cryptography import x509
+
+from crl.check import number_of
+from crl.files import ListFiles
+from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.clock import iso, whole_second
+from jpki.generation import Generation
+from jpki.ids import PartitionId, Serial, format_serial
+from jpki.partition import COMPLETE
+from jpki.ports import CrlShelf, Generations, RevocationRegister, ShelfMark
+from jpki.revocation import LISTED_STATES, Reason, Status
+from server.reconcile.difference import Difference, Fault
+from server.store.picture import Picture, SqlPictures
+
+_ATTEMPTS, _PAUSE_SECONDS = 10, 0.05
+_by_serial = attrgetter("serial")
+
+
+ListName = tuple[Purpose, PartitionId]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """The newest mark of a list, and what lies under each generation's stable name: None where nothing is readable."""
+
+    mark: ShelfMark
+    files: Sequence[tuple[Generation, x509.CertificateRevocationList | None]]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files are of the mark's number."""
+        return all(parsed is not None and number_of(parsed) == self.mark.number for _, parsed in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    serial: Serial
+    revoked_at: datetime
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """Compares every list below `home` that should be there; `generations` are those that sign here."""
+
+    register: RevocationRegister
+    shelf: CrlShelf
+    pictures: SqlPictures
+    generations: Generations
+    home: Path
+    now: datetime
+
+    def in_use(self) -> list[ListName]:
+        """Return the lists that there must be; asked before due ones are published, for more may come at any time."""
+        return [
+            (purpose, partition)
+            for purpose in HOLDER_PURPOSES
+            if self.generations(purpose)
+            for partition in (COMPLETE, *(each.id for each in self.register.partitions_in_use(purpose)))
+        ]
+
+    def differences(
+        self, lists: Sequence[ListName], published: Mapping[str, int], tell: Callable[[int], None]
+    ) -> Iterator[Difference]:
+        """Yield what differs; `published` is the last number of each list that the audit tells of.
+
+        `tell` is told how many entries were compared, list by list.
+        """
+        for purpose, partition in lists:
+            name = f"{purpose}/{partition}"
+            edition, told = self._edition(purpose, partition), published.get(name, 0)
+            if edition is None or edition.mark.number < told:
+                found = "-" if edition is None else f"number {edition.mark.number}"
+                yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
+            else:
+                tell(edition.mark.entries)
+                yield from self._of_edition(edition)
+
+    def unknown(self, ever: Sequence[Generation]) -> Iterator[Difference]:
+        """Yield what lies where lists are published and is none of ours."""
+        marked = {(str(mark.purpose), str(mark.partition)) for mark in self.shelf.marks()}
+        made = {(str(each.purpose), str(each.id)) for each in ever}
+        for path in sorted((self.home / "crl").glob("*/*/*.crl")):
+            purpose, generation = path.parent.parent.name, path.parent.name
+            if (purpose, path.stem) not in marked or (purpose, generation) not in made:
+                yield Difference(f"{purpose}/{generation}/{path.stem}", Fault.LIST_UNKNOWN, "-", "a file")
+
+    def _edition(self, purpose: Purpose, partition: PartitionId) -> _Edition | None:
+        """Return mark and files of one publication; a publisher at work is given the moment to bring them together."""
+        edition = None
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSE_SECONDS * attempt)
+            mark = self.shelf.newest(purpose, partition)
+            if mark is not None:
+                edition = _Edition(mark, [(each, self._read(partition, each)) for each in self.generations(purpose)])
+                if edition.is_whole:
+                    break
+        return edition
+
+    def _of_edition(self, edition: _Edition) -> Iterator[Difference]:
+        mark = edition.mark
+        for generation, parsed in edition.files:
+            name = f"{mark.purpose}/{generation.id}/{mark.partition}"
+            if parsed is None or not parsed.is_signature_valid(generation.public_key):
+                yield Difference(name, Fault.LIST_UNREADABLE, f"number {mark.number}", "none that this key signed")
+            elif (number := number_of(parsed)) != mark.number:
+                yield Difference(name, Fault.LIST_LAGS, f"number {mark.number}", f"number {number}")
+            else:
+                yield from self._of_file(name, mark, parsed)
+
+    def _read(self, partition: PartitionId, generation: Generation) -> x509.CertificateRevocationList | None:
+        try:
+            file = ListFiles(self.home, partition, [generation]).stable(generation)
+            parsed = x509.load_der_x509_crl(file.read_bytes())
+            number_of(parsed)
+        except (OSError, ValueError):
+            return None
+        return parsed
+
+    def _of_file(self, name: str, mark: ShelfMark, parsed: x509.CertificateRevocationList) -> Iterator[Difference]:
+        if parsed.next_update_utc is None or parsed.next_update_utc < self.now:
+            yield Difference(name, Fault.LIST_STALE, f"after {iso(self.now)}", str(parsed.next_update_utc))
+        with self.pictures.taken() as picture:
+            yield from _entries_differ(name, parsed, _wanted(picture, mark))
+
+
+def _wanted(picture: Picture, mark: ShelfMark) -> Iterator[tuple[Status, bool]]:
+    """Yield in order of serial what was listed at the mark's position, and whether the list must still hold it.
+
+    A certificate that had ended before the list may be on it a last time (RFC 5280 3.3).
+    """
+    purpose, partition, position = mark.purpose, mark.partition, mark.position
+    compromised = picture.compromised_by(purpose, position)
+    changed = picture.changed_since(purpose, partition, position)
+    now = picture.may_be_listed(purpose, partition, list(compromised))
+    unchanged = (each for each in now if each.serial not in changed)
+    for own in merge(unchanged, sorted(changed.values(), key=_by_serial), key=_by_serial):
+        since = compromised.get(own.generation)
+        status = own if since is None else own.under_compromise(since)
+        if status.state in LISTED_STATES:
+            yield status, status.not_after >= whole_second(mark.this_update)
+
+
+def _entries_differ(
+    name: str, parsed: x509.CertificateRevocationList, wanted: Iterator[tuple[Status, bool]]
+) -> Iterator[Difference]:
+    """Merge the list with what it must hold; both are in order of serial."""
+    entries = map(_entry, parsed)
+    entry = next(entries, None)
+    for status, must in wanted:
+        while entry is not None and entry.serial < status.serial:
+            yield _differs(name, entry.serial, "-", entry)
+            entry = next(entries, None)
+        expected = _Entry(status.serial, *_told(status))
+        if entry is not None and entry.serial == status.serial:
+            if entry != expected:
+                yield _differs(name, status.serial, expected, entry)
+            entry = next(entries, None)
+        elif must:
+            yield _differs(name, status.serial, expected, "-")
+    while entry is not None:
+        yield _differs(name, entry.serial, "-", entry)
+        entry = next(entries, None)
+
+
+def _told(status: Status) -> tuple[datetime, Reason]:
+    if status.revoked_at is None or status.reason is None:
+        raise ValueError("the database lets no listed status be without time and reason")
+    return status.revoked_at, status.reason
+
+
+def _entry(revoked: x509.RevokedCertificate) -> _Entry:
+    reason = Reason.UNSPECIFIED
+    for extension in revoked.extensions:
+        if isinstance(extension.value, x509.CRLReason):
+            reason = Reason(extension.value.reason.value)
+    return _Entry(Serial(revoked.serial_number), revoked.revocation_date_utc, reason)
+
+
+def _differs(name: str, serial: Serial, expected: _Entry | str, found: _Entry | str) -> Difference:
+    return Difference(f"{name} {format_serial(serial)}", Fault.LIST_DIFFERS, _words(expected), _words(found))
+
+
+def _words(entry: _Entry | str) -> str:
+    return entry if isinstance(entry, str) else f"{entry.reason} since {iso(entry.revoked_at)}"

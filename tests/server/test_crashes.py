@@ -1,0 +1,230 @@
+"""Real processes, killed at every step of what changes certificates: nothing is lost, doubled or left open.
+
+A step is a call of ledger, key, register, shelf, audit or campaign book, before it is done and after; in `make soak`
+also each SQL statement, each commit and each change of a file.
+"""
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from sqlalchemy import select
+
+from jpki.acts import LOCAL_OPERATOR as BY
+from jpki.campaign import CampaignId, ItemState
+from jpki.certificate import Purpose
+from jpki.clock import day_in_japan, system_clock
+from jpki.ids import Serial, parse_serial
+from jpki.randomness import system_randomness
+from jpki.revocation import State
+from server.campaigns import BundleFolder, worker_of
+from server.founding import found
+from server.home import Home
+from server.reconcile.reconcile import Report, reconcile
+from server.sample.keys import card_request
+from server.settings import Settings
+from server.store import tables
+from server.wiring import Rooms, open_rooms
+from tests.conftest import SteppingClock
+from tests.server.crashing import SECOND, Attempt, Cards, issue, killed, renew
+from tests.server.people import someone
+
+pytestmark = pytest.mark.slow
+
+NINE_YEARS = timedelta(days=9.2 * 365.25)
+"""So long ago the certificates were issued that are renewed now: a card of the second kind lives ten years."""
+MOST_STEPS = 5000
+POOLS = {"N": (20, 100), "V": (60, 600)}
+"""How many certificates wait to be renewed, and to be revoked: in `make test`, and in `make soak`."""
+
+
+@pytest.fixture(scope="module")
+def old_home(tmp_path_factory: pytest.TempPathFactory, at_length: bool) -> Path:  # noqa: FBT001 - a fixture's value
+    home = Home(tmp_path_factory.mktemp("crashes") / "home")
+    past = system_clock() - NINE_YEARS
+    rooms = found(home, Settings(profile="card-v2"), lambda: past, system_randomness)
+    keys = itertools.count(SECOND * 10)
+    for prefix, sizes in POOLS.items():
+        for number in range(sizes[at_length]):
+            csr = card_request(rooms.profile.key, next(keys))
+            rooms.desk.issue(someone(f"{prefix}-{number:06}"), Purpose.SIGNING, csr, BY)
+    rooms.close()
+    return home.path
+
+
+@dataclass
+class Scene:
+    """A home in which processes die, and one that lives on and reconciles."""
+
+    rooms: Rooms
+    clock: SteppingClock
+    deep: bool
+    first_pool: frozenset[Serial] = frozenset()
+    kills: int = 0
+
+    @property
+    def home(self) -> Path:
+        return self.rooms.home.path
+
+    def attempt(self, operation: str, number: int, steps: int, serial: Serial | None = None) -> bool:
+        """Try something in a process that dies after so many steps; tell whether it died, and reconcile."""
+        attempt = Attempt(home=self.home, number=number, now=self.clock(), steps=steps, deep=self.deep, serial=serial)
+        died = killed(operation, attempt)
+        self.kills += died
+        self.clock.advance(minutes=11)
+        report = self.reconciled()
+        assert report.found == 0, report.differences
+        # What a campaign took is left to its next worker.
+        left_to_another = operation == "campaign"
+        assert report.pending == 0 or left_to_another
+        self.check_delivered(State.ACTIVE, State.REVOKED, *[State.ISSUED] * left_to_another)
+        return died
+
+    def alive(self, number: int, serial: Serial | None = None) -> Attempt:
+        """An attempt in this process, which lives."""
+        return Attempt(home=self.home, number=number, now=self.clock(), steps=0, deep=False, serial=serial)
+
+    def reconciled(self) -> Report:
+        return reconcile(self.rooms, BY, lambda _: None)
+
+    def check_delivered(self, *states: State) -> None:
+        """No file was handed over whose certificate is not on record in one of these states."""
+        serials = self.delivered()
+        records = self.rooms.store.ledger.find(serials)
+        assert set(records) == set(serials)
+        assert {each.status.state for each in records.values()} <= set(states)
+
+    def delivered(self) -> Sequence[Serial]:
+        files = self.home.with_name("out").glob("*.pem")
+        bundles = [x509.load_pem_x509_certificates(file.read_bytes()) for file in files if file.stat().st_size]
+        return [Serial(each.serial_number) for bundle in bundles for each in bundle]
+
+    def check_all_was_delivered(self, prefix: str) -> None:
+        """Whatever lives of those holders, its holder has; and nothing differs in the end."""
+        assert set(self.live(prefix)) - set(self.first_pool) <= set(self.delivered())
+        self.check_delivered(State.ACTIVE, State.REVOKED)
+        report = self.reconciled()
+        assert (report.found, report.pending) == (0, 0)
+
+    def signed(self) -> list[Serial]:
+        """What the CA's keys were ever asked to sign by those who died."""
+        log = self.home.with_name("signed")
+        return [parse_serial(f"0x{line}") for line in log.read_text().split()]
+
+    def check_each_was_signed_once(self, *also: State) -> None:
+        """Each is on record from "will sign" on, and none was signed again (rules R2, R4)."""
+        signed = self.signed()
+        assert len(signed) == len(set(signed))
+        records = self.rooms.store.ledger.find(signed)
+        assert set(records) == set(signed)
+        assert {each.status.state for each in records.values()} <= {State.ACTIVE, State.REVOKED, *also}
+
+    def state_of(self, serial: Serial) -> State:
+        return self.rooms.store.ledger.find([serial])[serial].status.state
+
+    def first_live(self, serials: Sequence[Serial]) -> Serial:
+        return next(each for each in serials if self.state_of(each) is State.ACTIVE)
+
+    def live(self, prefix: str) -> list[Serial]:
+        return [each for each in self.serials(prefix) if self.state_of(each) is State.ACTIVE]
+
+    def states_by_holder(self, prefix: str) -> dict[str, list[State]]:
+        """The states of all certificates of each holder whose code begins so."""
+        certificate, status = tables.certificate, tables.status
+        query = select(certificate.c.holder, status.c.state).join(status, status.c.serial == certificate.c.serial)
+        found: dict[str, list[State]] = {}
+        with self.rooms.store.database.reading() as connection:
+            for row in connection.execute(query.where(certificate.c.holder.startswith(prefix))):
+                found.setdefault(row.holder, []).append(State(row.state))
+        return found
+
+    def serials(self, prefix: str) -> list[Serial]:
+        certificate = tables.certificate
+        query = select(certificate.c.serial).where(certificate.c.holder.startswith(prefix))
+        with self.rooms.store.database.reading() as connection:
+            return list(connection.execute(query.order_by(certificate.c.holder)).scalars())
+
+
+@pytest.fixture
+def scene(old_home: Path, tmp_path: Path, at_length: bool) -> Iterator[Scene]:  # noqa: FBT001 - a fixture's value
+    home = shutil.copytree(old_home, tmp_path / "home")
+    (tmp_path / "out").mkdir()
+    clock = SteppingClock(system_clock())
+    rooms = open_rooms(Home(home), clock)
+    rooms.maintenance.jobs["responders"]()
+    scene = Scene(rooms, clock, at_length)
+    scene.first_pool = frozenset(scene.serials(""))
+    yield scene
+    rooms.close()
+
+
+def test_r02_r04_issuing_killed_at_every_step(scene: Scene) -> None:
+    for steps in range(MOST_STEPS):
+        if not scene.attempt("issue", steps, steps):
+            break
+    assert scene.kills >= 20
+    scene.check_each_was_signed_once()
+    lived = [holder for holder, states in scene.states_by_holder("I-").items() if State.ACTIVE in states]
+    assert 0 < len(lived) < scene.kills
+    # Whoever has none gets one when the clerk tries again, under a new serial (rule R4).
+    for number in range(steps):
+        if f"I-{number:06}" not in lived:
+            issue(scene.rooms, scene.alive(SECOND + number))
+    after = scene.states_by_holder("I-")
+    assert len(after) == steps + 1
+    assert all(states.count(State.ACTIVE) == 1 for states in after.values())
+    scene.check_all_was_delivered("I-")
+
+
+def test_r04_renewal_and_its_activation_killed_at_every_step(scene: Scene) -> None:
+    pool = scene.serials("N-")
+    for steps in range(MOST_STEPS):
+        if not scene.attempt("renew", SECOND * 2 + steps, steps, scene.first_live(pool)):
+            break
+    assert scene.kills > 20
+    scene.check_each_was_signed_once()
+    for number, serial in enumerate(pool):
+        if scene.state_of(serial) is State.ACTIVE:
+            renew(scene.rooms, scene.alive(SECOND * 3 + number, serial))
+    assert {scene.state_of(serial) for serial in pool} == {State.REVOKED}
+    # Everybody has one live certificate, and what was superseded has a successor that was delivered.
+    assert all(states.count(State.ACTIVE) == 1 for states in scene.states_by_holder("N-").values())
+    scene.check_all_was_delivered("N-")
+
+
+def test_r03_hold_release_revocation_and_publication_killed_at_every_step(scene: Scene) -> None:
+    pool = scene.serials("V-")
+    for steps in range(MOST_STEPS):
+        before = scene.first_live(pool)
+        if not scene.attempt("revoke", steps, steps, before):
+            break
+    assert scene.kills > 30
+    states = Counter(map(scene.state_of, pool))
+    assert states[State.HELD] > 0
+    assert states[State.REVOKED] > 10
+    assert set(states) == {State.ACTIVE, State.HELD, State.REVOKED}
+
+
+def test_r02_r04_a_campaign_killed_at_every_step_goes_on_and_renews_everyone_once(scene: Scene) -> None:
+    """Each worker takes up what the dead one before it left; a step is the last when two in a row end before it."""
+    book, pool = scene.rooms.store.campaigns, scene.serials("")
+    book.open(day_in_japan(scene.clock()) + timedelta(days=360), BY, scene.clock())
+    number, steps, ended = 0, 0, 0
+    while ended < 2:
+        died = scene.attempt("campaign", number, steps)
+        number, steps, ended = number + 1, steps + died, 0 if died else ended + 1
+    assert scene.kills > 25
+    assert book.campaign(CampaignId(1)).left > 0
+    scene.check_each_was_signed_once(State.ISSUED, State.INTENDED)
+    while book.campaign(CampaignId(1)).left:
+        worker_of(scene.rooms, Cards(number), BundleFolder(scene.home.with_name("out"))).work(CampaignId(1))
+    assert {scene.state_of(serial) for serial in pool} == {State.REVOKED}
+    assert all(states.count(State.ACTIVE) == 1 for states in scene.states_by_holder("").values())
+    assert book.campaign(CampaignId(1)).counts[ItemState.DONE] == len(pool)
+    scene.check_all_was_delivered("")

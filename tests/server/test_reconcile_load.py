@@ -1,0 +1,170 @@
+"""Many processes at one ledger, and a database that is killed under them: nothing differs afterwards (rule R3)."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jpki.acts import LOCAL_OPERATOR as BY
+from jpki.campaign import CampaignId, ItemState
+from jpki.certificate import HOLDER_PURPOSES
+from jpki.clock import system_clock
+from jpki.randomness import system_randomness
+from server.founding import found
+from server.home import Home
+from server.reconcile.reconcile import Report, reconcile
+from server.sample.keys import card_request
+from server.settings import Settings
+from server.wiring import Rooms, open_rooms
+from tests.conftest import PROJECT
+from tests.server.loader import CODES, HOLDERS, TRY_AGAIN
+from tests.server.people import someone
+from tests.server.postgresql import Server, running
+from tests.server.test_campaign import aged, check_everyone_was_renewed_once, end_leases, opened
+
+pytestmark = pytest.mark.slow
+PROCESSES = 3
+NINE_YEARS = timedelta(days=9.2 * 365.25)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running() as started:
+        yield started
+
+
+def old_town(folder: Path, settings: Settings) -> Home:
+    """A home of years ago whose few holders' certificates can be renewed now."""
+    past = system_clock() - NINE_YEARS
+    rooms = found(Home(folder), settings, lambda: past, system_randomness)
+    for number in range(HOLDERS):
+        for purpose in HOLDER_PURPOSES:
+            csr = card_request(rooms.profile.key, 10**9 + number * 2 + HOLDER_PURPOSES.index(purpose))
+            rooms.desk.issue(someone(CODES.format(number)), purpose, csr, BY)
+    rooms.close()
+    now = open_rooms(rooms.home)
+    now.maintenance.jobs["responders"]()
+    now.close()
+    return rooms.home
+
+
+def loaders(home: Home, seconds: float) -> list[subprocess.Popen[str]]:
+    words = [sys.executable, "-m", "tests.server.loader", str(home.path)]
+    return [
+        subprocess.Popen(
+            [*words, str(number), str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT
+        )
+        for number in range(1, PROCESSES + 1)
+    ]
+
+
+def ended(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Wait for all, and return how each ended and what it said."""
+    said = [each.communicate(timeout=300) for each in processes]
+    return [(each.returncode, out, err) for each, (out, err) in zip(processes, said, strict=True)]
+
+
+def later(minutes: int) -> Callable[[], datetime]:
+    return lambda: system_clock() + timedelta(minutes=minutes)
+
+
+def reconciled(home: Home, minutes: int = 0) -> Report:
+    rooms = open_rooms(home, later(minutes))
+    try:
+        return reconcile(rooms, BY, lambda _: None)
+    finally:
+        rooms.close()
+
+
+def check_load(home: Home, seconds: float) -> None:
+    """Let them work, reconcile beside them, and once more when they have ended."""
+    processes = loaders(home, seconds)
+    time.sleep(seconds / 2)
+    # What is on its way is none of its business, and makes no difference.
+    beside = reconciled(home)
+    assert (beside.found, beside.closed) == (0, {}), beside.differences
+    results = ended(processes)
+    assert [code for code, _, _ in results] == [0] * PROCESSES, results
+    done = sum((Counter(json.loads(out)) for _, out, _ in results), Counter[str]())
+    assert set(done) >= {"issue", "renew", "hold", "release", "revoke", "publish", "refused"}, done
+    after = reconciled(home)
+    assert (after.found, after.pending, after.closed) == (0, 0, {}), after.differences
+    assert after.certificates > 2 * HOLDERS
+
+
+@pytest.fixture
+def seconds(at_length: bool) -> float:  # noqa: FBT001 - a fixture's value
+    return 120.0 if at_length else 5.0
+
+
+def test_r03_after_a_load_of_everything_nothing_differs_on_sqlite(tmp_path: Path, seconds: float) -> None:
+    check_load(old_town(tmp_path / "home", Settings(profile="card-v2")), seconds)
+
+
+def test_r03_after_a_load_of_everything_nothing_differs_on_postgresql(
+    server: Server, tmp_path: Path, seconds: float
+) -> None:
+    settings = Settings(profile="card-v2", database=server.new_database("load"))
+    check_load(old_town(tmp_path / "home", settings), seconds)
+
+
+def test_r02_r03_postgresql_killed_in_mid_issue(server: Server, tmp_path: Path) -> None:
+    """Whoever works gives up and says so with exit code 75; afterwards nothing is lost and nothing is left open."""
+    home = old_town(tmp_path / "home", Settings(profile="card-v2", database=server.new_database("killed")))
+    for _ in range(2):
+        processes = loaders(home, 60)
+        time.sleep(4)
+        server.kill()
+        results = ended(processes)
+        assert [code for code, _, _ in results] == [TRY_AGAIN] * PROCESSES, results
+        server.start()
+        report = reconciled(home, minutes=11)
+        assert (report.found, report.pending) == (0, 0), report.differences
+        assert report.certificates > 2 * HOLDERS
+    again = reconciled(home, minutes=11)
+    assert (again.found, again.closed) == (0, {})
+
+
+def test_r02_r03_postgresql_killed_in_mid_campaign(server: Server, tmp_path: Path, installed: Path) -> None:
+    """Two nodes work on it; killed twice, it goes on where it stood, and everyone is renewed once."""
+    home = aged(tmp_path / "home", Settings(database=server.new_database("campaign")), 150)
+    rooms = open_rooms(home)
+    rooms.maintenance.jobs["responders"]()
+    wanted = opened(rooms)
+    for pause in (0.1, 0.4):
+        nodes = [node(installed, home, tmp_path / "out") for _ in range(2)]
+        wait_until_some_are_taken(rooms)
+        time.sleep(pause)
+        server.kill()
+        results = ended(nodes)
+        assert [code for code, _, _ in results] == [TRY_AGAIN] * 2, results
+        server.start()
+        end_leases(rooms.store.database)
+        report = reconciled(home)
+        assert report.found == 0, report.differences
+    assert [code for code, _, _ in ended([node(installed, home, tmp_path / "out")])] == [0]
+    check_everyone_was_renewed_once(rooms, wanted)
+    rooms.close()
+    after = reconciled(home, minutes=11)
+    assert (after.found, after.pending, after.closed) == (0, 0, {}), after.differences
+
+
+def node(installed: Path, home: Home, out: Path) -> subprocess.Popen[str]:
+    words = [installed, "campaign", "run", "1", "--home", home.path, "--cards", "sample", "--out", out]
+    words += ["--workers", "1"]
+    return subprocess.Popen(
+        list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+
+
+def wait_until_some_are_taken(rooms: Rooms) -> None:
+    book, until = rooms.store.campaigns, time.monotonic() + 60
+    while not book.campaign(CampaignId(1)).counts[ItemState.TAKEN]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
