@@ -45,6 +45,7 @@ _COMMANDS = {
     "audit": "server.cli.audit",
     "db": "server.cli.home",
     "ceremony": "server.cli.ceremony",
+    "backup": "server.cli.backup",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
