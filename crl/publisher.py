@@ -26,7 +26,7 @@ from crl.check import check_list
 from crl.files import ListFiles, land, locked, staged
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
-from jpki.clock import Clock, whole_second
+from jpki.clock import Clock, iso, whole_second
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import KeyUri, PartitionId
@@ -178,7 +178,7 @@ class Publisher:
                 actor=SYSTEM,
                 act=Act.CRL_WILL_SIGN,
                 subjects=(f"{mark.purpose}/{mark.partition}",),
-                details={"number": mark.number, "entries": mark.entries},
+                details={"number": mark.number, "entries": mark.entries, "next_update": iso(mark.next_update)},
             )
         )
 

@@ -50,6 +50,9 @@ class Act(StrEnum):
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
     AUDIT_ERASED = "audit bodies erased"
+    BACKUP_MADE = "backup will be made"
+    RESTORED = "ledger restored from a backup"
+    RECORD_LOST = "record lost before a restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 
 _REASONS = {
-    Reason.UNSPECIFIED: (0, Text("交付前の廃棄", "discarded before delivery")),
+    Reason.UNSPECIFIED: (0, Text("交付前の廃棄、又は記録の喪失", "discarded before delivery, or its record was lost")),
     Reason.KEY_COMPROMISE: (1, Text("秘密鍵の漏えい等", "the holder's key was compromised")),
     Reason.CA_COMPROMISE: (2, Text("認証局の鍵の漏えい等", "the CA's key was compromised")),
     Reason.AFFILIATION_CHANGED: (

@@ -1,7 +1,7 @@
 """The notary: chains what was done, signs where the chain ends, and hands out what an auditor needs to check it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from server.audit.file import append
 from server.audit.lines import Unreadable
 from server.audit.position import Position
 from server.audit.trust import Trust
-from server.audit.verify import Fault, Flaw, Report, verify
+from server.audit.verify import Fault, Flaw, Heads, Report, verify
 from server.store.audit import BATCH, SigningKey, SqlAudit, damaged
 from server.store.audit_log import SqlAuditLog
 
@@ -69,7 +69,7 @@ class Notary:
 
     def sign(self) -> Head | None:
         """Chain what waits, and sign where the chain ends; return the new head, None where nothing is new."""
-        signer, key = self._signer()
+        signer, key = self.signer()
         self.chain()
         tip, last = self.log.tip(), self.log.last_head()
         if tip.number <= last:
@@ -86,7 +86,7 @@ class Notary:
         self.sign()
         return append(file, self._continuing(self.log.records))
 
-    def verify(self, trust: Trust, anchors: Mapping[int, Head]) -> Report:
+    def verify(self, trust: Trust, anchors: Heads) -> Report:
         """Check the whole chain in the store, with what waits chained first."""
         self.chain()
         stray = self.log.unchained_body()
@@ -139,7 +139,7 @@ class Notary:
             last, bodies = recorded.number, bodies + (recorded.event is not None)
         return last if bodies else 0
 
-    def _signer(self) -> tuple[Signer, PrivateKey]:
+    def signer(self) -> tuple[Signer, PrivateKey]:
         """Return a signing key that lasts, a new one where none has its key here: another node's has it there."""
         now, roots = self.clock(), self.roots()
         # A root near its own end cannot give a key thirty days more: the last one serves to the end.

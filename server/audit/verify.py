@@ -4,13 +4,15 @@ One pass, in constant memory, over a log's lines or over the store's rows. What 
 docs/adr/0008.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from cryptography.exceptions import InvalidSignature
 
-from jpki.acts import Act
+from jpki.acts import Act, AuditEvent
 from jpki.signature import PublicKey, check
 from server.audit.body import decode
 from server.audit.chain import GENESIS, Entry, Head, Record, Signer, Tip, entry_hash, head_message
@@ -44,15 +46,35 @@ class Fault:
     flaw: Flaw
 
 
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """An act which says that the ledger was restored, and that the chain goes on after `through` since then.
+
+    Heads of later numbers that were signed before are no more: whoever keeps one learns how many acts were lost.
+    """
+
+    through: int
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a check found. `erased` entries lost their bodies by a signed act; those after `sealed` await their head."""
+    """What a check found. `erased` entries lost their bodies by a signed act; those after `sealed` await their head.
+
+    `lost` are the heads that were kept of acts lost in a disaster: `restorations` alone say so (docs/adr/0013).
+    """
 
     entries: int
     erased: int
     heads: int
     sealed: int
     fault: Fault | None
+    restorations: tuple[Restoration, ...] = ()
+    lost: int = 0
+
+
+Heads = dict[tuple[int, bytes], Head]
+"""Heads that an auditor kept, by number and hash: before and after a restore one number may stand for two acts."""
 
 
 class _Found(Exception):  # noqa: N818 - it is how a walk ends, not an error that anybody meets
@@ -62,11 +84,14 @@ class _Found(Exception):  # noqa: N818 - it is how a walk ends, not an error tha
 
 
 def verify(
-    records: Iterable[Record | Unreadable], trust: Trust, anchors: Mapping[int, Head], end: Tip | None = None
+    records: Iterable[Record | Unreadable],
+    trust: Trust,
+    anchors: Mapping[tuple[int, bytes], Head],
+    end: Tip | None = None,
 ) -> Report:
     """Check the chain from its first entry; `end` is where its keeper says that it ends.
 
-    `anchors` are heads that the auditor kept, by number: each must still be there.
+    `anchors` are heads that the auditor kept (`Heads`): each must still be there, or lie in what a restore lost.
     """
     walk = _Walk(trust, anchors)
     fault = None
@@ -77,11 +102,17 @@ def verify(
     except _Found as found:
         fault = found.fault
     return Report(
-        entries=walk.tip.number, erased=walk.erased, heads=walk.seals.count, sealed=walk.seals.last, fault=fault
+        entries=walk.tip.number,
+        erased=walk.erased,
+        heads=walk.seals.count,
+        sealed=walk.seals.last,
+        fault=fault,
+        restorations=tuple(walk.restorations),
+        lost=walk.lost,
     )
 
 
-def keep_heads(kept: dict[int, Head], records: Iterable[Record | Unreadable], trust: Trust) -> Fault | None:
+def keep_heads(kept: Heads, records: Iterable[Record | Unreadable], trust: Trust) -> Fault | None:
     """Add to `kept` an auditor's heads and return the first thing that is wrong; entries do not count."""
     seals = _Seals(trust)
     try:
@@ -94,8 +125,8 @@ def keep_heads(kept: dict[int, Head], records: Iterable[Record | Unreadable], tr
     return None
 
 
-def _keep(kept: dict[int, Head], head: Head) -> None:
-    if kept.setdefault(head.number, head) != head:
+def _keep(kept: Heads, head: Head) -> None:
+    if kept.setdefault((head.number, head.hash), head) != head:
         raise _Found(head.number, Flaw.ANCHOR_DIFFERS)
 
 
@@ -147,11 +178,15 @@ class _Seals:
 class _Walk:
     """The check so far."""
 
-    def __init__(self, trust: Trust, anchors: Mapping[int, Head]) -> None:
+    def __init__(self, trust: Trust, anchors: Mapping[tuple[int, bytes], Head]) -> None:
         self.tip = GENESIS
         self.erased = 0
+        self.lost = 0
+        self.restorations: list[Restoration] = []
         self.seals = _Seals(trust)
-        self._anchors = dict(anchors)
+        self._anchors: dict[int, list[Head]] = defaultdict(list)
+        for head in anchors.values():
+            self._anchors[head.number].append(head)
         self._erased_runs: list[tuple[int, int]] = []
         self._announced_erasure = 0
         self._signed_erasure = 0
@@ -176,8 +211,9 @@ class _Walk:
             raise _Found(self.tip.number + 1, Flaw.CUT)
         if end is not None and end != self.tip:
             raise _Found(end.number + 1, Flaw.UNCHAINED)
-        if self._anchors:
-            raise _Found(min(self.tip.number + 1, *self._anchors), Flaw.CUT)
+        cut = [head.number for heads in self._anchors.values() for head in heads if not self._is_lost(head)]
+        if cut:
+            raise _Found(min(self.tip.number + 1, *cut), Flaw.CUT)
         if self.seals.announced:
             raise _Found(self.tip.number, Flaw.HEAD_MISPLACED)
         for first, last in self._erased_runs:
@@ -194,8 +230,7 @@ class _Walk:
         elif entry.opening.commitment != entry.commitment:
             raise _Found(number, Flaw.BODY_CHANGED)
         else:
-            through = min(_erased_through(entry.opening.body), number - 1)
-            self._announced_erasure = max(self._announced_erasure, through)
+            self._told(number, entry.opening.body)
         if entry.hash != entry_hash(self.tip.hash, number, entry.commitment):
             raise _Found(number, Flaw.HASH_WRONG)
         self.tip = Tip(number, entry.hash)
@@ -209,9 +244,28 @@ class _Walk:
         self.seals.require_signed(head)
         if head.hash != self.tip.hash:
             raise _Found(last + 1, Flaw.REWRITTEN)
-        if self._anchors.pop(head.number, head) != head:
-            raise _Found(last + 1, Flaw.ANCHOR_DIFFERS)
+        for kept in self._anchors.pop(head.number, ()):
+            if kept != head and not self._is_lost(kept):
+                raise _Found(last + 1, Flaw.ANCHOR_DIFFERS)
         self._signed_erasure = self._announced_erasure
+
+    def _told(self, number: int, body: str) -> None:
+        """Note what the chain tells of itself: that bodies are erased, or that the ledger was restored."""
+        event = _event(body)
+        if event is None:
+            return
+        through = event.details.get("through")
+        if event.act is Act.AUDIT_ERASED and isinstance(through, int):
+            self._announced_erasure = max(self._announced_erasure, min(through, number - 1))
+        if event.act is Act.RESTORED:
+            self.restorations.append(Restoration(number - 1, event.at))
+
+    def _is_lost(self, head: Head) -> bool:
+        """Tell, and count, whether a head is of acts that a signed restore could not bring back."""
+        signed = [each for each in self.restorations if each.through < self.seals.last]
+        lost = any(head.number > each.through and head.at <= each.at for each in signed)
+        self.lost += lost
+        return lost
 
     def _note_erased(self, number: int) -> None:
         self.erased += 1
@@ -221,13 +275,11 @@ class _Walk:
             self._erased_runs.append((number, number))
 
 
-def _erased_through(body: str) -> int:
-    """Return the last number whose body an act of erasure gives up, 0 for any other act."""
-    if Act.AUDIT_ERASED not in body:
-        return 0
+def _event(body: str) -> AuditEvent | None:
+    """Return the act, if it is one that says something of the chain itself."""
+    if Act.AUDIT_ERASED not in body and Act.RESTORED not in body:
+        return None
     try:
-        event = decode(body)
-        through = event.details["through"]
+        return decode(body)
     except (ValueError, KeyError, TypeError):
-        return 0
-    return through if event.act is Act.AUDIT_ERASED and isinstance(through, int) else 0
+        return None

@@ -1,6 +1,6 @@
 """`jpki audit`: what was done, and the proof that the record of it is whole."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,11 +15,10 @@ from jpki.certificate import Purpose
 from jpki.clock import JST, iso
 from jpki.ids import Serial, format_serial
 from jpki.text import Text
-from server.audit.chain import Head
 from server.audit.file import read_lines
 from server.audit.lines import records
 from server.audit.trust import Trust
-from server.audit.verify import Flaw, Report, keep_heads, verify
+from server.audit.verify import Flaw, Heads, Report, Restoration, keep_heads, verify
 from server.cli.frame import EXIT_FAILED, HomeType, Output, SerialType, command, home_option, opened
 from server.home import Home, read_at_most
 from server.store.audit_log import Recorded
@@ -90,7 +89,7 @@ def verify_(
 ) -> int:
     """Find any change, gap, reordering or cut; exit 0 only if the audit is whole."""
     subject = _subject(home, log_file, key_file)
-    heads: dict[int, Head] = {}
+    heads: Heads = {}
     for anchor in (*anchors, *subject.anchors):
         fault = keep_heads(heads, records(read_lines(anchor)), subject.trust)
         if fault is not None:
@@ -108,7 +107,7 @@ class _Subject:
 
     trust: Trust
     anchors: tuple[Path, ...]
-    check: Callable[[Mapping[int, Head]], Report]
+    check: Callable[[Heads], Report]
 
 
 def _subject(home: Home | None, log_file: Path | None, key_file: Path | None) -> _Subject:
@@ -143,6 +142,8 @@ def _report(report: Report, file: Path | None, output: Output) -> int:
         "erased": report.erased,
         "heads": report.heads,
         "sealed": report.sealed,
+        "restorations": [{"through": each.through, "at": iso(each.at)} for each in report.restorations],
+        "lost_heads": report.lost,
         "fault": fault and {"number": fault.number, "flaw": fault.flaw, "file": file and str(file)},
     }
     output.result("jpki.audit-verify/1", fields, _report_lines(report, file))
@@ -162,7 +163,24 @@ def _report_lines(report: Report, file: Path | None) -> Sequence[Text]:
             f"  {report.entries} acts ({report.erased} with their bodies erased, {waiting} not signed yet),"
             f" {report.heads} signed heads",
         ),
+        *(_restoration_line(each) for each in report.restorations),
+        *([_lost_line(report.lost)] if report.lost else []),
     ]
+
+
+def _restoration_line(restoration: Restoration) -> Text:
+    through, at = restoration.through, iso(restoration.at)
+    return Text(
+        f"  注意：{at} にバックアップから復旧し、第{through}号から続けています。身に覚えがなければ改ざんです。",
+        f"  note: restored from a backup at {at}, going on after number {through}; a forgery, if there was no restore",
+    )
+
+
+def _lost_line(lost: int) -> Text:
+    return Text(
+        f"  注意：保管された署名{lost}件の記録は復旧で失われました。",
+        f"  note: the acts under {lost} of the heads that you kept were lost before a restore",
+    )
 
 
 _FLAWS = {

@@ -46,6 +46,7 @@ _COMMANDS = {
     "reconcile": "server.cli.reconcile",
     "db": "server.cli.home",
     "ceremony": "server.cli.ceremony",
+    "backup": "server.cli.backup",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",

@@ -70,7 +70,7 @@ class SqlAudit:
             tip = tip_of(connection, lock=True)
             waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
             if waiting:
-                _append(connection, list(extend(tip, _opened([row.body for row in waiting], randomness))))
+                append(connection, list(extend(tip, _opened([row.body for row in waiting], randomness))))
                 # Not "up to the last id": on PostgreSQL a lower one may be committed only now.
                 connection.execute(_TAKE_OUT, [{"taken": row.id} for row in waiting])
         return len(waiting)
@@ -124,7 +124,8 @@ def _opened(bodies: Sequence[str], randomness: Randomness) -> Sequence[Opening]:
     ]
 
 
-def _append(connection: Connection, entries: Sequence[Entry]) -> None:
+def append(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write entries that follow the tip, in the running transaction."""
     links = [{"number": each.number, "commitment": each.commitment, "hash": each.hash} for each in entries]
     bodies = [
         {"number": each.number, "salt": each.opening.salt, "body": each.opening.body}
@@ -132,7 +133,8 @@ def _append(connection: Connection, entries: Sequence[Entry]) -> None:
         if each.opening is not None
     ]
     connection.execute(insert(tables.audit_chain), links)
-    connection.execute(insert(tables.audit_body), bodies)
+    if bodies:
+        connection.execute(insert(tables.audit_body), bodies)
     connection.execute(update(tables.audit_tip).values(number=entries[-1].number, hash=entries[-1].hash))
 
 

@@ -78,7 +78,14 @@ class Database:
         return cls(engine)
 
     def found(self, now: datetime) -> None:
-        """Make all tables and an empty ledger in a database that has none.
+        """Make all tables and an empty ledger in a database that has none; see `lay`."""
+        self.lay()
+        with self.writing() as connection:
+            connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
+            connection.execute(insert(tables.clock).values(id=1, latest=now))
+
+    def lay(self) -> None:
+        """Make all tables, empty, in a database that has none.
 
         Raises:
             JpkiError: CONFLICT `database-not-empty`.
@@ -86,9 +93,6 @@ class Database:
         if self._has_tables():
             raise faults.not_empty()
         self.migrate()
-        with self.writing() as connection:
-            connection.execute(insert(tables.ledger).values(id=1, epoch=1, position=0))
-            connection.execute(insert(tables.clock).values(id=1, latest=now))
 
     def upgrade(self) -> str:
         """Bring a ledger of an older version up to this one, and return the version that it had.

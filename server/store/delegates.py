@@ -22,7 +22,7 @@ def require_unused(connection: Connection, serials: Sequence[Serial]) -> None:
     Raises:
         JpkiError: CONFLICT `serial-taken`.
     """
-    for column in (tables.delegate.c.serial, tables.certificate.c.serial):
+    for column in (tables.delegate.c.serial, tables.status.c.serial):
         taken = connection.execute(select(column).where(column.in_(serials))).scalar()
         if taken is not None:
             raise JpkiError(
@@ -58,6 +58,8 @@ class SqlDelegates:
                 )
             )
             details: dict[str, str | int] = {"generation": delegate.generation, "kind": delegate.kind}
+            if delegate.key is not None:
+                details["key"] = delegate.key
             _audit(connection, Act.DELEGATE_WILL_SIGN, delegate.serial, by, at, details)
 
     def complete(self, serial: Serial, certificate: bytes, by: Actor, at: datetime) -> None:

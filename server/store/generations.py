@@ -109,22 +109,29 @@ def let_issue(connection: Connection, identifier: GenerationId, by: Actor, at: d
 
 
 def compromise(connection: Connection, identifier: GenerationId, by: Actor, at: datetime) -> None:
-    """Let a generation die: the one row that revokes all that it signed, and its entry in the journal.
-
-    It is never refused for a clock, and never dated before the latest moment that the ledger knows.
+    """Let a generation die, and tell the audit.
 
     Raises:
         JpkiError: CONFLICT `generation-compromised` when it was so already.
     """
+    _audit(connection, Act.GENERATION_COMPROMISED, identifier, by, at)
+    if not let_die(connection, identifier, at):
+        raise _compromised(identifier)
+
+
+def let_die(connection: Connection, identifier: GenerationId, at: datetime) -> bool:
+    """Write the one row that revokes all that a generation signed, and its entry in the journal; tell whether it lived.
+
+    It is never refused for a clock, and never dated before the latest moment that the ledger knows.
+    """
     table = tables.generation
     latest = connection.execute(select(tables.clock.c.latest)).scalar_one()
     since = whole_second(max(at, latest))
-    _audit(connection, Act.GENERATION_COMPROMISED, identifier, by, at)
     safe = (table.c.id == identifier, table.c.compromised_at.is_(None))
     died = connection.execute(update(table).where(*safe).values(compromised_at=since).returning(table.c.certificate))
     certificate = died.scalar_one_or_none()
     if certificate is None:
-        raise _compromised(identifier)
+        return False
     position = connection.execute(
         update(tables.ledger)
         .values(position=tables.ledger.c.position + 1)
@@ -144,6 +151,7 @@ def compromise(connection: Connection, identifier: GenerationId, by: Actor, at: 
             recorded_at=at,
         )
     )
+    return True
 
 
 def note_destroyed(connection: Connection, identifier: GenerationId, by: Actor, at: datetime) -> None:

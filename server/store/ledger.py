@@ -19,7 +19,7 @@ from jpki.signature import assembled
 from server.store import refusals, tables
 from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
 from server.store.database import Database
-from server.store.reserving import abandoned, require_free, take_places
+from server.store.reserving import abandoned, require_free, take_places, told_of
 from server.store.rows import statuses_of
 from server.store.seal import SALT_OCTETS, DataKey, Seal, commitment
 
@@ -46,7 +46,8 @@ class SqlLedger:
                 require_free(connection, wanted, by, at)
                 take_places(connection, wanted, at)
                 (generation,) = {each.generation for each in wanted}
-                note(connection, at, by, Act.RESERVED, [each.serial for each in wanted], generation=generation)
+                serials = [each.serial for each in wanted]
+                note(connection, at, by, Act.RESERVED, serials, generation=generation, **told_of(wanted))
         except JpkiError as error:
             # On a database with concurrent writers the primary key of `place` decides, not the look before it.
             if isinstance(error.__cause__, IntegrityError):

@@ -1,7 +1,7 @@
 """Taking the places of new certificates: the law's rule of one live certificate, and no key in two (rules R17, R20)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, exists, insert, or_, select, tup
 
 from jpki.acts import Actor
 from jpki.campaign import CampaignState, ItemState
-from jpki.clock import whole_second
+from jpki.clock import iso, whole_second
 from jpki.ids import Serial
 from jpki.ports import Reservation
 from jpki.revocation import Reason, State
@@ -44,7 +44,21 @@ def take_places(connection: Connection, wanted: Sequence[Reservation], at: datet
     """
     _insert(connection, wanted, at)
     _require_none_came_to_life(connection, wanted)
-    _use_partitions(connection, wanted)
+    use_partitions(connection, [(each.partition, each.base_url) for each in wanted])
+
+
+def told_of(wanted: Sequence[Reservation]) -> dict[str, str]:
+    """Return what the audit tells of reservations, each a word for every subject: what a restore needs to revoke them.
+
+    Nothing tells of a holder (rule R21); `keys` are hashes of public keys.
+    """
+    words: dict[str, list[str]] = {
+        "partitions": [each.partition for each in wanted],
+        "base_urls": [each.base_url for each in wanted],
+        "ends": [iso(each.validity.not_after) for each in wanted],
+        "keys": [each.key_hash.hex() for each in wanted],
+    }
+    return {name: " ".join(each) for name, each in words.items()}
 
 
 def _require_none_came_to_life(connection: Connection, wanted: Sequence[Reservation]) -> None:
@@ -173,10 +187,10 @@ def _pending_place(wanted: Reservation, at: datetime) -> dict[str, Any]:
     }
 
 
-def _use_partitions(connection: Connection, wanted: Sequence[Reservation]) -> None:
-    """Note the base URLs under which the new certificates name their partitions (rule R12)."""
+def use_partitions(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
+    """Note the base URLs under which new certificates name their partitions (rule R12)."""
     urls = tables.partition_url
-    named = dict.fromkeys((each.partition, each.base_url) for each in wanted)
+    named = dict.fromkeys(names)
     known: dict[str, set[str]] = defaultdict(set)
     for row in connection.execute(select(urls).where(urls.c.partition.in_({partition for partition, _ in named}))):
         known[row.partition].add(row.base_url)

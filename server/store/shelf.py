@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
+from jpki.clock import iso
 from jpki.errors import JpkiError
 from jpki.ids import PartitionId
 from jpki.ports import ShelfMark
@@ -67,7 +68,7 @@ class SqlShelf:
                 actor=by,
                 act=Act.CRL_PUBLISHED,
                 subjects=(f"{new.purpose}/{new.partition}",),
-                details={"number": new.number, "entries": new.entries},
+                details={"number": new.number, "entries": new.entries, "next_update": iso(new.next_update)},
             )
             audit.write(connection, event)
         return True

@@ -12,11 +12,10 @@ from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
 from jpki.generation import Generation
 from jpki.randomness import system_randomness
-from server.audit.chain import Head
 from server.audit.file import read_lines
 from server.audit.lines import records
 from server.audit.trust import Trust
-from server.audit.verify import Report, keep_heads, verify
+from server.audit.verify import Heads, Report, keep_heads, verify
 from server.notary import Notary
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
@@ -79,14 +78,14 @@ def office(
     return Office(notary, keys, clock, database)
 
 
-def heads_in(*files: Path) -> dict[int, Head]:
+def heads_in(*files: Path) -> Heads:
     """The heads that an auditor kept, all of them good."""
-    heads: dict[int, Head] = {}
+    heads: Heads = {}
     for file in files:
         assert keep_heads(heads, records(read_lines(file)), TRUST) is None
     return heads
 
 
-def judged(lines: Sequence[bytes], anchors: dict[int, Head] | None = None, trust: Trust = TRUST) -> Report:
+def judged(lines: Sequence[bytes], anchors: Heads | None = None, trust: Trust = TRUST) -> Report:
     """What an auditor finds in a log."""
     return verify(records(lines), trust, anchors or {})

@@ -24,7 +24,7 @@ from server.audit.file import append, read_lines
 from server.audit.lines import Unreadable, from_line, records, to_line
 from server.audit.position import Position
 from server.audit.trust import Trust
-from server.audit.verify import Fault, Flaw, keep_heads
+from server.audit.verify import Fault, Flaw, Heads, keep_heads
 from server.store.database import Database
 from tests.ca.world import NOW, authority
 from tests.conftest import SteppingClock
@@ -36,7 +36,11 @@ class Log:
     """A whole log of some forty acts with four heads by two keys."""
 
     lines: Sequence[bytes]
-    anchors: dict[int, Head]
+    anchors: Heads
+
+    @property
+    def heads(self) -> list[int]:
+        return [number for number, _ in self.anchors]
 
     @property
     def records(self) -> list[Record]:
@@ -174,7 +178,7 @@ def test_any_cut_is_found_with_the_anchor(log: Log, data: st.DataObject) -> None
 
 def test_a_cut_behind_a_head_is_found_by_the_anchor_alone(log: Log) -> None:
     """The one thing that only an anchor tells: docs/adr/0008."""
-    last = sorted(log.anchors)[-2]
+    last = sorted(log.heads)[-2]
     cut = next(at for at, each in enumerate(log.records) if isinstance(each, Head) and each.number == last) + 1
     assert judged(log.lines[:cut]).fault is None
     assert judged(log.lines[:cut], log.anchors).fault == Fault(last + 1, Flaw.CUT)
@@ -215,9 +219,9 @@ def rechained(log: Log, number: int, body: str) -> list[Record]:
 
 @given(data=st.data())
 def test_a_chain_made_anew_does_not_fit_the_next_head(log: Log, data: st.DataObject) -> None:
-    number = data.draw(st.integers(1, max(log.anchors)))
+    number = data.draw(st.integers(1, max(log.heads)))
     fault = judged([to_line(each) for each in rechained(log, number, "{}")]).fault
-    before = max((head for head in log.anchors if head < number), default=0)
+    before = max((head for head in log.heads if head < number), default=0)
     assert fault == Fault(before + 1, Flaw.REWRITTEN)
 
 
@@ -251,7 +255,7 @@ def test_a_head_from_past_its_signers_end_is_not_believed(here: Office) -> None:
 def test_a_trusted_key_is_needed(log: Log) -> None:
     other, _ = authority(Purpose.SIGNING)
     fault = judged(log.lines, trust=Trust.of_certificates([other.certificate])).fault
-    assert fault == Fault(min(log.anchors), Flaw.SIGNER_UNKNOWN)
+    assert fault == Fault(min(log.heads), Flaw.SIGNER_UNKNOWN)
 
 
 def test_the_audit_key_itself_is_enough(log: Log) -> None:
