@@ -266,7 +266,7 @@ class JournalChanges:
     """What followed a position, in order and without a gap, and the epoch in which it is so.
 
     A reader that meets another epoch than it knows throws away what it knows, and begins at position 0: the ledger
-    was restored, and what it had told before may never have happened.
+    was restored, and what it had told before may never have happened. Positions go on across epochs (docs/adr/0013).
     """
 
     epoch: int

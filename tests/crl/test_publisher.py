@@ -11,6 +11,7 @@ from cryptography import x509
 
 from jpki.acts import SYSTEM, Act, Actor
 from jpki.certificate import Purpose
+from jpki.clock import iso
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import PartitionId
@@ -139,7 +140,8 @@ def test_the_audit_hears_of_a_list_before_it_is_signed(world: World) -> None:
     world.publisher().publish_due()
     event = next(event for event in world.audit.events if event.subjects == ("signing/p0001",))
     assert (event.act, event.actor, event.at) == (Act.CRL_WILL_SIGN, SYSTEM, NOW)
-    assert event.details == {"number": 1, "entries": 1}
+    promise = iso(NOW + timedelta(hours=48))
+    assert event.details == {"number": 1, "entries": 1, "next_update": promise}
 
 
 def test_r18_without_audit_nothing_is_signed(world: World) -> None:
