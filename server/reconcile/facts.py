@@ -28,6 +28,7 @@ _ACTS = (
     Act.REVOKED,
     Act.HELD,
     Act.RELEASED,
+    Act.RECORD_LOST,
     *DELEGATE_ACTS,
 )
 _REASONS = (None, *Reason)

@@ -36,7 +36,9 @@ class Judge:
         """Yield what differs about one serial."""
         if known.delegated is not None or known.delegate_acts:
             yield from _of_delegate(known)
-        if known.acts or known.status is not None or known.registered is not None:
+        if known.lost and not known.delegate_acts:
+            yield from _of_lost(known)
+        elif known.acts or known.status is not None or known.registered is not None:
             yield from self._of_certificate(known)
         elif known.record or known.placed or known.entered:
             yield _difference(known.serial, Fault.ROW_MISSING, "certificate", _NOTHING)
@@ -110,12 +112,32 @@ def _of_delegate(known: Known) -> Iterator[Difference]:
     """
     serial, delegated = known.serial, known.delegated
     if delegated is None:
-        yield _difference(serial, Fault.LEDGER_LACKS, known.delegate_acts[-1].act, _NOTHING)
+        if not known.lost:
+            yield _difference(serial, Fault.LEDGER_LACKS, known.delegate_acts[-1].act, _NOTHING)
     elif known.delegate_acts and delegated.signed != (len(known.delegate_acts) > 1):
         expected = "signed" if len(known.delegate_acts) > 1 else "intended"
         yield _difference(serial, Fault.STATE_DIFFERS, expected, "signed" if delegated.signed else "intended")
     if known.status is not None:
         yield _difference(serial, Fault.SERIAL_TWICE, "one certificate", "a holder's and one of the house")
+
+
+def _of_lost(known: Known) -> Iterator[Difference]:
+    """Hold where a certificate stands that a restore lost in part against the audit: it is never unknown, never good.
+
+    Its holder, record or signature may be missing, and some of its acts happened twice.
+    """
+    serial, status, life = known.serial, known.status, lived(known.acts)
+    told = _standing(life.state, life.reason)
+    if status is None:
+        yield _difference(serial, Fault.LEDGER_LACKS, told, _NOTHING)
+        return
+    if (life.state, life.reason) != (status.state, status.reason):
+        yield _difference(serial, Fault.STATE_DIFFERS, told, _standing(status.state, status.reason))
+    if status.state in (State.ACTIVE, *_PENDING_STATES):
+        yield _difference(serial, Fault.STATE_DIFFERS, State.REVOKED, status.state)
+    if known.placed is not None and status.state is not State.HELD:
+        yield _difference(serial, Fault.PLACE_DIFFERS, _NOTHING, known.placed.stage)
+    yield from _journal(serial, status, known.entered)
 
 
 def _tale(known: Known, life: Life, status: Status) -> Iterator[Difference]:

@@ -6,6 +6,7 @@ from heapq import merge
 from itertools import groupby
 from operator import attrgetter
 
+from jpki.acts import Act
 from jpki.ids import Serial
 from jpki.revocation import Status
 from server.reconcile.facts import DELEGATE_ACTS, Fact, Facts
@@ -22,6 +23,8 @@ class Known:
     serial: Serial
     acts: list[Fact] = field(default_factory=list)
     delegate_acts: list[Fact] = field(default_factory=list)
+    lost: bool = False
+    """Whether the audit tells that a restore left rows or octets of it behind (docs/adr/0013)."""
     status: Status | None = None
     registered: Registered | None = None
     record: Opened | None = None
@@ -32,6 +35,8 @@ class Known:
     def add(self, part: _Part) -> None:
         """Take in what one place says."""
         match part:
+            case Fact(act=Act.RECORD_LOST):
+                self.lost = True
             case Fact():
                 (self.delegate_acts if part.act in DELEGATE_ACTS else self.acts).append(part)
             case Status():

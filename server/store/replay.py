@@ -45,6 +45,7 @@ class Replay:
         self.epoch: int = connection.execute(select(tables.ledger.c.epoch)).scalar_one()
         self._connection = connection
         self._keys: dict[Serial, bytes] = {}
+        self._incomplete: set[Serial] = set()
         self._delegates: dict[Serial, str] = {}
         self._generations: set[str] = set(connection.execute(select(tables.generation.c.id)).scalars())
 
@@ -72,8 +73,9 @@ class Replay:
         doubtful = self._in_doubt()
         for start in range(0, len(doubtful), _BATCH):
             self._close(doubtful[start : start + _BATCH], by, at)
-        if houses := self._lost_delegates():
-            note(self._connection, at, by, Act.RECORD_LOST, houses)
+        told = sorted((self._incomplete - set(doubtful)).union(self._lost_delegates()))
+        for start in range(0, len(told), _BATCH):
+            note(self._connection, at, by, Act.RECORD_LOST, told[start : start + _BATCH])
 
     # --- certificates ----------------------------------------------------------------------------------------------
 
@@ -106,6 +108,7 @@ class Replay:
         ]
         self._connection.execute(insert(tables.status), rows)
         self._keys |= {serial: bytes.fromhex(key) for serial, _, _, _, key in unknown}
+        self._incomplete |= {serial for serial, *_ in unknown}
 
     def voided(self, event: AuditEvent) -> None:
         """Close what was never signed."""
@@ -126,12 +129,14 @@ class Replay:
         """Revoke, whatever is known of the certificates."""
         serials = self._in(event, *_PENDING_STATES, State.ACTIVE, State.HELD)
         if serials:
+            self._incomplete.update(self._in(event, State.RESERVED, State.INTENDED))
             self._free(serials)
             self._journal(serials, State.REVOKED, Reason(str(event.details["reason"])), event.at)
 
     def held(self, event: AuditEvent) -> None:
         """Put on hold, one of which nothing else is known as well."""
         if serials := self._in(event, *_PENDING_STATES, State.ACTIVE):
+            self._incomplete.update(self._in(event, State.RESERVED, State.INTENDED))
             self._journal(serials, State.HELD, Reason.CERTIFICATE_HOLD, event.at)
 
     def released(self, event: AuditEvent) -> None:

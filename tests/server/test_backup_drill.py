@@ -155,6 +155,7 @@ def test_r02_r04_r11_r26_after_a_disaster_nothing_is_good_that_was_not(
     rooms.close()
 
     assert jpki.done("doctor", "--home", town.home)["healthy"]
+    assert jpki.done("reconcile", "--home", town.home)["found"] == 0
     report = jpki.done("audit", "verify", "--home", town.home, "--anchor", town.anchor, "--anchor", town.log)
     assert report["restorations"][0]["through"] == town.latest_audit
     assert report["lost_heads"] == 0

@@ -27,6 +27,7 @@ from server.reconcile.reconcile import Report, reconcile
 from server.sample.keys import card_request
 from server.settings import Settings
 from server.store import tables
+from server.store.changes import note
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.server.console import Jpki
@@ -366,6 +367,21 @@ def test_acts_whose_bodies_were_erased_are_not_missed(rooms: Rooms) -> None:
     rooms.store.audit.record(AuditEvent(at=rooms.clock(), actor=BY, act=Act.CLOCK_ACCEPTED, subjects=("clock",)))
     report = reconciled(rooms)
     assert (report.found, report.certificates) == (0, 4)
+
+
+def test_r02_what_a_restore_lost_must_stand_as_the_audit_says_and_be_good_never(rooms: Rooms) -> None:
+    serials = serials_of(rooms)
+    with rooms.store.database.writing() as connection:
+        for number in (REVOKED, LIVE, LIVE_TOO):
+            note(connection, rooms.clock(), BY, Act.RECORD_LOST, [serials[number]])
+            lose_record(connection, serials[number])
+        for table in (tables.holder_key, tables.certificate):
+            connection.execute(delete(table).where(of(table, serials[REVOKED])))
+        lose_certificate(connection, serials[LIVE_TOO])
+    told = faults(rooms)
+    assert format_serial(serials[REVOKED]) not in told
+    assert told[format_serial(serials[LIVE])] == {Fault.STATE_DIFFERS, Fault.PLACE_DIFFERS}
+    assert told[format_serial(serials[LIVE_TOO])] >= {Fault.LEDGER_LACKS}
 
 
 def test_a_compromised_generation_leaves_no_difference(jpki: Jpki, home: Path) -> None:
