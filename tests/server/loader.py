@@ -73,9 +73,8 @@ def work(rooms: Rooms, number: int, seconds: float) -> Counter[str]:
 
 def main(home: Path, number: int, seconds: float) -> int:
     """Work, and return the exit code of the command line."""
-    rooms = open_rooms(Home(home))
     try:
-        done = work(rooms, number, seconds)
+        done = work(open_rooms(Home(home)), number, seconds)
     except JpkiError as error:
         print(error.code, file=sys.stderr)  # noqa: T201 - what it died of
         return TRY_AGAIN if error.kind is Kind.UNAVAILABLE else 1

@@ -6,10 +6,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.campaign import CampaignId, ItemState
@@ -21,6 +24,7 @@ from server.home import Home
 from server.reconcile.reconcile import Report, reconcile
 from server.sample.keys import card_request
 from server.settings import Settings
+from server.store import tables
 from server.wiring import Rooms, open_rooms
 from tests.conftest import PROJECT
 from tests.server.loader import CODES, HOLDERS, TRY_AGAIN
@@ -30,10 +34,12 @@ from tests.server.test_campaign import aged, check_everyone_was_renewed_once, en
 
 pytestmark = pytest.mark.slow
 PROCESSES = 3
+ISSUED = 6
+"""So many certificates are issued before the database is killed: the processes are in the middle of it."""
 NINE_YEARS = timedelta(days=9.2 * 365.25)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
     with running() as started:
         yield started
@@ -117,16 +123,20 @@ def test_r03_after_a_load_of_everything_nothing_differs_on_postgresql(
 def test_r02_r03_postgresql_killed_in_mid_issue(server: Server, tmp_path: Path) -> None:
     """Whoever works gives up and says so with exit code 75; afterwards nothing is lost and nothing is left open."""
     home = old_town(tmp_path / "home", Settings(profile="card-v2", database=server.new_database("killed")))
+    enough = 2 * HOLDERS
     for _ in range(2):
+        enough += ISSUED
         processes = loaders(home, 60)
-        time.sleep(4)
+        with closing(open_rooms(home)) as rooms:
+            wait_until(partial(have_issued, rooms, enough))
         server.kill()
         results = ended(processes)
         assert [code for code, _, _ in results] == [TRY_AGAIN] * PROCESSES, results
         server.start()
         report = reconciled(home, minutes=11)
         assert (report.found, report.pending) == (0, 0), report.differences
-        assert report.certificates > 2 * HOLDERS
+        assert report.certificates >= enough
+        enough = report.certificates
     again = reconciled(home, minutes=11)
     assert (again.found, again.closed) == (0, {})
 
@@ -139,7 +149,7 @@ def test_r02_r03_postgresql_killed_in_mid_campaign(server: Server, tmp_path: Pat
     wanted = opened(rooms)
     for pause in (0.1, 0.4):
         nodes = [node(installed, home, tmp_path / "out") for _ in range(2)]
-        wait_until_some_are_taken(rooms)
+        wait_until(partial(some_are_taken, rooms))
         time.sleep(pause)
         server.kill()
         results = ended(nodes)
@@ -163,8 +173,18 @@ def node(installed: Path, home: Home, out: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_until_some_are_taken(rooms: Rooms) -> None:
-    book, until = rooms.store.campaigns, time.monotonic() + 60
-    while not book.campaign(CampaignId(1)).counts[ItemState.TAKEN]:
+def some_are_taken(rooms: Rooms) -> bool:
+    return rooms.store.campaigns.campaign(CampaignId(1)).counts[ItemState.TAKEN] > 0
+
+
+def have_issued(rooms: Rooms, enough: int) -> bool:
+    with rooms.store.database.reading() as connection:
+        count = connection.execute(select(func.count()).select_from(tables.certificate)).scalar_one()
+    return bool(count >= enough)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)
