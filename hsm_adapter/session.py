@@ -3,7 +3,9 @@
 Only this module and `signer` know PKCS#11.
 """
 
+import fcntl
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,17 +53,36 @@ def loading() -> Iterator[None]:
         raise (LookupError("ModuleNotLoaded") if type(error) is PKCS11Error else error) from None
 
 
+@contextmanager
+def _alone(module: str) -> Iterator[None]:
+    """Keep all other processes of this machine from opening a session through the module meanwhile.
+
+    SoftHSM rewrites a token's file at each log-in, and a process that starts at that moment does not see the token. The
+    lock is the module's own file; it falls with the process, so whoever hangs here holds it until its deadline.
+    """
+    try:
+        descriptor = os.open(module, os.O_RDONLY)
+    except OSError:
+        raise LookupError("ModuleNotLoaded") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class Session:
     """A session with a token, logged in. A key is named by label and id, or by one of them."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
-        with loading():
-            library = pkcs11.lib(module)
-        found = list(library.get_tokens(token_label=token))
-        if len(found) != 1:
-            raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")
-        require_tries_left(found[0].flags)
-        self._session = found[0].open(rw=True, user_pin=pin)
+        with _alone(module):
+            with loading():
+                library = pkcs11.lib(module)
+            found = list(library.get_tokens(token_label=token))
+            if len(found) != 1:
+                raise LookupError("TokenNotPresent" if not found else "TokenAmbiguous")
+            require_tries_left(found[0].flags)
+            self._session = found[0].open(rw=True, user_pin=pin)
         self._keys: dict[Name, Any] = {}
 
     def create(self, label: str, spec: str) -> bytes:
