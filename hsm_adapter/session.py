@@ -54,8 +54,8 @@ def loading() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(module: str) -> Iterator[None]:
-    """Keep all other processes of this machine from opening a session through the module meanwhile.
+def alone(module: str) -> Iterator[None]:
+    """Keep all other processes of this machine from logging in through the module meanwhile.
 
     SoftHSM rewrites a token's file at each log-in, and a process that starts at that moment does not see the token. The
     lock is the module's own file; it falls with the process, so whoever hangs here holds it until its deadline.
@@ -75,7 +75,7 @@ class Session:
     """A session with a token, logged in. A key is named by label and id, or by one of them."""
 
     def __init__(self, module: str, token: str, pin: str) -> None:
-        with _alone(module):
+        with alone(module):
             with loading():
                 library = pkcs11.lib(module)
             found = list(library.get_tokens(token_label=token))

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 import pkcs11
 from pkcs11 import TokenFlag
 
-from hsm_adapter.session import Session, loading
+from hsm_adapter.session import Session, alone, loading
 from jpki.errors import JpkiError
 
 _OPERATIONS = (
@@ -35,16 +35,17 @@ _OPERATIONS = (
 
 def initialise(module: str, token: str, so_pin: str, pin: str) -> None:
     """Make a token in the first free slot (C_InitToken, which the binding does not offer) and give it its PIN."""
-    with loading():
-        library = pkcs11.lib(module)
-    slot = next(each for each in library.get_slots() if not each.get_token().flags & TokenFlag.TOKEN_INITIALIZED)
-    label, so = token.encode().ljust(32), so_pin.encode()
-    refused = ctypes.CDLL(module).C_InitToken(ctypes.c_ulong(slot.slot_id), so, ctypes.c_ulong(len(so)), label)
-    if refused:
-        raise LookupError(f"InitToken{refused:#x}")
-    library.reinitialize()
-    with next(iter(library.get_tokens(token_label=token))).open(rw=True, so_pin=so_pin) as session:
-        session.init_pin(pin)
+    with alone(module):
+        with loading():
+            library = pkcs11.lib(module)
+        slot = next(each for each in library.get_slots() if not each.get_token().flags & TokenFlag.TOKEN_INITIALIZED)
+        label, so = token.encode().ljust(32), so_pin.encode()
+        refused = ctypes.CDLL(module).C_InitToken(ctypes.c_ulong(slot.slot_id), so, ctypes.c_ulong(len(so)), label)
+        if refused:
+            raise LookupError(f"InitToken{refused:#x}")
+        library.reinitialize()
+        with next(iter(library.get_tokens(token_label=token))).open(rw=True, so_pin=so_pin) as session:
+            session.init_pin(pin)
 
 
 def answer(connection: Connection) -> None:

@@ -256,7 +256,7 @@ def read_at_most(file: Path, limit: int) -> bytes:
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:
-    """Write a new file, flushed to disk; never over an existing one, and never half.
+    """Write a new file, flushed to disk; never over an existing one, and half only if it is killed meanwhile.
 
     Raises:
         JpkiError: CONFLICT `file-exists`, or UNPROCESSABLE `file-unwritable`.

@@ -10,6 +10,7 @@ import pytest
 
 from hsm_adapter.pkcs11 import Pkcs11Keys
 from jpki import signature
+from jpki.errors import JpkiError
 from jpki.ids import KeyUri
 from jpki.signature import KeySpec
 from tests.hsm_adapter.conftest import Open
@@ -53,6 +54,28 @@ def test_eight_threads_use_a_token_without_an_error(opened: Open, seconds_of_soa
     uris = [keys.create(f"ca-{spec}", spec) for spec in (KeySpec.RSA_2048, KeySpec.P256, KeySpec.P384)]
     wrapping = keys.create_wrapping_key("wrap-1")
     assert use(keys, uris, wrapping, time.monotonic() + seconds_of_soak) == []
+
+
+def test_many_processes_that_log_in_at_once_all_find_the_token(opened: Open) -> None:
+    """SoftHSM rewrites a token at each log-in, and who starts then does not see it."""
+    uri = opened().create("ca-1", KeySpec.P256)
+    errors: list[str] = []
+    for _ in range(4):
+        together = threading.Barrier(THREADS)
+
+        def log_in(keys: Pkcs11Keys, together: threading.Barrier = together) -> None:
+            together.wait()
+            try:
+                signature.sign(keys.signer(uri), b"at once")
+            except JpkiError as error:
+                errors.append(repr(error))
+
+        threads = [threading.Thread(target=log_in, args=(opened(processes=1),)) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert errors == []
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the test runner's own threads

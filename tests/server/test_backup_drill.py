@@ -10,9 +10,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ca.key_policy import holder_key
 from crl.check import number_of
+from enroll.orders import Terms, first_order
 from jpki.acts import LOCAL_OPERATOR
-from jpki.certificate import Purpose
+from jpki.certificate import CARD, Purpose
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
 from jpki.ids import Serial, format_serial
@@ -51,6 +53,7 @@ class Town:
     held: list[Serial] = field(default_factory=list)
     released: list[Serial] = field(default_factory=list)
     lost: list[Serial] = field(default_factory=list)
+    voided: list[Serial] = field(default_factory=list)
     numbers: dict[Path, int] = field(default_factory=dict)
     epoch: int = 0
     position: int = 0
@@ -59,6 +62,17 @@ class Town:
 
 def _issue(rooms: Rooms, code: str, purpose: Purpose, key: int) -> Serial:
     return Serial(rooms.desk.issue(someone(code), purpose, request(card_key(key)), LOCAL_OPERATOR).serial_number)
+
+
+def _voided(rooms: Rooms) -> list[Serial]:
+    """Reserve a certificate and close it before it is signed."""
+    authority, profile = rooms.desk.authority, rooms.profile
+    terms = Terms(profile=profile, now=rooms.clock(), latest_end=None)
+    key = holder_key(request(card_key(25)), profile.key)
+    order = first_order(someone("N-v"), Purpose.AUTHENTICATION, CARD, key, terms)
+    serials = list(authority.issuer.prepare([order], LOCAL_OPERATOR).to_be_signed)
+    assert authority.discard(serials, LOCAL_OPERATOR) == 1
+    return serials
 
 
 def _list_numbers(home: Path) -> dict[Path, int]:
@@ -93,6 +107,9 @@ def _lived(folder: Path, *words: str) -> Town:
     ledger.hold(new["y"], LOCAL_OPERATOR, system_clock())
     ledger.hold(new["z"], LOCAL_OPERATOR, system_clock())
     ledger.release(new["z"], LOCAL_OPERATOR, system_clock())
+    town.voided = _voided(rooms)
+    (root, *_) = rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
+    rooms.delegation.clerk(root, card_key(26).public_key(), "lost", LOCAL_OPERATOR)
     rooms.publisher.publish_all()
     rooms.publisher.publish_all()
     rooms.notary.export(town.log)
@@ -166,13 +183,15 @@ def test_r02_r04_r11_r26_after_a_disaster_nothing_is_good_that_was_not(
 def _check_statuses(rooms: Rooms, town: Town) -> None:
     statuses = {
         serial: rooms.store.ledger.status(serial)
-        for serial in (*town.untouched, *town.released, *town.held, *town.revoked, *town.lost)
+        for serial in (*town.untouched, *town.released, *town.held, *town.revoked, *town.lost, *town.voided)
     }
     for serial, status in statuses.items():
         assert status is not None
         wanted = (State.REVOKED, town.revoked.get(serial, Reason.UNSPECIFIED))
         if serial in (*town.untouched, *town.released):
             wanted = (State.ACTIVE, None)  # type: ignore[assignment]
+        elif serial in town.voided:
+            wanted = (State.VOID, None)  # type: ignore[assignment]
         elif serial in town.held:
             wanted = (State.HELD, Reason.CERTIFICATE_HOLD)
         assert (status.state, status.reason) == wanted, format_serial(serial)
