@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Actor
 from jpki.campaign import CampaignState, ItemState
@@ -63,11 +65,11 @@ def told_of(wanted: Sequence[Reservation]) -> dict[str, str]:
 
 def _require_none_came_to_life(connection: Connection, wanted: Sequence[Reservation]) -> None:
     """Look again once the pending places are taken: only until then could another order leave one and come to life."""
-    taken = _places(connection, wanted)
-    for each in wanted:
-        live = taken[_place_of(each)].get(LIVE)
-        if live is not None and live.serial != each.renews:
-            raise refusals.live_exists(live.serial, live.not_after)
+    place, renewed = tables.place, {each.renews for each in wanted}
+    live = select(place.c.serial, place.c.not_after).where(_same_place(wanted), place.c.stage == LIVE)
+    for row in connection.execute(live):
+        if row.serial not in renewed:
+            raise refusals.live_exists(row.serial, row.not_after)
 
 
 def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
@@ -92,17 +94,40 @@ def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Acto
 
 def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> set[Serial]:
     """Return those whose live places are theirs no more: they expired, or their generation was compromised."""
-    statuses = required_statuses(connection, serials) if serials else []
-    return {each.serial for each in statuses if each.not_after < whole_second(at) or each.state is State.REVOKED}
+    status, generation = tables.status, tables.generation
+    now = whole_second(at)
+    query = (
+        select(status.c.serial)
+        .join(generation, generation.c.id == status.c.generation)
+        .where(
+            status.c.serial.in_(serials),
+            or_(status.c.not_after < now, status.c.state == State.REVOKED, generation.c.compromised_at.is_not(None)),
+        )
+    )
+    doubtful = connection.execute(query).scalars().all()
+    statuses = required_statuses(connection, doubtful) if doubtful else []
+    return {each.serial for each in statuses if each.not_after < now or each.state is State.REVOKED}
 
 
 def _places(connection: Connection, wanted: Sequence[Reservation]) -> Mapping[_Place, Mapping[str, Row[Any]]]:
-    place = tables.place
-    same = tuple_(place.c.holder, place.c.purpose, place.c.carrier).in_([_place_of(each) for each in wanted])
     found: dict[_Place, dict[str, Row[Any]]] = defaultdict(dict)
-    for row in connection.execute(select(place).where(same)):
+    for row in connection.execute(select(tables.place).where(_same_place(wanted))):
         found[row.holder, row.purpose, row.carrier][row.stage] = row
     return found
+
+
+def _same_place(wanted: Sequence[Reservation]) -> ColumnElement[bool]:
+    """Return the condition that a place is one of those wanted: for each kind its holders."""
+    holders: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in wanted:
+        holders[each.purpose, each.carrier].append(each.holder)
+    place = tables.place
+    return or_(
+        *(
+            and_(place.c.purpose == purpose, place.c.carrier == carrier, place.c.holder.in_(those))
+            for (purpose, carrier), those in holders.items()
+        )
+    )
 
 
 def _place_of(reservation: Reservation) -> _Place:
@@ -145,7 +170,8 @@ def _free_keys(connection: Connection, wanted: Sequence[Reservation]) -> None:
 def _insert(connection: Connection, wanted: Sequence[Reservation], at: datetime) -> None:
     connection.execute(insert(tables.certificate), [_certificate(each) for each in wanted])
     connection.execute(insert(tables.status), [_status(each) for each in wanted])
-    connection.execute(insert(tables.place), [_pending_place(each, at) for each in wanted])
+    # In one order, so that two orders for the same holders never wait for each other.
+    connection.execute(insert(tables.place), [_pending_place(each, at) for each in sorted(wanted, key=_place_of)])
     connection.execute(
         insert(tables.holder_key), [{"key_hash": each.key_hash, "serial": each.serial} for each in wanted]
     )
@@ -188,9 +214,13 @@ def _pending_place(wanted: Reservation, at: datetime) -> dict[str, Any]:
 
 
 def use_partitions(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
-    """Note the base URLs under which new certificates name their partitions (rule R12)."""
+    """Note the base URLs under which new certificates name their partitions (rule R12).
+
+    Another order may note one in the same moment, and then it is noted; in one order, so that two never wait for each
+    other.
+    """
     urls = tables.partition_url
-    named = dict.fromkeys(names)
+    named = sorted(set(names))
     known: dict[str, set[str]] = defaultdict(set)
     for row in connection.execute(select(urls).where(urls.c.partition.in_({partition for partition, _ in named}))):
         known[row.partition].add(row.base_url)
@@ -198,7 +228,8 @@ def use_partitions(connection: Connection, names: Iterable[tuple[str, str]]) -> 
         if base_url not in known[partition]:
             known[partition].add(base_url)
             added = len(known[partition])
-            connection.execute(insert(urls).values(partition=partition, base_url=base_url, added=added))
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(urls).values(partition=partition, base_url=base_url, added=added))
 
 
 def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:

@@ -134,6 +134,13 @@ class LedgerContract:
         assert outcomes.count("live") == 1
         assert set(outcomes) <= {"live", "certificate-live", "certificate-pending"}
 
+    def test_r20_the_first_orders_of_a_partition_do_not_disturb_each_other(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            serials = list(pool.map(lambda number: self.live(store, clock, f"H-{number:04}"), range(8)))
+        assert {self.state(store, serial) for serial in serials} == {State.ACTIVE}
+
     def test_r20_holders_and_purposes_do_not_disturb_each_other(self, store: Store, clock: SteppingClock) -> None:
         self.live(store, clock, "H-0001")
         self.live(store, clock, "H-0002")
