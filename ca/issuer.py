@@ -27,8 +27,8 @@ from jpki.randomness import Randomness
 from jpki.signature import KeySpec, assembled
 from jpki.text import Text
 
-Partitions = Callable[[Holder | None, Serial], Partition]
-"""Chooses the partition that a new certificate will name, its present base URL included: by the municipality of the
+Partitions = Callable[[Sequence[tuple[Holder | None, Serial]]], Sequence[Partition]]
+"""Chooses the partition that each new certificate will name, its present base URL included: by the municipality of the
 holder it discloses, else by the serial."""
 
 
@@ -101,7 +101,12 @@ class Issuer:
         """
         now = self.clock()
         generation = self._issuing_generation(orders, now)
-        drafts = [self._draft(order, generation) for order in orders]
+        serials = [new_serial(self.randomness) for _ in orders]
+        partitions = self.partitions([(order.disclosed, serial) for order, serial in zip(orders, serials, strict=True)])
+        drafts = [
+            self._draft(order, serial, generation, partition)
+            for order, serial, partition in zip(orders, serials, partitions, strict=True)
+        ]
         self.ledger.reserve(list(map(_reservation, orders, drafts)), by, now)
         try:
             to_be_signed = {draft.serial: _linted(draft) for draft in drafts}
@@ -130,12 +135,10 @@ class Issuer:
             for octets, signature in zip(drafts.values(), signatures, strict=True)
         ]
 
-    def _draft(self, order: Order, generation: Generation) -> Draft:
+    def _draft(self, order: Order, serial: Serial, generation: Generation, partition: Partition) -> Draft:
         profile = profile_for(self.profile, order.carrier)
         if order.key.spec != profile.key:
             raise _wrong_key(order.key.spec, profile)
-        serial = new_serial(self.randomness)
-        partition = self.partitions(order.disclosed, serial)
         return Draft(
             template=self.templates.of(profile, generation, partition, self.base_url),
             serial=serial,

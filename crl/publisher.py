@@ -16,7 +16,7 @@ files do not stand under the stable names. `repair` takes step 6 again; where st
 the winner's files any more, and nobody ever saw them: the list is due, and the next number is published.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -82,17 +82,18 @@ class Publisher:
         """Publish every list, due or not; see `publish_due`."""
         return self._publish_each(lambda _: True)
 
-    def ensure_first(self, purpose: Purpose, partition: PartitionId) -> None:
-        """Return when the partition's list can be read under every live generation (rule R12).
+    def ensure_first(self, purpose: Purpose, partitions: Collection[PartitionId]) -> None:
+        """Return when the list of each partition can be read under every live generation (rule R12).
 
         Raises:
             JpkiError: NOT_FOUND `partition-not-in-use`; UNAVAILABLE `crl-contended`, or as for `publish_due`.
         """
+        missing = self._unreadable(purpose, partitions)
         for _ in range(_ATTEMPTS):
-            mark = self.shelf.newest(purpose, partition)
-            if mark is not None and self._project(mark, self.generations(purpose)):
-                return
-            if self._publish(self._in_use(purpose, partition)) is not None:
+            # Of those that another publisher was faster with it is looked up again whether they can be read.
+            missing = [each for each in missing if self._publish(self._in_use(purpose, each)) is None]
+            missing = self._unreadable(purpose, missing)
+            if not missing:
                 return
         raise _contended()
 
@@ -100,6 +101,14 @@ class Publisher:
         """Give the newest lists the stable names they should have, without signing anything."""
         for mark in self.shelf.marks():
             self._project(mark, self.generations(mark.purpose))
+
+    def _unreadable(self, purpose: Purpose, partitions: Collection[PartitionId]) -> list[PartitionId]:
+        """Return those whose newest list does not stand under its stable names, and cannot be put there."""
+        if not partitions:
+            return []
+        generations, marks = self.generations(purpose), self.shelf.newest(purpose, partitions)
+        readable = {mark.partition for mark in marks.values() if self._project(mark, generations)}
+        return [each for each in partitions if each not in readable]
 
     def _publish_each(self, wanted: Callable[[_List], bool]) -> list[ShelfMark]:
         published: list[ShelfMark] = []
@@ -128,7 +137,7 @@ class Publisher:
         return _List(purpose=purpose, generations=generations, partition=found)
 
     def _is_due(self, wanted: _List) -> bool:
-        mark = self.shelf.newest(wanted.purpose, wanted.id)
+        mark = self.shelf.newest(wanted.purpose, [wanted.id]).get(wanted.id)
         return (
             mark is None
             or self.clock() - mark.this_update >= _PERIOD
@@ -138,7 +147,7 @@ class Publisher:
 
     def _publish(self, wanted: _List) -> ShelfMark | None:
         """Publish one list in the steps above; return None where another publisher was faster."""
-        old = self.shelf.newest(wanted.purpose, wanted.id)
+        old = self.shelf.newest(wanted.purpose, [wanted.id]).get(wanted.id)
         mark, entries = self._next(wanted, old)
         self._announce(mark)
         with staged(self._signed(wanted, mark, entries)) as waiting:

@@ -67,9 +67,8 @@ class Delivery:
         unseen = self.ledger.partitions(serials) - self.listed
         if unseen:
             purpose = self.ledger.find(serials[:1])[serials[0]].purpose
-            for partition in sorted(unseen):
-                self.publisher.ensure_first(purpose, partition)
-                self.listed.add(partition)
+            self.publisher.ensure_first(purpose, sorted(unseen))
+            self.listed.update(unseen)
 
     def _activate(self, serials: Sequence[Serial], by: Actor) -> dict[Serial, JpkiError]:
         """Make them live; return the refusals: an old one may have been revoked meanwhile, and ends its new one."""

@@ -4,7 +4,7 @@ Every method states its durability: "committed" means that it survives a power c
 All of them raise `JpkiError` and nothing else; UNAVAILABLE means that a later try may succeed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -395,8 +395,8 @@ class ShelfMark:
 class CrlShelf(Protocol):
     """The record of which list is current. The row decides; the files are its projection."""
 
-    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
-        """Return the newest publication of the list, None before its first."""
+    def newest(self, purpose: Purpose, partitions: Collection[PartitionId]) -> Mapping[PartitionId, ShelfMark]:
+        """Return the newest publication of each list that was ever published."""
         ...
 
     def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:

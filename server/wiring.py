@@ -1,7 +1,7 @@
 """The one place where concrete classes meet: a home becomes rooms that work together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ca.authority import Authority
@@ -291,20 +291,19 @@ def _has_key(keys: KeyProvider, generation: Generation) -> bool:
 
 
 def _partitions(partitions: SqlPartitions, base_url: str) -> Partitions:
-    """Choose the row, and add the present base URL where no certificate of the partition named it yet.
+    """Choose the rows, and add the present base URL where no certificate of a partition named it yet.
 
     What a row says is kept once it has the present base URL: names never change, and URLs are only added.
     """
     kept: dict[str, Partition] = {}
 
-    def choose(disclosed: Holder | None, serial: Serial) -> Partition:
-        name = bucket_of(serial) if disclosed is None else disclosed.municipality.code
-        if name in kept:
-            return kept[name]
-        row = partitions.by_id(bucket_of(serial)) if disclosed is None else partitions.of_municipality(name)
-        if base_url in row.base_urls:
-            kept[name] = row
-            return row
-        return Partition(id=row.id, purpose=row.purpose, name=row.name, base_urls=(*row.base_urls, base_url))
+    def choose(wanted: Sequence[tuple[Holder | None, Serial]]) -> list[Partition]:
+        names = [bucket_of(serial) if holder is None else holder.municipality.code for holder, serial in wanted]
+        chosen = {name: kept[name] for name in set(names) if name in kept}
+        for name, row in partitions.named(set(names) - kept.keys()).items():
+            chosen[name] = replace(row, base_urls=tuple(dict.fromkeys((*row.base_urls, base_url))))
+            if base_url in row.base_urls:
+                kept[name] = row
+        return [chosen[name] for name in names]
 
     return choose

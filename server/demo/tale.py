@@ -129,7 +129,7 @@ class Tale:
             f"the OCSP responder renewed itself, until {iso(end)}",
             end > self._present(),
         )
-        newest = self._rooms.store.shelf.newest(Purpose.SIGNING, COMPLETE)
+        newest = self._rooms.store.shelf.newest(Purpose.SIGNING, [COMPLETE]).get(COMPLETE)
         story.check(
             "失効リストが新しく発行された",
             "a fresh CRL was published",

@@ -100,7 +100,7 @@ class Lists:
         edition = None
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_SECONDS * attempt)
-            mark = self.shelf.newest(purpose, partition)
+            mark = self.shelf.newest(purpose, [partition]).get(partition)
             if mark is not None:
                 edition = _Edition(mark, [(each, self._read(partition, each)) for each in self.generations(purpose)])
                 if edition.is_whole:

@@ -1,6 +1,6 @@
 """Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -40,21 +40,27 @@ class SqlPartitions:
         with self._database.writing() as connection:
             connection.execute(insert(tables.partition), rows)
 
-    def of_municipality(self, code: str) -> Partition:
-        """Return the signing partition of the municipality with this six-digit code."""
-        return self._one(tables.partition.c.municipality == code)
+    def named(self, names: Collection[str]) -> Mapping[str, Partition]:
+        """Return the partitions with these ids, and those of the municipalities with these six-digit codes.
+
+        Raises:
+            JpkiError: UNPROCESSABLE `partition-unknown`.
+        """
+        partition = tables.partition
+        with self._database.reading() as connection:
+            rows = _partitions(connection, or_(partition.c.id.in_(names), partition.c.municipality.in_(names)))
+        found = {each.id if each.id in names else self.municipality_of(each.id): each for each in rows}
+        if found.keys() != set(names):
+            raise _unknown()
+        return found
 
     def municipality_of(self, identifier: PartitionId) -> str:
         """Return the code of the municipality whose signing certificates name this partition."""
         if identifier not in self._municipalities:
-            code = select(tables.partition.c.municipality).where(tables.partition.c.id == identifier)
+            codes = select(tables.partition.c.id, tables.partition.c.municipality)
             with self._database.reading() as connection:
-                self._municipalities[identifier] = connection.execute(code).scalar_one() or ""
+                self._municipalities = {row.id: row.municipality or "" for row in connection.execute(codes)}
         return self._municipalities[identifier]
-
-    def by_id(self, identifier: PartitionId) -> Partition:
-        """Return the partition with this id."""
-        return self._one(tables.partition.c.id == identifier)
 
     def partitions_in_use(self, purpose: Purpose) -> Sequence[Partition]:
         """Return every partition that a certificate ever named, in order of id (rule R12)."""
@@ -92,18 +98,6 @@ class SqlPartitions:
             since = compromises(connection, purpose)
             entries = _under_compromise(connection, since, current) if since else _listed(connection, current)
         return Revocations(position, entries)
-
-    def _one(self, condition: ColumnElement[bool]) -> Partition:
-        with self._database.reading() as connection:
-            found = _partitions(connection, condition)
-        if len(found) != 1:
-            raise JpkiError(
-                Kind.UNPROCESSABLE,
-                "partition-unknown",
-                Text("この市区町村の失効リストの区画がありません。", "This municipality has no CRL partition."),
-                Text("市区町村コードを確認してください。", "Check the municipality's code."),
-            )
-        return found[0]
 
 
 def compromises(connection: Connection, purpose: Purpose, position: int | None = None) -> dict[str, datetime]:
@@ -174,3 +168,12 @@ def _partitions(connection: Connection, condition: ColumnElement[bool]) -> list[
         )
         for row in connection.execute(select(tables.partition).where(condition).order_by(tables.partition.c.id))
     ]
+
+
+def _unknown() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "partition-unknown",
+        Text("この市区町村の失効リストの区画がありません。", "This municipality has no CRL partition."),
+        Text("市区町村コードを確認してください。", "Check the municipality's code."),
+    )

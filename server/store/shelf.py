@@ -1,6 +1,6 @@
 """Which list is current, as rows; see `jpki.ports.CrlShelf`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
@@ -22,12 +22,11 @@ class SqlShelf:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
-        """Return the newest publication of the list."""
-        of_list = select(tables.crl).where(tables.crl.c.purpose == purpose, tables.crl.c.partition == partition)
+    def newest(self, purpose: Purpose, partitions: Collection[PartitionId]) -> Mapping[PartitionId, ShelfMark]:
+        """Return the newest publication of each list."""
+        of_lists = select(tables.crl).where(tables.crl.c.purpose == purpose, tables.crl.c.partition.in_(partitions))
         with self._database.reading() as connection:
-            row = connection.execute(of_list).one_or_none()
-        return None if row is None else _mark(row)
+            return {PartitionId(row.partition): _mark(row) for row in connection.execute(of_lists)}
 
     def marks(self) -> Sequence[ShelfMark]:
         """Return the newest publication of every list."""

@@ -1,7 +1,7 @@
 """In memory, the ports that the publisher is given; and a fuse that crashes it at any step."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -75,8 +75,9 @@ class MemoryShelf:
         self._marks: dict[tuple[Purpose, PartitionId], ShelfMark] = {}
         self._lock = threading.Lock()
 
-    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
-        return self._marks.get((purpose, partition))
+    def newest(self, purpose: Purpose, partitions: Collection[PartitionId]) -> Mapping[PartitionId, ShelfMark]:
+        marks = {partition: self._marks.get((purpose, partition)) for partition in partitions}
+        return {partition: mark for partition, mark in marks.items() if mark is not None}
 
     def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
         del by

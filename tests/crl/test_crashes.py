@@ -1,7 +1,7 @@
 """Publishers that die at any step, meet, or oversleep: the world always reads a whole list, never an older one."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -86,7 +86,7 @@ def test_a_crash_at_any_step_leaves_whole_lists_and_the_next_publisher_goes_on(t
 
 def test_a_crash_in_the_first_publication_of_a_partition(tmp_path: Path) -> None:
     def first(publisher: Publisher) -> None:
-        publisher.ensure_first(Purpose.SIGNING, CHIYODA.id)
+        publisher.ensure_first(Purpose.SIGNING, [CHIYODA.id])
 
     fuse = Fuse(ENDLESS)
     first(World(tmp_path / "whole").fused(fuse))
@@ -185,7 +185,7 @@ def test_two_publishers_of_one_number_never_both_publish_it(tmp_path: Path) -> N
 def test_two_acts_that_first_use_a_partition_both_find_its_list(tmp_path: Path) -> None:
     world = World(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        acts = [pool.submit(world.publisher().ensure_first, Purpose.SIGNING, CHIYODA.id) for _ in range(8)]
+        acts = [pool.submit(world.publisher().ensure_first, Purpose.SIGNING, [CHIYODA.id]) for _ in range(8)]
         for act in acts:
             act.result(timeout=30)
     assert_all_stand(world)
@@ -198,8 +198,8 @@ class SteppedShelf:
     shelf: MemoryShelf
     meanwhile: Callable[[], object]
 
-    def newest(self, purpose: Purpose, partition: PartitionId) -> ShelfMark | None:
-        return self.shelf.newest(purpose, partition)
+    def newest(self, purpose: Purpose, partitions: Collection[PartitionId]) -> Mapping[PartitionId, ShelfMark]:
+        return self.shelf.newest(purpose, partitions)
 
     def marks(self) -> Sequence[ShelfMark]:
         return self.shelf.marks()
@@ -225,7 +225,7 @@ def test_stable_names_change_under_the_lock_only(world: World) -> None:
     landed, stable = (world.home / "crl-archive/signing/s1/p0001-1.crl", world.home / "crl/signing/s1/p0001.crl")
     with ThreadPoolExecutor(1) as pool:
         with locked(world.home):
-            act = pool.submit(world.publisher().ensure_first, Purpose.SIGNING, CHIYODA.id)
+            act = pool.submit(world.publisher().ensure_first, Purpose.SIGNING, [CHIYODA.id])
             while not landed.exists():
                 assert not act.done()
             with pytest.raises(TimeoutError):
@@ -249,7 +249,7 @@ def test_a_loser_publishes_nothing_and_leaves_nothing(world: World) -> None:
     assert archive_of(world) == {}
     assert list(world.home.rglob(".*")) == []
     with pytest.raises(JpkiError, match="crl-contended"):
-        world.publisher().ensure_first(Purpose.SIGNING, CHIYODA.id)
+        world.publisher().ensure_first(Purpose.SIGNING, [CHIYODA.id])
 
 
 def test_repair_signs_nothing(world: World) -> None:

@@ -279,20 +279,20 @@ def test_r12_a_partition_in_use_has_a_list_even_if_it_is_empty(world: World) -> 
 def test_r12_the_act_that_first_uses_a_partition_publishes_its_list(world: World) -> None:
     world.publisher().publish_due()
     world.register.partitions.append(CHUO)
-    world.publisher().ensure_first(Purpose.SIGNING, CHUO.id)
+    world.publisher().ensure_first(Purpose.SIGNING, [CHUO.id])
     assert [number_at(stable(world, CHUO.id, each)) for each in ("s1", "s2")] == [1, 1]
 
 
 def test_r12_ensuring_twice_publishes_once(world: World) -> None:
     for _ in range(2):
-        world.publisher().ensure_first(Purpose.SIGNING, CHIYODA.id)
+        world.publisher().ensure_first(Purpose.SIGNING, [CHIYODA.id])
     assert number_at(stable(world)) == 1
     assert len(world.audit.events) == 1
 
 
 def test_r12_a_partition_that_no_certificate_names_has_no_list(world: World) -> None:
     with pytest.raises(JpkiError) as error:
-        world.publisher().ensure_first(Purpose.SIGNING, CHUO.id)
+        world.publisher().ensure_first(Purpose.SIGNING, [CHUO.id])
     assert code_of(error) == "partition-not-in-use"
 
 
@@ -301,7 +301,7 @@ def test_r12_a_new_generation_has_its_lists_at_once(world: World) -> None:
     world.generations = lambda purpose: only_first if purpose is Purpose.SIGNING else []
     world.publisher().publish_due()
     world.generations = generations
-    world.publisher().ensure_first(Purpose.SIGNING, CHIYODA.id)
+    world.publisher().ensure_first(Purpose.SIGNING, [CHIYODA.id])
     assert [number_at(stable(world, generation_id=each)) for each in ("s1", "s2")] == [2, 2]
     assert ("signing", "complete", 2) in published(world.publisher().publish_due())
 
