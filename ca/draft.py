@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from ca import names
 from ca.holder_names import general_names
+from ca.key_policy import HolderKey
 from ca.template import Template, encoded_extension
 from jpki import der
 from jpki.certificate import Purpose, Validity
@@ -17,7 +17,6 @@ from jpki.clock import JST
 from jpki.holder import Holder, Municipality
 from jpki.ids import Serial
 from jpki.randomness import Randomness, alphanumeric
-from jpki.signature import PublicKey
 
 _VERSION_3 = der.tlv(der.context(0), der.integer(2))
 _COMMON_NAME = der.object_identifier(NameOID.COMMON_NAME.dotted_string)
@@ -32,7 +31,7 @@ class Draft:
     common_name: str
     validity: Validity
     disclosed: Holder | None
-    public_key: PublicKey
+    key: HolderKey
 
     @property
     def purpose(self) -> Purpose:
@@ -54,12 +53,11 @@ class Draft:
         It is the same, octet for octet, as what cryptography's builder makes of the same input (tests/ca).
         """
         fixed = self.template
-        spki = self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         extensions = der.sequence(
             fixed.usage,
             b"" if self.disclosed is None else _subject_alternative_name(self.disclosed),
             fixed.between,
-            encoded_extension(_SUBJECT_KEY, der.octet_string(_key_identifier(spki))),
+            encoded_extension(_SUBJECT_KEY, der.octet_string(_key_identifier(self.key.info))),
         )
         return der.sequence(
             _VERSION_3,
@@ -67,7 +65,7 @@ class Draft:
             *fixed.signature_and_issuer,
             der.sequence(der.time(self.validity.not_before), der.time(self.validity.not_after)),
             self._subject(),
-            spki,
+            self.key.info,
             der.tlv(der.context(3), extensions),
         )
 
@@ -92,9 +90,9 @@ def _subject_alternative_name(holder: Holder) -> bytes:
     return encoded_extension(_SUBJECT_ALTERNATIVE, general_names(holder))
 
 
-def _key_identifier(spki: bytes) -> bytes:
+def _key_identifier(info: bytes) -> bytes:
     """Return SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1): a name for the key, and no proof."""
-    fields = der.Reader(der.Reader(spki).read(der.Tag.SEQUENCE))
+    fields = der.Reader(der.Reader(info).read(der.Tag.SEQUENCE))
     fields.read(der.Tag.SEQUENCE)
     return hashlib.sha1(fields.read(der.Tag.BIT_STRING)[1:], usedforsecurity=False).digest()
 

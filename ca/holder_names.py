@@ -36,4 +36,4 @@ def _other_name(oid: str, value: str) -> bytes:
 def birth_date(day: date) -> str:
     """Return the era's digit and the Gregorian date: 3 February 1980, in Showa, is `319800203`."""
     era = next((digit for begin, digit in _ERAS if day >= begin), "0")
-    return f"{era}{day:%Y%m%d}"
+    return f"{era}{day.isoformat().replace('-', '')}"

@@ -145,7 +145,7 @@ class Issuer:
             common_name=common_name(order.purpose, order.validity, self.randomness),
             validity=order.validity,
             disclosed=order.disclosed,
-            public_key=order.key.public_key,
+            key=order.key,
         )
 
     def _issuing_generation(self, orders: Sequence[Order], now: datetime) -> Generation:

@@ -6,7 +6,7 @@ Of a CSR only the public key is used (rule R17); whatever else it asks for is ig
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,15 +29,23 @@ _NEW_KEY = Text("カードで鍵ペアを作り直してください。", "Make 
 
 @dataclass(frozen=True, slots=True)
 class HolderKey:
-    """A public key fit for `spec`, whose holder proved to hold it. Only `holder_key` makes one, after its checks."""
+    """A public key fit for `spec`, whose holder proved to hold it. Only `holder_key` makes one, after its checks.
+
+    `info` is its SubjectPublicKeyInfo in DER.
+    """
 
     public_key: PublicKey
     spec: KeySpec
+    info: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Encode the key once; OpenSSL takes its time for it."""
+        object.__setattr__(self, "info", _info(self.public_key))
 
     @property
     def hash(self) -> bytes:
         """By which a reused or blocked key is found; see `key_hash`."""
-        return key_hash(self.public_key)
+        return hashlib.sha256(self.info).digest()
 
 
 def read_csr(octets: bytes) -> x509.CertificateSigningRequest:
@@ -117,7 +125,11 @@ _BEARERS: dict[bytes, Callable[[bytes], PublicKeyTypes]] = {
 
 def key_hash(key: PublicKeyTypes) -> bytes:
     """Return SHA-256 over the key's SubjectPublicKeyInfo, by which a reused or blocked key is found."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return hashlib.sha256(_info(key)).digest()
+
+
+def _info(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _public_key(csr: x509.CertificateSigningRequest) -> PublicKey:

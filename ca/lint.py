@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID as Oid
 
 from ca.draft import Draft
@@ -134,7 +133,7 @@ def _broken_field_rules(read: _Read, draft: Draft) -> Iterator[str]:
     rules = {
         "issuer": read.signature_and_issuer == template.signature_and_issuer,
         "subject": read.subject == draft.subject.public_bytes(),
-        "public-key": read.key == draft.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        "public-key": read.key == draft.key.info,
         "key-usage": read.usage == template.usage,
         "attributes": _disclosed(read.alternative_name) == _attributes(draft),
         "extensions": read.rest.startswith(template.between),
@@ -206,7 +205,7 @@ def _attributes(draft: Draft) -> list[tuple[str, str]]:
 
 
 def _subject_key_identifier(draft: Draft) -> bytes:
-    value = x509.SubjectKeyIdentifier.from_public_key(draft.public_key).public_bytes()
+    value = x509.SubjectKeyIdentifier.from_public_key(draft.key.public_key).public_bytes()
     return der.sequence(_SUBJECT_KEY, der.octet_string(value))
 
 

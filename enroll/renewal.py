@@ -50,7 +50,7 @@ def holder_of(code: HolderCode, certificate: x509.Certificate, municipality: str
         code=code,
         name=fields[oids.NAME],
         name_substitutes=fields[oids.NAME_SUBSTITUTES],
-        birth_date=datetime.strptime(fields[oids.BIRTH_DATE][1:], "%Y%m%d").date(),  # noqa: DTZ007 - a calendar day
+        birth_date=date.fromisoformat(fields[oids.BIRTH_DATE][1:]),
         gender=_GENDERS.get(fields[oids.GENDER], Gender.UNSPECIFIED),
         address=fields[oids.ADDRESS],
         address_substitutes=fields[oids.ADDRESS_SUBSTITUTES],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ca.draft import Draft
 from ca.holder_names import GENDERS, birth_date
+from ca.key_policy import HolderKey
 from ca.lint import lint, lint_template
 from ca.profile import CARD_V1, CARD_V2, MOBILE_V1, MOBILE_V2, Profile
 from hsm_adapter.software import generate
@@ -227,11 +228,11 @@ def built(wanted: Draft) -> bytes:
         .subject_name(wanted.subject)
         .not_valid_before(wanted.validity.not_before)
         .not_valid_after(wanted.validity.not_after)
-        .public_key(wanted.public_key)
+        .public_key(wanted.key.public_key)
     )
     holder = wanted.disclosed
     alternative = [] if holder is None else [(x509.SubjectAlternativeName(other_names(holder)), False)]
-    key = x509.SubjectKeyIdentifier.from_public_key(wanted.public_key)
+    key = x509.SubjectKeyIdentifier.from_public_key(wanted.key.public_key)
     for value, critical in (fixed.key_usage(), *alternative, *fixed.fixed_extensions(), (key, False)):
         builder = builder.add_extension(value, critical)
     signer = keys.signer(generation.key)
@@ -283,7 +284,7 @@ def test_a_draft_is_octet_for_octet_what_the_builder_makes(
         draft(purpose, replace(HANAKO, name=name, name_substitutes="0" * len(name), birth_date=born)),
         template=fixed,
         validity=Validity(start, start + timedelta(days=days)),
-        public_key=public_key(profile.key),
+        key=HolderKey(public_key(profile.key), profile.key),
     )
     assert wanted.to_be_signed() == built(wanted)
 
@@ -299,7 +300,7 @@ def test_r25_a_draft_that_outlives_its_issuer_is_refused() -> None:
 
 def test_r17_a_draft_with_another_key_is_refused() -> None:
     wanted = draft(Purpose.SIGNING)
-    other = replace(wanted, public_key=wanted.template.generation.public_key)
+    other = replace(wanted, key=HolderKey(wanted.template.generation.public_key, wanted.key.spec))
     with pytest.raises(JpkiError) as refused:
         lint(other.to_be_signed(), wanted)
     assert "public-key" in refused.value.problem.en

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ca import names
 from ca.ceremony import RootMaker, generation_of
 from ca.draft import Draft, common_name
+from ca.key_policy import HolderKey
 from ca.plan import PlannedGeneration, default_key, default_label
 from ca.profile import CARD_V1, Profile
 from ca.recorder import Recorder
@@ -119,7 +120,7 @@ def draft(purpose: Purpose, holder: Holder = HANAKO) -> Draft:
         common_name=common_name(purpose, lifetime, system_randomness),
         validity=lifetime,
         disclosed=holder if purpose is Purpose.SIGNING else None,
-        public_key=holder_key().public_key(),
+        key=HolderKey(holder_key().public_key(), CARD_V1.key),
     )
 
 
