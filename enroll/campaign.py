@@ -47,8 +47,8 @@ class Worker:
     clock: Clock
     by: Actor
 
-    def work(self, campaign: CampaignId) -> tuple[int, int]:
-        """Renew one batch; return how many renewals it was given, and how many were not done before it began.
+    def work(self, campaign: CampaignId) -> tuple[int, bool]:
+        """Renew one batch; return how many renewals it was given, and whether any was not done before it began.
 
         Raises:
             JpkiError: UNAVAILABLE: what was taken is given out again when the lease ends, or at the next `work`.

@@ -86,9 +86,9 @@ class Expected:
 class Taken:
     """What a worker took: certificates of one kind to renew, `until` another may take them.
 
-    `left` counts all that are not done, these included.
+    `left` tells whether there is anything that is not done, these included.
     """
 
     serials: tuple[Serial, ...]
     until: datetime
-    left: int
+    left: bool

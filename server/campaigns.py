@@ -70,7 +70,7 @@ def work(home: Path, campaign: CampaignId, requests: CardRequests, hand_over: Ha
     """Work until the campaign is done, paused or cancelled; return how many renewals this process was given."""
     rooms = open_rooms(Home.open(home))
     worker = worker_of(rooms, requests, hand_over)
-    total, left = 0, 1
+    total, left = 0, True
     try:
         while left:
             taken, left = worker.work(campaign)

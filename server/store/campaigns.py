@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, ItemState, Taken
@@ -108,20 +108,20 @@ class SqlCampaigns:
         """Take up to `count` renewals of one kind."""
         with self._database.writing() as connection:
             row = _row(connection, campaign)
-            left = _counts(connection, campaign, *_OPEN)
-            if row.state != CampaignState.RUNNING or not left:
-                return Taken((), at, 0)
+            # In this order: a signing certificate ends no later than its holder's authentication certificate.
+            kinds = (Purpose.AUTHENTICATION, Purpose.SIGNING)
+            purpose = next((each for each in kinds if _has_open(connection, campaign, each)), None)
+            if row.state != CampaignState.RUNNING or purpose is None:
+                return Taken((), at, left=False)
             if row.begun is None:
                 connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(begun=at))
-            # In this order: a signing certificate ends no later than its holder's authentication certificate.
-            purpose = next(each for each in (Purpose.AUTHENTICATION, Purpose.SIGNING) if left[each])
             serials, until = _available(connection, campaign, purpose, count, at), at + LEASE
             connection.execute(
                 update(_item)
                 .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
                 .values(state=ItemState.TAKEN, taken_until=until)
             )
-        return Taken(tuple(serials), until, left.total())
+        return Taken(tuple(serials), until, left=True)
 
     def finish(
         self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]
@@ -164,15 +164,19 @@ def _ending(ending_by: date, at: datetime) -> ColumnElement[bool]:
 def _available(
     connection: Connection, campaign: CampaignId, purpose: Purpose, count: int, at: datetime
 ) -> Sequence[Serial]:
-    free = or_(_item.c.state == ItemState.WAITING, and_(_item.c.state == ItemState.TAKEN, _item.c.taken_until < at))
-    query = (
-        select(_item.c.serial)
-        .where(_item.c.campaign == campaign, _item.c.purpose == purpose, free)
-        .order_by(_item.c.not_after, _item.c.serial)
-        .limit(count)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(query).scalars().all()
+    """Return what is free: first what dead workers left, then what ends soonest, read along the queue's index."""
+    overdue = and_(_item.c.state == ItemState.TAKEN, _item.c.taken_until < at)
+    serials: list[Serial] = []
+    for free in (overdue, _item.c.state == ItemState.WAITING):
+        query = (
+            select(_item.c.serial)
+            .where(_item.c.campaign == campaign, _item.c.purpose == purpose, free)
+            .order_by(_item.c.not_after)
+            .limit(count - len(serials))
+            .with_for_update(skip_locked=True)
+        )
+        serials.extend(connection.execute(query).scalars())
+    return serials
 
 
 def _row(connection: Connection, campaign: CampaignId) -> Row[Any]:
@@ -187,9 +191,9 @@ def _row(connection: Connection, campaign: CampaignId) -> Row[Any]:
     return row
 
 
-def _counts(connection: Connection, campaign: CampaignId, *states: ItemState) -> Counter[Purpose]:
-    query = select(_item.c.purpose, func.count()).where(_item.c.campaign == campaign, _item.c.state.in_(states))
-    return Counter({Purpose(row[0]): row[1] for row in connection.execute(query.group_by(_item.c.purpose))})
+def _has_open(connection: Connection, campaign: CampaignId, purpose: Purpose) -> bool:
+    open_of_kind = (_item.c.campaign == campaign, _item.c.purpose == purpose, _item.c.state.in_(_OPEN))
+    return connection.execute(select(_item.c.serial).where(*open_of_kind).limit(1)).first() is not None
 
 
 def _read(connection: Connection, row: Row[Any]) -> Campaign:

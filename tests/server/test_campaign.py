@@ -178,10 +178,10 @@ def test_a_paused_campaign_gives_out_nothing_and_a_cancelled_one_never_again(
 ) -> None:
     wanted = opened(rooms)
     assert jpki.done("campaign", "pause", "1", "--home", home)["state"] == CampaignState.PAUSED
-    assert worker(rooms).work(ONE) == (0, 0)
+    assert worker(rooms).work(ONE) == (0, False)
     jpki.done("campaign", "resume", "1", "--home", home)
     taken = rooms.store.campaigns.take(ONE, 2, rooms.clock())
-    assert (len(taken.serials), taken.left) == (2, len(wanted))
+    assert (len(taken.serials), taken.left) == (2, True)
     after = jpki.done("campaign", "cancel", "1", "--home", home)
     assert (after["counts"]["cancelled"], after["counts"]["taken"]) == (len(wanted) - 2, 2)
     for words in (("resume", "1"), ("retry", "1"), ("pause", "1")):
