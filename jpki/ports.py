@@ -263,13 +263,14 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class JournalChanges:
-    """What followed a position, in order and without a gap, and the epoch in which it is so.
+    """What followed a position, in order and without a gap, the epoch in which it is so, and the newest position.
 
     A reader that meets another epoch than it knows throws away what it knows, and begins at position 0: the ledger
     was restored, and what it had told before may never have happened. Positions go on across epochs (docs/adr/0013).
     """
 
     epoch: int
+    head: int
     entries: Sequence[JournalEntry]
 
 

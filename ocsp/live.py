@@ -1,5 +1,6 @@
 """The live source: each answer is made of the ledger's committed status and signed on the spot."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,10 +20,13 @@ ANSWER_LIFE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class SignedAnswer:
-    """A successful response's DER, and how long it holds."""
+    """A successful response's DER, how long it holds, and whether it knows every certificate that was asked about."""
 
     der: bytes
     period: Period
+    knows_all: bool
+    tag: str
+    """The entity tag under which HTTP knows it (RFC 9110 8.8.3)."""
 
 
 class LiveSource:
@@ -41,7 +45,9 @@ class LiveSource:
         """
         period = _period(issuer, whole_second(self._clock()))
         answers = [(cert_id, self._cert_status(issuer, cert_id)) for cert_id in request.cert_ids]
-        return SignedAnswer(signed_response(issuer, period, answers, request.nonce), period)
+        knows_all = not any(isinstance(answer, Unknown) for _, answer in answers)
+        signed = signed_response(issuer, period, answers, request.nonce)
+        return SignedAnswer(signed, period, knows_all, f'"{hashlib.sha256(signed).hexdigest()}"')
 
     def _cert_status(self, issuer: Issuer, cert_id: CertId) -> CertStatus:
         status = self._status(cert_id.serial)

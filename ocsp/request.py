@@ -44,6 +44,18 @@ def parse_request(data: bytes) -> OcspRequest:
         raise MalformedRequest(str(error)) from error
 
 
+def sole_cert_id(data: bytes) -> bytes | None:
+    """Return the octets of the CertID in a request that holds one and nothing else, without reading them.
+
+    They are those of a CertID if an answer to them is known. None where it is written in another way.
+    """
+    return data[8:] if data[:8] == _ENVELOPES.get(len(data)) else None
+
+
+_ENVELOPES = {8 + size: bytes((0x30, size + 6, 0x30, size + 4, 0x30, size + 2, 0x30, size)) for size in range(122)}
+"""How such a request begins, by its length: OCSPRequest, TBSRequest, requestList, Request, all of short form."""
+
+
 def _request(data: bytes) -> OcspRequest:
     fields = Reader(_sole(data, Tag.SEQUENCE))
     to_be_signed = fields.read(Tag.SEQUENCE)

@@ -4,20 +4,25 @@ Flask and any other door are thin adapters of it.
 """
 
 import base64
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from jpki.clock import Clock
+from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
+from jpki.ids import Serial
 from jpki.ports import StatusSource
+from jpki.revocation import Status
+from jpki.text import Text
+from ocsp.cache import Cache, Standing
+from ocsp.follower import Follower
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
 from ocsp.live import LiveSource, SignedAnswer
-from ocsp.request import MalformedRequest, parse_request
+from ocsp.request import MalformedRequest, OcspRequest, parse_request, sole_cert_id
 from ocsp.response import ResponseStatus, refusal
 
 _log = logging.getLogger(__name__)
@@ -36,11 +41,39 @@ class Answer:
 
 
 class Responder:
-    """Answers for all generations that `issuers` returns; it is asked anew each time, for responders change."""
+    """Answers for all generations that `issuers` returns; it is asked anew each time, for responders change.
 
-    def __init__(self, issuers: Callable[[], Sequence[Issuer]], status: StatusSource, clock: Clock) -> None:
+    With a `follower` answers are given again until the ledger's journal tells of a change; `start` it in each process.
+    `signs_at_once` tells that a key signs as fast as it can be computed, and never waits for a token.
+    """
+
+    def __init__(
+        self,
+        issuers: Callable[[], Sequence[Issuer]],
+        status: StatusSource,
+        clock: Clock,
+        follower: Follower | None = None,
+        *,
+        signs_at_once: bool = True,
+    ) -> None:
         self._issuers = issuers
-        self._live = LiveSource(status, clock)
+        self._status = status
+        self._clock = clock
+        self._follower = follower
+        standing = (lambda: Standing.UNFOLLOWED) if follower is None else follower.standing
+        self._cache = Cache(standing, clock)
+        self._live = LiveSource(self._looked_up, clock)
+        self._kept = LiveSource(self._known if signs_at_once else _known_to_nobody, clock)
+
+    def start(self) -> None:
+        """Follow the journal in this process, which is not forked any more."""
+        if self._follower is not None:
+            self._follower.start(self._cache)
+
+    def close(self) -> None:
+        """Follow no more."""
+        if self._follower is not None:
+            self._follower.stop()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one HTTP request; nothing that a client sends raises or gives a 5xx.
@@ -49,17 +82,36 @@ class Responder:
         be cut after `MAX_REQUEST_OCTETS` + 1. Content-Type and Accept play no part: the octets tell what they
         are, and clients in the field send all sorts.
         """
+        return self._answer(self._live, method, path, headers, body)
+
+    def answer_at_once(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
+        """Answer as `answer` does, but return None where that would wait for the ledger or for a token's key."""
+        try:
+            return self._answer(self._kept, method, path, headers, body)
+        except _NotKept:
+            return None
+
+    def busy(self) -> Answer:
+        """Return the answer to a question for which there is no room now."""
+        return _refused(ResponseStatus.TRY_LATER)
+
+    def _answer(self, source: LiveSource, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if method not in {"GET", "HEAD", "POST"}:
             return Answer(405, {"Allow": "GET, HEAD, POST", "Content-Length": "0"}, b"")
-        answer = self._ocsp_answer(method, path, body)
+        answer = self._ocsp_answer(source, method, path, body)
         if method == "POST":
             return answer
         return _read(answer, headers.get("if-none-match", ""), head=method == "HEAD")
 
-    def _ocsp_answer(self, method: str, path: str, body: bytes) -> Answer:
+    def _ocsp_answer(self, source: LiveSource, method: str, path: str, body: bytes) -> Answer:
         try:
-            request = parse_request(body if method == "POST" else _decode(path))
-            signed = self._live.answer(issuer_asked(self._issuers(), request), request)
+            question = body if method == "POST" else _decode(path)
+            sole = sole_cert_id(question)
+            kept = None if sole is None else self._cache.answer(sole)
+            if kept is not None:
+                return self._successful(kept, cacheable=True)
+            request = parse_request(question)
+            signed = self._signed(source, issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
             return _refused(ResponseStatus.MALFORMED_REQUEST)
         except ForeignIssuer:
@@ -68,16 +120,57 @@ class Responder:
             _log.error("no OCSP answer: %s", error.code)
             outage = error.kind is Kind.UNAVAILABLE
             return _refused(ResponseStatus.TRY_LATER if outage else ResponseStatus.INTERNAL_ERROR)
-        return _successful(signed, cacheable=request.nonce is None)
+        return self._successful(signed, cacheable=request.nonce is None)
+
+    def _signed(self, source: LiveSource, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
+        """Return a kept answer or a new one.
+
+        While the ledger is away a client's nonce is left out: RFC 9654 lets a responder do so, and the client decides.
+        """
+        asked = request.cert_ids[0]
+        reusable = len(request.cert_ids) == 1 and (request.nonce is None or self._cache.is_away)
+        kept = self._cache.answer(asked.raw) if reusable else None
+        if kept is not None:
+            return kept
+        mark = self._cache.mark()
+        signed = source.answer(issuer, request)
+        if reusable and request.nonce is None and signed.knows_all:
+            self._cache.keep_answer(asked, signed, mark)
+        return signed
+
+    def _looked_up(self, serial: Serial) -> Status | None:
+        """Return the status, of the ledger where it is not known.
+
+        Raises:
+            JpkiError: UNAVAILABLE `status-away`, or what the ledger raises.
+        """
+        kept = self._cache.status(serial)
+        if kept is not None:
+            return kept
+        if self._cache.is_away:
+            raise _away()
+        mark = self._cache.mark()
+        found = self._status(serial)
+        if found is not None:
+            self._cache.keep_status(found, mark)
+        return found
+
+    def _known(self, serial: Serial) -> Status:
+        kept = self._cache.status(serial)
+        if kept is not None:
+            return kept
+        if self._cache.is_away:
+            raise _away()
+        raise _NotKept
+
+    def _successful(self, signed: SignedAnswer, *, cacheable: bool) -> Answer:
+        # An answer to a nonce is of use to the one client that drew it.
+        headers = _caching(signed, whole_second(self._clock())) if cacheable else {"Cache-Control": "no-store"}
+        return _answer(signed.der, headers)
 
 
 def _refused(status: ResponseStatus) -> Answer:
     return _answer(refusal(status), {"Cache-Control": "no-store"})
-
-
-def _successful(signed: SignedAnswer, *, cacheable: bool) -> Answer:
-    # An answer to a nonce is of use to the one client that drew it.
-    return _answer(signed.der, _caching(signed) if cacheable else {"Cache-Control": "no-store"})
 
 
 def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -85,16 +178,20 @@ def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(200, {**fixed, **headers}, body)
 
 
-def _caching(signed: SignedAnswer) -> dict[str, str]:
+def _caching(signed: SignedAnswer, now: datetime) -> dict[str, str]:
     """Return the headers of RFC 5019 6.2; Expires says the same as max-age, for caches that know only one."""
-    produced = signed.period.this_update
-    life = min(CACHE_LIFE, signed.period.next_update - produced)
+    life = min(CACHE_LIFE, signed.period.next_update - now)
     return {
-        "ETag": f'"{hashlib.sha256(signed.der).hexdigest()}"',
-        "Last-Modified": format_datetime(produced, usegmt=True),
-        "Expires": format_datetime(produced + life, usegmt=True),
+        "ETag": signed.tag,
+        "Last-Modified": _http_date(signed.period.this_update),
+        "Expires": _http_date(now + life),
         "Cache-Control": f"max-age={int(life.total_seconds())}, public, no-transform, must-revalidate",
     }
+
+
+@lru_cache(maxsize=1024)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
 
 
 def _read(answer: Answer, if_none_match: str, *, head: bool) -> Answer:
@@ -119,3 +216,20 @@ def _decode(path: str) -> bytes:
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except ValueError:
         raise MalformedRequest("path is not base64") from None
+
+
+class _NotKept(Exception):  # noqa: N818 - a fact about the question, and no error of ours
+    """The answer needs the ledger."""
+
+
+def _known_to_nobody(_: Serial) -> Status:
+    raise _NotKept
+
+
+def _away() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "status-away",
+        Text("台帳に接続できません。", "The ledger cannot be reached."),
+        Text("しばらくしてからもう一度問い合わせてください。", "Ask again in a while."),
+    )

@@ -1,6 +1,7 @@
 """Whether this process lives, and whether it can do its work."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
@@ -24,11 +25,17 @@ def make_blueprint(checks: Mapping[str, Check]) -> Blueprint:
 
     @blueprint.get("/readyz")
     def ready() -> tuple[Response, int]:
-        outcomes = {name: _outcome(check) for name, check in checks.items()}
-        ok = all(outcome == "ok" for outcome in outcomes.values())
-        return jsonify({"schema": "jpki.ready/1", "ready": ok, "checks": outcomes}), 200 if ok else 503
+        status, fields = readiness(checks)
+        return jsonify(fields), status
 
     return blueprint
+
+
+def readiness(checks: Mapping[str, Check]) -> tuple[int, dict[str, Any]]:
+    """Return what /readyz says: the HTTP status and the body's fields."""
+    outcomes = {name: _outcome(check) for name, check in checks.items()}
+    ok = all(outcome == "ok" for outcome in outcomes.values())
+    return 200 if ok else 503, {"schema": "jpki.ready/1", "ready": ok, "checks": outcomes}
 
 
 def _outcome(check: Check) -> str:

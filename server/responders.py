@@ -1,4 +1,4 @@
-"""The issuers that the OCSP room answers for, read from the ledger every second: a compromise shows then (rule R16)."""
+"""The issuers that the OCSP room answers for, read from the ledger often: a compromise shows in a second (rule R16)."""
 
 import logging
 import threading
@@ -14,6 +14,7 @@ from jpki.ports import Generations, KeyProvider, ResponderBook
 from ocsp.issuers import Issuer
 
 _KEPT = timedelta(seconds=1)
+_REFRESHED = timedelta(seconds=0.5)
 _log = logging.getLogger(__name__)
 
 
@@ -31,21 +32,40 @@ class IssuerBook:
         self._read_at: datetime | None = None
 
     def __call__(self) -> Sequence[Issuer]:
-        """Return the issuers, the last ones read while the ledger cannot be reached.
+        """Return the issuers, the last ones read while the ledger cannot be reached or somebody else reads.
 
         Raises:
             JpkiError: UNAVAILABLE while the ledger cannot be reached and nothing was read before.
         """
-        now = self._clock()
-        with self._lock:
-            if self._read_at is None or not timedelta(0) <= now - self._read_at < _KEPT:
-                try:
-                    self._issuers = self._read()
-                except JpkiError:
-                    if not self._issuers:
-                        raise
-                self._read_at = now
-            return self._issuers
+        self._read_again_after(_KEPT)
+        return self._issuers
+
+    def refresh(self) -> bool:
+        """Read the issuers before a question has to wait for that; tell whether they are others now.
+
+        Raises:
+            JpkiError: as a call does.
+        """
+        before = self._issuers
+        self._read_again_after(_REFRESHED)
+        return self._issuers != before
+
+    def _read_again_after(self, age: timedelta) -> None:
+        if self._is_younger(age) or not self._lock.acquire(blocking=not self._issuers):
+            return
+        try:
+            if not self._is_younger(age):
+                self._issuers = self._read()
+                self._read_at = self._clock()
+        except JpkiError:
+            if not self._issuers:
+                raise
+            self._read_at = self._clock()
+        finally:
+            self._lock.release()
+
+    def _is_younger(self, age: timedelta) -> bool:
+        return self._read_at is not None and timedelta(0) <= self._clock() - self._read_at < age
 
     def _read(self) -> Sequence[Issuer]:
         answering = [generation for purpose in HOLDER_PURPOSES for generation in self._generations(purpose)]

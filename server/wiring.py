@@ -28,6 +28,7 @@ from jpki.ids import Serial
 from jpki.partition import Partition
 from jpki.ports import Generations, KeyProvider
 from jpki.randomness import Randomness, system_randomness
+from ocsp.follower import Follower
 from ocsp.responder import Responder
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
@@ -107,7 +108,8 @@ class Rooms:
         return _served(self.store, self.keys, self.clock)(purpose)
 
     def close(self) -> None:
-        """Close the ledger and the keys."""
+        """Follow the ledger no more, and close it and the keys."""
+        self.responder.close()
         self.store.database.close()
         self.keys.close()
 
@@ -247,7 +249,13 @@ def assemble(
         notary=notary,
         ceremonies=Ceremonies(folder=home.ceremonies, profile=profile, acts=acts, clock=clock),
         issuers=issuers,
-        responder=Responder(issuers, store.ledger.status, clock),
+        responder=Responder(
+            issuers,
+            store.ledger.status,
+            clock,
+            Follower(store.journal.since, issuers.refresh),
+            signs_at_once=settings.pkcs11 is None,
+        ),
         maintenance=Maintenance(
             store.leases, _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest}, clock
         ),

@@ -2,13 +2,14 @@
 
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
+import server.asgi
 from server.app import Door, create_app
 from server.home import Home
 from server.processes import die_with
@@ -18,11 +19,14 @@ from server.wiring import open_rooms
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """Serves a home on a listening socket that is bound already."""
 
-    def __init__(self, home: Home, listener: socket.socket, doors: Sequence[Door], workers: int) -> None:
+    def __init__(
+        self, home: Home, listener: socket.socket, doors: Sequence[Door], workers: int, *, fast: bool = False
+    ) -> None:
         self._home = home
         self._listener = listener
         self._doors = doors
         self._workers = workers
+        self._fast = fast
         super().__init__()
 
     def load_config(self) -> None:
@@ -30,8 +34,6 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         options: dict[str, Any] = {
             "bind": f"fd://{self._listener.fileno()}",
             "workers": self._workers,
-            "worker_class": "server.wsgi.Worker",
-            "threads": 8,
             "timeout": 60,
             "graceful_timeout": 5,
             "keepalive": 15,
@@ -41,6 +43,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "errorlog": "-",
             "loglevel": "warning",
             "post_fork": _die_with_master,
+            **(_FAST if self._fast else _PLAIN),
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -51,7 +54,13 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
-        return create_app(rooms, self._doors)
+        if Door.OCSP in self._doors:
+            rooms.responder.start()
+        return server.asgi.create_app(rooms) if self._fast else create_app(rooms, self._doors)
+
+
+_PLAIN: Mapping[str, Any] = {"worker_class": "server.wsgi.Worker", "threads": 8}
+_FAST: Mapping[str, Any] = {"worker_class": "asgi", "asgi_loop": "uvloop", "asgi_lifespan": "off"}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types

@@ -20,8 +20,8 @@ class SqlJournal:
         journal = tables.journal
         following = select(journal).where(journal.c.position > position).order_by(journal.c.position).limit(at_most)
         with self._database.reading() as connection:
-            epoch: int = connection.execute(select(tables.ledger.c.epoch)).scalar_one()
-            rows = connection.execute(following).all()
+            ledger = connection.execute(select(tables.ledger.c.epoch, tables.ledger.c.position)).one()
+            rows = connection.execute(following).all() if ledger.position > position else []
         entries = [
             JournalEntry(
                 position=row.position,
@@ -35,4 +35,4 @@ class SqlJournal:
             )
             for row in rows
         ]
-        return JournalChanges(epoch, entries)
+        return JournalChanges(ledger.epoch, ledger.position, entries)

@@ -152,6 +152,7 @@ def test_verify_asks_the_responder_it_is_given(served: tuple[str, Town], jpki: J
     words = ("verify", tmp_path / "note.p7m", "--trust", tmp_path / "card" / "chain.pem", "--ocsp", f"{url}/ocsp")
     assert jpki.judged(0, *words)["decision"] == "accept"
     jpki.done("revoke", serial_in(tmp_path / "card"), "--home", town.home, "--reason", "keyCompromise")
+    time.sleep(1)  # rule R16: a revocation shows within a second
     assert jpki.judged(1, *words)["decision"] == "refuse"
 
 

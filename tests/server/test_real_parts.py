@@ -244,7 +244,7 @@ def test_the_ocsp_door_runs_under_a_role_that_the_server_refuses_all_else(
 ) -> None:
     jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
     granted = jpki.done("db", "grant", ocsp_role, "--door", "ocsp", "--home", pg_home)["tables"]
-    assert set(granted) == {"alembic_version", "delegate", "generation", "status"}
+    assert set(granted) == {"alembic_version", "delegate", "generation", "journal", "ledger", "status"}
     narrow = _url_of(pg_home).replace("postgres@", f"{ocsp_role}@")
     with psycopg.connect(narrow, autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM status").fetchone() == (1,)

@@ -1,0 +1,87 @@
+"""Following the journal: each process hears of every change within a second, whichever process made it (rule R16)."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from jpki.errors import JpkiError
+from jpki.ports import Journal
+from ocsp.cache import Cache, Standing
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 0.02
+_CURRENT_SECONDS = 1.0
+_AT_MOST = 1000
+"""How many changes are read at once."""
+
+
+class Follower:
+    """Reads the journal in a thread of its own, and tells a cache what to forget.
+
+    `refresh` reads who answers for what; it is called as often, keeps its own time, and tells whether that changed.
+    """
+
+    def __init__(self, journal: Journal, refresh: Callable[[], bool]) -> None:
+        self._journal = journal
+        self._refresh = refresh
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._epoch: int | None = None
+        self._position = 0
+        self._current_at: float | None = None
+
+    def start(self, cache: Cache) -> None:
+        """Follow until `stop`; call it once, after the process was forked."""
+        self._thread = threading.Thread(target=self._run, args=(cache,), name="ocsp-follower", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow no more, and wait until the thread has ended."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def standing(self) -> Standing:
+        """Return how far this process follows."""
+        if self._thread is None or not self._thread.is_alive() or self._current_at is None:
+            return Standing.UNFOLLOWED
+        return Standing.CURRENT if self.behind_seconds() < _CURRENT_SECONDS else Standing.AWAY
+
+    def behind_seconds(self) -> float:
+        """Return since when, in seconds, no change was heard of: more than a second while the ledger is away."""
+        return float("inf") if self._current_at is None else time.monotonic() - self._current_at
+
+    def _run(self, cache: Cache) -> None:
+        was_away = False
+        while not self._stopping.wait(_PAUSE_SECONDS):
+            try:
+                self._follow(cache)
+                was_away = False
+            except JpkiError as error:
+                if not was_away:
+                    _log.error("the journal cannot be followed: %s", error.code)
+                was_away = True
+
+    def _follow(self, cache: Cache) -> None:
+        """Hear of all that changed until now."""
+        begun = time.monotonic()
+        if self._refresh():
+            cache.forget_all()
+        entries = None
+        while entries is None or len(entries) == _AT_MOST:
+            changes = self._journal(self._position, _AT_MOST)
+            if changes.epoch != self._epoch:
+                # What was told in another epoch may never have happened. Nothing is kept yet, so nothing is missed.
+                cache.forget_all()
+                self._epoch, self._position = changes.epoch, changes.head
+                return
+            entries = changes.entries
+            if any(each.partition is None for each in entries):
+                cache.forget_all()
+            elif entries:
+                cache.forget([each.serial for each in entries])
+            if entries:
+                self._position = entries[-1].position
+        self._current_at = begun
