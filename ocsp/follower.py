@@ -49,6 +49,11 @@ class Follower:
             return Standing.UNFOLLOWED
         return Standing.CURRENT if self.behind_seconds() < _CURRENT_SECONDS else Standing.AWAY
 
+    @property
+    def position(self) -> int:
+        """The journal's position up to which all was heard of."""
+        return self._position
+
     def behind_seconds(self) -> float:
         """Return since when, in seconds, no change was heard of: more than a second while the ledger is away."""
         return float("inf") if self._current_at is None else time.monotonic() - self._current_at

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from jpki import der
 from jpki.certificate import Validity
+from jpki.der import context
 from jpki.generation import Generation
-from jpki.signature import PrivateKey
+from jpki.signature import PrivateKey, algorithm_for
 from ocsp.cert_id import IssuerHashes, hashes_of
 from ocsp.request import MalformedRequest, OcspRequest
 
@@ -28,21 +30,25 @@ class Issuer:
     certificate: x509.Certificate
     key: PrivateKey = field(repr=False)
     hashes: frozenset[IssuerHashes] = field(init=False, repr=False)
-    certificate_der: bytes = field(init=False, repr=False)
-    key_hash: bytes = field(init=False, repr=False)
-    """SHA-1 of the responder's key: its ResponderID byKey (RFC 6960 4.2.1)."""
+    validity: Validity = field(init=False, repr=False)
+    """From when to when the responder may speak."""
+    responder_id_der: bytes = field(init=False, repr=False)
+    """ResponderID byKey: SHA-1 of the responder's key (RFC 6960 4.2.1)."""
+    algorithm_der: bytes = field(init=False, repr=False)
+    """The AlgorithmIdentifier with which the responder signs."""
+    certificates_der: bytes = field(init=False, repr=False)
+    """The certificates that come with an answer: the responder's."""
 
     def __post_init__(self) -> None:
         generation, certificate = self.generation, self.certificate
         key_identifier = x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
         object.__setattr__(self, "hashes", hashes_of(generation.name_der, generation.key_bits))
-        object.__setattr__(self, "certificate_der", certificate.public_bytes(Encoding.DER))
-        object.__setattr__(self, "key_hash", key_identifier.digest)
-
-    @property
-    def validity(self) -> Validity:
-        """From when to when the responder may speak."""
-        return Validity(self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc)
+        validity = Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        certificates = der.sequence(certificate.public_bytes(Encoding.DER))
+        object.__setattr__(self, "validity", validity)
+        object.__setattr__(self, "responder_id_der", der.tlv(context(2), der.octet_string(key_identifier.digest)))
+        object.__setattr__(self, "algorithm_der", algorithm_for(self.key.public_key()).identifier)
+        object.__setattr__(self, "certificates_der", der.tlv(context(0), certificates))
 
 
 def issuer_asked(issuers: Sequence[Issuer], request: OcspRequest) -> Issuer:

@@ -109,7 +109,7 @@ UNDER_ANOTHER_NAME = Root(root("x1", organization="Elsewhere").generation, root(
 
 
 def naming_another(signer: Issuer) -> Issuer:
-    object.__setattr__(signer, "key_hash", b"?" * 20)
+    object.__setattr__(signer, "responder_id_der", der.tlv(der.context(2), der.octet_string(b"?" * 20)))
     return signer
 
 
