@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from jpki.errors import JpkiError
+from jpki.errors import JpkiError, Kind
 from jpki.ports import Journal
+from jpki.text import Text
 from ocsp.cache import Cache, Standing
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,24 @@ class Follower:
         if self._thread is None or not self._thread.is_alive() or self._current_at is None:
             return Standing.UNFOLLOWED
         return Standing.CURRENT if self.behind_seconds() < _CURRENT_SECONDS else Standing.AWAY
+
+    def require_current(self) -> None:
+        """Require that all is heard of, if anybody wants it to.
+
+        Raises:
+            JpkiError: UNAVAILABLE `journal-behind`.
+        """
+        if self._thread is not None and self.standing() is not Standing.CURRENT:
+            raise JpkiError(
+                Kind.UNAVAILABLE,
+                "journal-behind",
+                Text("失効の変更を追えていません。", "Changes of status are not followed."),
+                Text(
+                    "台帳に接続できるか、役割が journal と ledger を読めるか（jpki db grant）を確認してください。",
+                    "See that the ledger can be reached, and that the door's role may read `journal` and `ledger`"
+                    " (`jpki db grant`).",
+                ),
+            )
 
     @property
     def position(self) -> int:

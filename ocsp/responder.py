@@ -75,6 +75,15 @@ class Responder:
         if self._follower is not None:
             self._follower.stop()
 
+    def require_current(self) -> None:
+        """Require that this process hears of every change, if it was started.
+
+        Raises:
+            JpkiError: UNAVAILABLE `journal-behind`.
+        """
+        if self._follower is not None:
+            self._follower.require_current()
+
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one HTTP request; nothing that a client sends raises or gives a 5xx.
 

@@ -48,6 +48,7 @@ def checks(rooms: Rooms, doors: Sequence[Door]) -> dict[str, health.Check]:
     needed: dict[str, health.Check] = {"database": lambda: _database(rooms)}
     if Door.OCSP in doors:
         needed["ocsp"] = lambda: _responders(rooms)
+        needed["journal"] = rooms.responder.require_current
     if Door.CRL in doors:
         needed["crl"] = lambda: _lists(rooms)
     return needed

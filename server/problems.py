@@ -71,11 +71,6 @@ def _unexpected(error: Exception) -> Response:
     return problem(500, "internal", _HIDDEN, _REPORT)
 
 
-def no_such() -> Response:
-    """Return the problem of a path that no door serves."""
-    return problem(404, "not-found", _NO_SUCH, _CHECK)
-
-
 def register(app: Flask) -> None:
     """Make the app answer every error as a problem document."""
     app.register_error_handler(JpkiError, _jpki_error)

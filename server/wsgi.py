@@ -9,8 +9,8 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
-import server.asgi
 from server.app import Door, create_app
+from server.fast import FastDoor
 from server.home import Home
 from server.processes import die_with
 from server.wiring import open_rooms
@@ -48,19 +48,19 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Callable[..., Any]:
-        """Open the home and build the application; called in each worker, after the fork."""
+    def load(self) -> Callable[..., Any] | FastDoor:
+        """Open the home and build what answers; called in each worker, after the fork."""
         rooms = open_rooms(self._home)
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
         if Door.OCSP in self._doors:
             rooms.responder.start()
-        return server.asgi.create_app(rooms) if self._fast else create_app(rooms, self._doors)
+        return FastDoor.of(rooms) if self._fast else create_app(rooms, self._doors)
 
 
 _PLAIN: Mapping[str, Any] = {"worker_class": "server.wsgi.Worker", "threads": 8}
-_FAST: Mapping[str, Any] = {"worker_class": "asgi", "asgi_loop": "uvloop", "asgi_lifespan": "off"}
+_FAST: Mapping[str, Any] = {"worker_class": "server.fast.FastWorker", "asgi_loop": "uvloop"}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
