@@ -13,7 +13,16 @@ from jpki.text import Text
 from ocsp.cert_id import CertId
 from ocsp.issuers import Issuer
 from ocsp.request import OcspRequest
-from ocsp.response import CertStatus, Good, Period, Revoked, Unknown, signed_response
+from ocsp.response import (
+    CertStatus,
+    Good,
+    NotIssued,
+    Period,
+    Revoked,
+    SingleAnswer,
+    Unknown,
+    signed_response,
+)
 
 ANSWER_LIFE = timedelta(minutes=15)
 
@@ -32,9 +41,10 @@ class SignedAnswer:
 class LiveSource:
     """Answers questions about one issuer from the ledger."""
 
-    def __init__(self, status: StatusSource, clock: Clock) -> None:
+    def __init__(self, status: StatusSource, clock: Clock, not_issued: CertStatus) -> None:
         self._status = status
         self._clock = clock
+        self._not_issued = not_issued
 
     def answer(self, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
         """Return a fresh signed answer to every CertID of `request`; all of them must name `issuer`.
@@ -44,33 +54,34 @@ class LiveSource:
                 responder's key raises. Then nothing is signed: there is no answer on doubt (rule R15).
         """
         period = _period(issuer, whole_second(self._clock()))
-        answers = [(cert_id, self._cert_status(issuer, cert_id)) for cert_id in request.cert_ids]
-        knows_all = not any(isinstance(answer, Unknown) for _, answer in answers)
+        answers = [self._single(issuer, cert_id, period.this_update) for cert_id in request.cert_ids]
+        knows_all = not any(isinstance(each.status, Unknown | NotIssued) for each in answers)
         signed = signed_response(issuer, period, answers, request.nonce)
         return SignedAnswer(signed, period, knows_all, f'"{hashlib.sha256(signed).hexdigest()}"')
 
-    def _cert_status(self, issuer: Issuer, cert_id: CertId) -> CertStatus:
+    def _single(self, issuer: Issuer, cert_id: CertId, now: datetime) -> SingleAnswer:
         status = self._status(cert_id.serial)
         # Only the generation that signed a certificate vouches for it (rule R23).
         ours = status if status is not None and status.generation == issuer.generation.id else None
-        answer = Unknown() if ours is None else _cert_status(ours)
+        answer = self._not_issued if ours is None else self._cert_status(ours)
         compromised_at = issuer.generation.compromised_at
         if compromised_at is not None and not isinstance(answer, Revoked):
             # Whoever has the key may have signed any serial with it (RFC 6960 2.7).
-            return Revoked(compromised_at, Reason.CA_COMPROMISE)
-        return answer
+            answer = Revoked(compromised_at, Reason.CA_COMPROMISE)
+        # The ledger forgets nothing: what expired is told of from the generation's beginning.
+        expired = ours is not None and ours.not_after < now
+        return SingleAnswer(cert_id, answer, issuer.generation.not_before if expired else None)
 
-
-def _cert_status(status: Status) -> CertStatus:
-    match status.state:
-        case State.ACTIVE:
-            return Good()
-        case State.HELD:
-            return _revoked(status, Reason.CERTIFICATE_HOLD)
-        case State.REVOKED:
-            return _revoked(status, status.reason)
-        case State.RESERVED | State.INTENDED | State.ISSUED | State.VOID:
-            return Unknown()
+    def _cert_status(self, status: Status) -> CertStatus:
+        match status.state:
+            case State.ACTIVE:
+                return Good()
+            case State.HELD:
+                return _revoked(status, Reason.CERTIFICATE_HOLD)
+            case State.REVOKED:
+                return _revoked(status, status.reason)
+            case State.RESERVED | State.INTENDED | State.ISSUED | State.VOID:
+                return self._not_issued
 
 
 def _revoked(status: Status, reason: Reason | None) -> Revoked:

@@ -23,9 +23,11 @@ from ocsp.follower import Follower
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
 from ocsp.live import LiveSource, SignedAnswer
 from ocsp.request import MalformedRequest, OcspRequest, parse_request, sole_cert_id
-from ocsp.response import ResponseStatus, refusal
+from ocsp.response import CertStatus, ResponseStatus, Unknown, refusal
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = Unknown()
 
 CACHE_LIFE = timedelta(seconds=60)
 """How long HTTP caches keep an answer: much shorter than its nextUpdate, so that a revocation shows soon."""
@@ -44,7 +46,8 @@ class Responder:
     """Answers for all generations that `issuers` returns; it is asked anew each time, for responders change.
 
     With a `follower` answers are given again until the ledger's journal tells of a change; `start` it in each process.
-    `signs_at_once` tells that a key signs as fast as it can be computed, and never waits for a token.
+    `signs_at_once` tells that a key signs as fast as it can be computed, and never waits for a token; `not_issued` is
+    what is said of a serial that we never issued.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Responder:
         follower: Follower | None = None,
         *,
         signs_at_once: bool = True,
+        not_issued: CertStatus = _UNKNOWN,
     ) -> None:
         self._issuers = issuers
         self._status = status
@@ -62,8 +66,8 @@ class Responder:
         self._follower = follower
         standing = (lambda: Standing.UNFOLLOWED) if follower is None else follower.standing
         self._cache = Cache(standing, clock)
-        self._live = LiveSource(self._looked_up, clock)
-        self._kept = LiveSource(self._known if signs_at_once else _known_to_nobody, clock)
+        self._live = LiveSource(self._looked_up, clock, not_issued)
+        self._kept = LiveSource(self._known if signs_at_once else _known_to_nobody, clock, not_issued)
 
     def start(self) -> None:
         """Follow the journal in this process, which is not forked any more."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 
@@ -47,8 +47,22 @@ class Revoked:
     reason: Reason
 
 
-CertStatus = Good | Revoked | Unknown
+@dataclass(frozen=True, slots=True)
+class NotIssued:
+    """We know of no such certificate, said as "revoked" for clients that take "unknown" for alive (RFC 6960 2.2)."""
+
+
+CertStatus = Good | Revoked | Unknown | NotIssued
 """What an answer says of one certificate (RFC 6960 2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleAnswer:
+    """What is said of one certificate; with an archive cutoff, since when such as have expired are told of."""
+
+    asked: CertId
+    status: CertStatus
+    archive_cutoff: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,7 @@ def refusal(status: ResponseStatus) -> bytes:
     return der.sequence(der.enumerated(status))
 
 
-def signed_response(
-    issuer: Issuer, period: Period, answers: Sequence[tuple[CertId, CertStatus]], nonce: bytes | None
-) -> bytes:
+def signed_response(issuer: Issuer, period: Period, answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
     """Return the DER of a successful response, signed by the issuer's responder.
 
     A signature is checked, but of those for one client alone only a sample: a check costs three times a signature.
@@ -87,18 +99,28 @@ def signed_response(
     return der.sequence(der.enumerated(ResponseStatus.SUCCESSFUL), der.tlv(context(0), response_bytes))
 
 
-def _response_data(
-    issuer: Issuer, period: Period, answers: Sequence[tuple[CertId, CertStatus]], nonce: bytes | None
-) -> bytes:
+def _response_data(issuer: Issuer, period: Period, answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
     this_update, next_update = _times(period)
     return der.sequence(
         issuer.responder_id_der,
         this_update,  # producedAt
-        der.sequence(
-            *(der.sequence(asked.raw, _cert_status(status), this_update, next_update) for asked, status in answers)
-        ),
-        b"" if nonce is None else der.tlv(context(1), der.sequence(_nonce_extension(nonce))),
+        der.sequence(*(_single(each, this_update, next_update) for each in answers)),
+        _extensions(answers, nonce),
     )
+
+
+def _single(answer: SingleAnswer, this_update: bytes, next_update: bytes) -> bytes:
+    cutoff = answer.archive_cutoff
+    extensions = b"" if cutoff is None else der.tlv(context(1), der.sequence(_archive_cutoff(cutoff)))
+    return der.sequence(answer.asked.raw, _cert_status(answer.status), this_update, next_update, extensions)
+
+
+def _extensions(answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
+    """Return responseExtensions, or nothing where there are none."""
+    extensions = b"" if nonce is None else _nonce_extension(nonce)
+    if any(isinstance(each.status, NotIssued) for each in answers):
+        extensions += _EXTENDED_REVOKE
+    return der.tlv(context(1), der.sequence(extensions)) if extensions else b""
 
 
 @lru_cache(maxsize=64)
@@ -116,6 +138,8 @@ def _cert_status(status: CertStatus) -> bytes:
             return der.tlv(context(1), der.generalized_time(status.at), _reason(status.reason))
         case Unknown():
             return der.tlv(context(2, constructed=False))
+        case NotIssued():
+            return _NEVER
 
 
 def _reason(reason: Reason) -> bytes:
@@ -126,3 +150,17 @@ def _reason(reason: Reason) -> bytes:
 def _nonce_extension(nonce: bytes) -> bytes:
     """Return the nonce as the client sent it (RFC 9654 2.1)."""
     return der.sequence(_NONCE, der.octet_string(der.octet_string(nonce)))
+
+
+def _archive_cutoff(cutoff: datetime) -> bytes:
+    """Return the extension of RFC 6960 4.4.4."""
+    return der.sequence(_ARCHIVE_CUTOFF, der.octet_string(der.generalized_time(cutoff)))
+
+
+_ARCHIVE_CUTOFF = der.object_identifier(oids.OCSP_ARCHIVE_CUTOFF)
+_EXTENDED_REVOKE = der.sequence(
+    der.object_identifier(oids.OCSP_EXTENDED_REVOKE), der.octet_string(der.tlv(der.Tag.NULL))
+)
+"""It says that "revoked" may be said of what was never issued (RFC 6960 4.4.8)."""
+_NEVER = der.tlv(context(1), der.generalized_time(datetime(1970, 1, 1, tzinfo=UTC)), _reason(Reason.CERTIFICATE_HOLD))
+"""How RFC 6960 2.2 would have it said of what was never issued."""

@@ -71,6 +71,7 @@ class Settings(BaseModel):
     pkcs11: Pkcs11Settings | None = None
     database: Annotated[str, StringConstraints(pattern=r"^postgresql://")] | None = None
     audit_anchor: Annotated[str, StringConstraints(pattern=r"^/")] | None = None
+    ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -81,7 +82,9 @@ class Settings(BaseModel):
             "# The card generation whose certificates are issued.\n"
             f'profile = "{self.profile}"\n\n'
             "# Where private keys live.\n"
-            f'keys = "{self.keys}"\n'
+            f'keys = "{self.keys}"\n\n'
+            '# What OCSP says of a serial that was never issued; "revoked" as RFC 6960 2.2 has it (extended revoke).\n'
+            f'ocsp_not_issued = "{self.ocsp_not_issued}"\n'
         )
         if self.database is not None:
             text += "\n# The ledger; libpq's own files and variables hold the password.\n"
@@ -100,6 +103,7 @@ _EXPECTED = {
         "must be an http or https URL without a slash at its end",
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
+    "ocsp_not_issued": Text("は unknown 又は revoked にしてください", "must be unknown or revoked"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
     "pkcs11": Text(
         "には module と token が必要です。ocsp と infrastructure は別のラベルのトークンにしてください",

@@ -30,6 +30,7 @@ from jpki.ports import Generations, KeyProvider
 from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
+from ocsp.response import NotIssued, Unknown
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
@@ -255,6 +256,7 @@ def assemble(
             clock,
             Follower(store.journal.since, issuers.refresh),
             signs_at_once=settings.pkcs11 is None,
+            not_issued=Unknown() if settings.ocsp_not_issued == "unknown" else NotIssued(),
         ),
         maintenance=Maintenance(
             store.leases, _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest}, clock

@@ -1,7 +1,7 @@
 """What the responder answers: statuses, times, echoes, and the DER they are written in."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ from jpki.signature import check
 from jpki.text import Text
 from ocsp.issuers import Issuer
 from ocsp.responder import Responder
+from ocsp.response import NotIssued
 from tests.ocsp.authority import (
+    BIRTH,
     GOOD,
     HASH_NAMES,
     HELD,
@@ -223,6 +225,48 @@ def test_each_generation_answers_by_its_own_responder(issuers: list[Issuer], res
     for one in issuers:
         answer = ask(responder, question(cert_id(GOOD, of=one.generation)))
         assert answer.certificates == [one.certificate]
+
+
+# --- what was never issued, by setting -------------------------------------------------------------------------
+
+
+def test_what_was_never_issued_can_be_said_to_be_revoked(rows: dict[Serial, Status]) -> None:
+    """RFC 6960 2.2: on hold since 1970, and the response says that this is its way."""
+    responder = Responder(lambda: [issuer()], rows.get, lambda: NOW, not_issued=NotIssued())
+    never = ask(responder, question(cert_id(NEVER_ISSUED), extensions=(nonce_extension(b"n"),)))
+    assert never.certificate_status is OCSPCertStatus.REVOKED
+    assert never.revocation_time_utc == datetime(1970, 1, 1, tzinfo=UTC)
+    assert never.revocation_reason is x509.ReasonFlags.certificate_hold
+    assert EXTENDED_REVOKE in never.public_bytes(Encoding.DER)
+    assert [each.oid.dotted_string for each in never.extensions] == [oids.OCSP_NONCE, oids.OCSP_EXTENDED_REVOKE]
+    for serial in (GOOD, REVOKED):
+        assert EXTENDED_REVOKE not in ask(responder, question(cert_id(serial))).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("state", [State.RESERVED, State.INTENDED, State.ISSUED, State.VOID])
+def test_what_was_not_delivered_counts_as_never_issued(state: State) -> None:
+    rows = {GOOD: status(GOOD, state)}
+    revoking = Responder(lambda: [issuer()], rows.get, lambda: NOW, not_issued=NotIssued())
+    assert single(revoking, cert_id(GOOD)).certificate_status is OCSPCertStatus.REVOKED
+    assert single(responder_of(rows.get, issuer()), cert_id(GOOD)).certificate_status is OCSPCertStatus.UNKNOWN
+
+
+EXTENDED_REVOKE = bytes.fromhex("300f06092b060105050730010904020500")
+
+
+# --- the archive -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("past", "told"), [(timedelta(0), False), (SECOND, True), (timedelta(days=900), True)])
+def test_of_what_expired_the_archive_tells_from_the_generations_beginning(past: timedelta, *, told: bool) -> None:
+    expired = replace(status(GOOD, State.ACTIVE), not_after=whole_second(NOW) - past)
+    answer = ask(responder_of({GOOD: expired}.get, issuer()), question(cert_id(GOOD)))
+    assert len(answer.single_extensions) == (1 if told else 0)
+    if told:
+        (cutoff,) = answer.single_extensions
+        assert (cutoff.oid.dotted_string, cutoff.critical) == (oids.OCSP_ARCHIVE_CUTOFF, False)
+        assert isinstance(cutoff.value, x509.UnrecognizedExtension)
+        assert cutoff.value.value == der.generalized_time(BIRTH)
 
 
 # --- times -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from ocsp.client import OcspClient
 from ocsp.issuers import Issuer
 from ocsp.judgement import SKEW, Unusable, judge
 from ocsp.request import parse_request
-from ocsp.response import CertStatus, Good, Period, Revoked, signed_response
+from ocsp.response import CertStatus, Good, Period, Revoked, SingleAnswer, signed_response
 from tests.ocsp.authority import (
     BIRTH,
     END,
@@ -66,7 +66,8 @@ def answer(
     nonce: bytes | None = NONCE,
     answers: list[tuple[CertId, CertStatus]] | None = None,
 ) -> bytes:
-    return signed_response(signer or issuer(), Period(begin, end), answers or [(ours(), Good())], nonce)
+    said = [SingleAnswer(*each) for each in answers or [(ours(), Good())]]
+    return signed_response(signer or issuer(), Period(begin, end), said, nonce)
 
 
 def ours(serial: int = GOOD) -> CertId:
