@@ -1,11 +1,13 @@
 """What the responder answers: statuses, times, echoes, and the DER they are written in."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseStatus
@@ -19,7 +21,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
 from jpki.ports import StatusSource
 from jpki.revocation import Reason, State, Status
-from jpki.signature import check
+from jpki.signature import PrivateKey, check
 from jpki.text import Text
 from ocsp.issuers import Issuer
 from ocsp.responder import Responder
@@ -312,6 +314,30 @@ def test_the_response_is_signed_by_the_delegated_responder(key: str, rows: dict[
     identifier = x509.SubjectKeyIdentifier.from_public_key(signer.certificate.public_key())
     assert answer.responder_key_hash == identifier.digest
     assert answer.responder_name is None
+
+
+@dataclass(frozen=True)
+class FaultyKey:
+    """Signs something else."""
+
+    sound: ec.EllipticCurvePrivateKey
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self.sound.public_key()
+
+    def sign(self, message: bytes, algorithm: ec.ECDSA) -> bytes:
+        return self.sound.sign(message + b"!", algorithm)
+
+
+def test_a_faulty_signature_is_no_answer_and_by_sample_where_a_client_drew_a_nonce(rows: dict[Serial, Status]) -> None:
+    sound = ec.generate_private_key(ec.SECP256R1())
+    certificate = make_issuer(root("s1"), key=sound).certificate
+    faulty = Issuer(generation=root("s1").generation, certificate=certificate, key=cast("PrivateKey", FaultyKey(sound)))
+    responder = responder_of(rows.get, faulty)
+    assert ask(responder, question(cert_id(GOOD))).response_status is OCSPResponseStatus.INTERNAL_ERROR
+    nonces = [question(cert_id(GOOD), extensions=(nonce_extension(bytes([n])),)) for n in range(64)]
+    refused = [ask(responder, each).response_status is OCSPResponseStatus.INTERNAL_ERROR for each in nonces]
+    assert refused == [n % 16 == 0 for n in range(64)]
 
 
 def test_pyca_writes_the_same_octets(rows: dict[Serial, Status]) -> None:

@@ -52,6 +52,7 @@ class World:
     away: bool = False
     now: datetime = NOW
     asked: int = 0
+    slowness: float = 0
     issuers_change: bool = False
     meanwhile: Callable[[], object] | None = None
 
@@ -65,6 +66,7 @@ class World:
         return found
 
     def journal(self, position: int, at_most: int) -> JournalChanges:
+        time.sleep(self.slowness)
         if self.away:
             raise AWAY
         return JournalChanges(self.epoch, len(self.entries), self.entries[position : position + at_most])
@@ -269,6 +271,20 @@ def test_r26_many_changes_are_all_heard_of(responder: Responder, world: World) -
         world.tell(Serial(number + 10))
     world.revoke()
     until(lambda: says(responder) is OCSPCertStatus.REVOKED)
+
+
+def test_r16_who_has_not_heard_of_all_is_not_current(responder: Responder, world: World, follower: Follower) -> None:
+    """Five pages of changes, each of which takes a third of the second that rule R16 gives."""
+    ask(responder)
+    world.slowness = 0.35
+    for number in range(4500):
+        world.tell(Serial(number + 10))
+    until(lambda: follower.position >= 1000)
+    until(lambda: follower.standing() is Standing.AWAY)
+    assert follower.position < len(world.entries)
+    world.slowness = 0
+    until(lambda: follower.standing() is Standing.CURRENT)
+    assert follower.position == len(world.entries)
 
 
 # --- while the ledger is away ----------------------------------------------------------------------------------
