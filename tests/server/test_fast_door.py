@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -159,6 +159,29 @@ def test_beside_it_stands_only_health(client: Client) -> None:
         assert (response.status, json.loads(body)["code"]) == (404, "not-found")
     response, body = client.ask("DELETE", "/ocsp", b"")
     assert (response.status, body) == (405, b"")
+
+
+def test_a_target_may_be_absolute_and_have_a_query(served: tuple[str, Town], client: Client) -> None:
+    encoded = base64.b64encode(request_for(served[1].folder / "signing")).decode()
+    for target in (f"http://{served[0]}/ocsp/{encoded}", f"/ocsp/{encoded}?x", "/livez?x", f"http://{served[0]}/livez"):
+        assert client.ask("GET", target)[0].status == 200
+    answer = client.ask("GET", f"http://{served[0]}/ocsp/{encoded}?x")[1]
+    assert load_der_ocsp_response(answer).certificate_status is OCSPCertStatus.GOOD
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/nonsense"])
+def test_head_has_no_body_anywhere(client: Client, path: str) -> None:
+    length = client.ask("HEAD", path)[0].headers["Content-Length"]
+    assert length == str(len(client.ask("GET", path)[1]))
+
+
+def test_a_client_that_says_nothing_is_closed_after_ten_seconds(served: tuple[str, Town]) -> None:
+    host, port = served[0].split(":")
+    begun = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=20) as connection, suppress(ConnectionResetError):
+        connection.sendall(b"POST /ocsp HT")
+        assert connection.recv(100) == b""
+    assert 9 < time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,19 @@ def test_after_a_long_body_was_cut_nothing_more_is_read() -> None:
     assert len(service.asked) == 1
 
 
+def test_a_long_body_that_came_whole_is_asked_about_once() -> None:
+    service = Echo()
+    assert bodies(sent(b"POST /p HTTP/1.1\r\nContent-Length: 500\r\n\r\n" + b"0" * 500, service=service)) == [b"/p 101"]
+    assert len(service.asked) == 1
+
+
+def test_after_the_offer_of_another_protocol_nothing_more_is_read() -> None:
+    offer = (
+        b"GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    )
+    assert bodies(sent(offer, GET)) == [b"/a 0"]
+
+
 @pytest.mark.parametrize(
     ("octets", "status"),
     [
@@ -207,8 +220,41 @@ def test_a_drop_at_a_time_does_not_stretch_a_requests_time(monkeypatch: pytest.M
     assert talk(drip) == b"closed"
 
 
+def test_a_second_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "REQUEST_SECONDS", 0.05)
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hub: Hub) -> bytes:
+        writer.write(GET)
+        answer = await reader.readuntil(b"/a 0")
+        await asyncio.sleep(0.1)
+        hub.close_overdue()
+        assert hub.open
+        writer.write(b"GET /b HT")
+        await asyncio.sleep(0.1)
+        hub.close_overdue()
+        await asyncio.wait_for(hub.ended.wait(), 5)
+        return answer
+
+    assert bodies(talk(begin)) == [b"/a 0"]
+
+
+def test_a_client_that_asks_ahead_is_read_only_so_far() -> None:
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hub: Hub) -> bytes:
+        writer.write(SLOW)
+        for _ in range(60):
+            writer.write(GET)
+            await asyncio.sleep(0.005)
+        (connection,) = hub.open
+        assert 16 <= len(connection._queue) <= 18  # noqa: SLF001 - nothing outside shows it
+        writer.write(LAST)
+        return await reader.read()
+
+    assert len(bodies(talk(ask, Echo(pause=0.6)))) == 62
+
+
 def test_what_is_being_answered_is_not_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(http1, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.05)
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hub: Hub) -> bytes:
         writer.write(SLOW)
