@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 
 
 class DerError(Exception):
@@ -33,6 +33,7 @@ def context(number: int, *, constructed: bool = True) -> int:
     return 0x80 | number | (0x20 if constructed else 0)
 
 
+@lru_cache(maxsize=1024)
 def header(tag: int, length: int) -> bytes:
     """Return tag and minimal length octets for a content of `length` octets (X.690 10.1)."""
     if length < 0x80:
