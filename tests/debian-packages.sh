@@ -6,8 +6,9 @@ set -euo pipefail
 declare -A client_of=(
   [openssl]=openssl [curl]=curl [poppler-utils]=pdfsig [libnss3-tools]=certutil [xmlsec1]=xmlsec1
   [gnutls-bin]=ocsptool [default-jdk-headless]=javac [p11-kit]=p11-kit
-  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster
+  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx
 )
+PATH+=:/usr/sbin  # where nginx lies; not every user's PATH has it
 
 missing=()
 for package in "${!client_of[@]}"; do
@@ -19,6 +20,10 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
   echo "Installing the tests' outside clients: ${missing[*]}"
   apt-get -qq update
   DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+  # The package starts a server for all the world on port 80; the tests start their own, on the loopback.
+  if [[ " ${missing[*]} " == *" nginx "* ]]; then
+    systemctl --quiet disable --now nginx 2>/dev/null || true
+  fi
 else
   echo "Not installed, and not allowed to: ${missing[*]}. The tests that need them are skipped and named."
 fi

@@ -162,9 +162,9 @@ def serving(authority: Authority) -> Iterator[None]:
 
 
 @contextmanager
-def started(authority: Authority, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def started(authority: Authority, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start `jpki serve` with two workers; whatever happens in the block, nothing of it is left afterwards."""
-    words: list[str | Path] = [JPKI, "serve", "--home", authority.home, "--port", str(port), "--workers", "2"]
+    words: list[str | Path] = [JPKI, "serve", "--home", authority.home, "--port", str(port), "--workers", "2", *options]
     with authority.log.open("ab") as log:
         server = subprocess.Popen(words, stdout=log, stderr=log, env=ENVIRONMENT)
     try:

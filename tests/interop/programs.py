@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from http.client import parse_headers
@@ -39,6 +41,16 @@ def run(name: str | Path, *words: str | Path) -> Done:
         pytest.skip(f"the outside program {Path(name).name} is not installed")
     done = subprocess.run([program, *words], capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Tell whether a condition comes to hold; it is asked for every hundredth of a second."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def openssl(*words: str | Path) -> Done:

@@ -3,13 +3,12 @@
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.interop.authority import Town, free_port, started
+from tests.interop.programs import holds_within
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,15 +36,6 @@ def is_free(port: int) -> bool:
             listener.bind(("127.0.0.1", port))
         except OSError:
             return False
-    return True
-
-
-def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
     return True
 
 
