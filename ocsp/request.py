@@ -1,5 +1,6 @@
 """Reading an OCSPRequest (RFC 6960 4.1.1) strictly: whatever comes in, a request or `MalformedRequest` comes out."""
 
+import re
 from dataclasses import dataclass
 
 from jpki import der, oids
@@ -13,6 +14,8 @@ _MAX_SERIAL_OCTETS = 20  # RFC 5280 4.1.2.2
 _MAX_NONCE_OCTETS = 128  # RFC 9654 2.1
 
 _NONCE = der.object_identifier(oids.OCSP_NONCE)
+_ARCS = re.compile(rb"(?:(?:[\x81-\xff][\x80-\xff]*)?[\x00-\x7f])+")
+"""An OBJECT IDENTIFIER's content: each arc is complete, and none is padded (X.690 8.19.2)."""
 
 
 class MalformedRequest(Exception):  # noqa: N818 - the name of the answer's status in RFC 6960 2.3
@@ -112,7 +115,7 @@ def _cert_id(raw: bytes) -> CertId:
 
 
 def _hash_algorithm(fields: Reader) -> bytes:
-    algorithm = fields.read_element(Tag.OBJECT_IDENTIFIER)
+    algorithm = _object_identifier(fields)
     if fields.peek() is not None and fields.read_element(Tag.NULL) != NULL:
         raise MalformedRequest("NULL has a content")
     fields.finish()
@@ -144,7 +147,7 @@ def _extensions(content: bytes, understood: frozenset[bytes]) -> dict[bytes, byt
     values: dict[bytes, bytes] = {}
     while extensions.peek() is not None:
         fields = Reader(extensions.read(Tag.SEQUENCE))
-        oid = fields.read_element(Tag.OBJECT_IDENTIFIER)
+        oid = _object_identifier(fields)
         critical = _boolean(fields.read_optional(Tag.BOOLEAN))
         value = fields.read(Tag.OCTET_STRING)
         fields.finish()
@@ -156,6 +159,14 @@ def _extensions(content: bytes, understood: frozenset[bytes]) -> dict[bytes, byt
     if not values:
         raise MalformedRequest("extensions are empty")
     return values
+
+
+def _object_identifier(fields: Reader) -> bytes:
+    """Read an OBJECT IDENTIFIER and return its element."""
+    element = fields.read_element(Tag.OBJECT_IDENTIFIER)
+    if _ARCS.fullmatch(_sole(element, Tag.OBJECT_IDENTIFIER)) is None:
+        raise MalformedRequest("object identifier has no or unfinished arcs")
+    return element
 
 
 def _boolean(content: bytes | None) -> bool:

@@ -90,6 +90,10 @@ def _with_extension(*written: bytes) -> bytes:
     return question(cert_id(), extensions=written)
 
 
+def _under(oid: bytes) -> bytes:
+    return der.sequence(der.tlv(Tag.OBJECT_IDENTIFIER, oid), der.octet_string(b"x"))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -123,6 +127,14 @@ def _with_extension(*written: bytes) -> bytes:
         pytest.param(_with_extension(nonce_extension(b"n"), nonce_extension(b"n")), id="nonce twice"),
         pytest.param(_with_extension(extension(LOCATOR, b"x", der.boolean(True))), id="unknown critical extension"),
         pytest.param(_with_extension(extension(LOCATOR, b"x", b"\x01\x01\x01")), id="sloppy boolean"),
+        pytest.param(_with_extension(_under(b"")), id="OID empty"),
+        pytest.param(_with_extension(_under(b"\x2b\x80\x01")), id="OID with a padded arc"),
+        pytest.param(_with_extension(_under(b"\x80\x01")), id="OID with a padded first arc"),
+        pytest.param(_with_extension(_under(b"\x2b\x81")), id="OID cut in an arc"),
+        pytest.param(
+            question(cert_id().replace(der.object_identifier(oids.SHA1), b"\x06\x05\x2b\x0e\x03\x02\x9a")),
+            id="algorithm's OID cut in an arc",
+        ),
         pytest.param(question(cert_id() + der.tlv(context(0), b"\x30\x00")), id="extensions empty"),
         pytest.param(
             question(cert_id() + der.tlv(context(0), der.sequence(extension(LOCATOR, b"x", der.boolean(True))))),
