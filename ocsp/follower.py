@@ -77,19 +77,12 @@ class Follower:
         """Return since when, in seconds, no change was heard of: more than a second while the ledger is away."""
         return float("inf") if self._current_at is None else time.monotonic() - self._current_at
 
-    def _run(self, cache: Cache) -> None:
-        was_away = False
-        while not self._stopping.wait(_PAUSE_SECONDS):
-            try:
-                self._follow(cache)
-                was_away = False
-            except JpkiError as error:
-                if not was_away:
-                    _log.error("the journal cannot be followed: %s", error.code)
-                was_away = True
+    def follow(self, cache: Cache) -> None:
+        """Hear of all that changed until now.
 
-    def _follow(self, cache: Cache) -> None:
-        """Hear of all that changed until now."""
+        Raises:
+            JpkiError: what the journal, or the refreshing, raises.
+        """
         begun = time.monotonic()
         if self._refresh():
             cache.forget_all()
@@ -109,3 +102,14 @@ class Follower:
             if entries:
                 self._position = entries[-1].position
         self._current_at = begun
+
+    def _run(self, cache: Cache) -> None:
+        was_away = False
+        while not self._stopping.wait(_PAUSE_SECONDS):
+            try:
+                self.follow(cache)
+                was_away = False
+            except JpkiError as error:
+                if not was_away:
+                    _log.error("the journal cannot be followed: %s", error.code)
+                was_away = True
