@@ -3,21 +3,19 @@
 Flask and any other door are thin adapters of it.
 """
 
-import base64
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import format_datetime
-from urllib.parse import unquote_to_bytes
 
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import StatusSource
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
 from ocsp.live import LiveSource, SignedAnswer
-from ocsp.request import MalformedRequest, parse_request
+from ocsp.request import MalformedRequest, octets_in_path, parse_request
 from ocsp.response import ResponseStatus, refusal
 
 _log = logging.getLogger(__name__)
@@ -58,7 +56,7 @@ class Responder:
 
     def _ocsp_answer(self, method: str, path: str, body: bytes) -> Answer:
         try:
-            request = parse_request(body if method == "POST" else _decode(path))
+            request = parse_request(body if method == "POST" else octets_in_path(path))
             signed = self._live.answer(issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
             return _refused(ResponseStatus.MALFORMED_REQUEST)
@@ -104,18 +102,3 @@ def _read(answer: Answer, if_none_match: str, *, head: bool) -> Answer:
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
         return Answer(304, kept, b"")
     return replace(answer, body=b"") if head else answer
-
-
-_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
-def _decode(path: str) -> bytes:
-    """Return the request in the URL: escaped or not, with or without padding, in either base64 alphabet.
-
-    No request begins with a slash: the one of an address that ends in `/ocsp/` itself is left out.
-    """
-    try:
-        digits = unquote_to_bytes(path).lstrip(b"/").translate(_FROM_URL_SAFE)
-        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-    except ValueError:
-        raise MalformedRequest("path is not base64") from None
