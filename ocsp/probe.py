@@ -18,7 +18,7 @@ from cryptography.x509 import ocsp
 
 from jpki import der, oids
 from jpki.certificate import Validity
-from jpki.clock import Clock, iso
+from jpki.clock import Clock, iso, whole_second
 from jpki.ids import new_serial
 from jpki.randomness import Randomness
 from jpki.text import Text
@@ -305,14 +305,14 @@ def _times(interview: Interview) -> _Verdict:
     response, single = interview.first.answered, interview.single
     if response is None or single is None:
         return _NO_ANSWER
-    latest = interview.clock() + SKEW
+    now = whole_second(interview.clock())
     begin, end, produced = single.this_update, single.next_update, response.produced_at_utc
     found = Text(
         f"thisUpdate {iso(begin)}、producedAt {iso(produced)}、nextUpdate {iso(end) if end else '-'}",
         f"thisUpdate {iso(begin)}, producedAt {iso(produced)}, nextUpdate {iso(end) if end else '-'}",
     )
-    in_order = begin <= latest and produced <= latest and begin <= produced + SKEW
-    lasts = end is None or (end >= begin and end >= interview.clock() - SKEW)
+    in_order = max(begin, produced) <= now + SKEW and begin <= produced + SKEW
+    lasts = end is None or end >= max(begin, now - SKEW)
     return _ok(found) if in_order and lasts else _fails(found)
 
 
