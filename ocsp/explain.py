@@ -6,10 +6,10 @@ without the issuer's certificate.
 
 import base64
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509 import ocsp
@@ -84,17 +84,24 @@ def explain_url(url: str) -> Explanation:
 
 
 def _request_in(url: str) -> bytes:
-    """Return the request at the end of a URL: base64 may hold slashes, so it begins after one of them."""
-    path = urlsplit(url).path
-    starts = [index + 1 for index, character in enumerate(path) if character == "/"]
-    for start in starts:
-        try:
-            data = octets_in_path(path[start:])
-        except MalformedRequest:
-            continue
-        if data[:1] == bytes((Tag.SEQUENCE,)):
-            return data
-    return octets_in_path(path[starts[-1] :] if starts else path)
+    """Return the request at the end of a URL: base64 may hold slashes, so after which one it begins must be found."""
+    path = "/" + url.partition("://")[2].partition("?")[0].partition("/")[2]
+    found = [data for index, character in enumerate(path) if character == "/" for data in _read_from(path, index)]
+    likely = [data for data in found if data[:1] == bytes((Tag.SEQUENCE,))]
+    return next(filter(_is_request, likely), likely[0] if likely else octets_in_path(path.rpartition("/")[2]))
+
+
+def _read_from(path: str, index: int) -> Iterator[bytes]:
+    with suppress(MalformedRequest):
+        yield octets_in_path(path[index:])
+
+
+def _is_request(data: bytes) -> bool:
+    try:
+        parse_request(data)
+    except MalformedRequest:
+        return False
+    return True
 
 
 def _der_of(content: bytes) -> bytes:

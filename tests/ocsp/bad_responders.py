@@ -4,10 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import NameOID
 
+from jpki import der, oids
 from jpki.clock import whole_second
 from jpki.ids import Serial
 from ocsp.cert_id import CertId, IssuerHashes
@@ -16,7 +21,7 @@ from ocsp.issuers import Issuer
 from ocsp.request import MalformedRequest, OcspRequest, octets_in_path, parse_request
 from ocsp.responder import Responder
 from ocsp.response import CertStatus, Good, Period, ResponseStatus, Unknown, refusal, signed_response
-from tests.ocsp.authority import GOOD, NOW, holder_certificate, issuer, ledger, root
+from tests.ocsp.authority import BIRTH, END, GOOD, NOW, holder_certificate, issuer, ledger, root, rsa_responder_key
 
 THIS_UPDATE = whole_second(NOW)
 LIFE = timedelta(minutes=15)
@@ -104,3 +109,29 @@ class MadeOfParts:
         answers = [(self.named(each), self.status(each.serial)) for each in asked]
         nonce = None if request.nonce is None else self.nonce(request.nonce)
         return signed_response(self.signer, self.period, answers, nonce)
+
+
+def certificate_for(key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> x509.Certificate:
+    signer = root("s1")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
+    builder = x509.CertificateBuilder(signer.generation.certificate.subject, name, key.public_key(), 7, BIRTH, END)
+    for each in extensions:
+        builder = builder.add_extension(each, critical=False)
+    return builder.sign(signer.key, SHA256())
+
+
+def with_certificate(*extensions: x509.ExtensionType) -> Issuer:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return Issuer(generation=root("s1").generation, certificate=certificate_for(key, *extensions), key=key)
+
+
+def signed_over_sha1(body: bytes) -> bytes:
+    """The same response, signed anew by the same key."""
+    response, key = ocsp.load_der_ocsp_response(body), rsa_responder_key()
+    (certificate,) = response.certificates
+    weak = der.sequence(der.object_identifier("1.2.840.113549.1.1.5"), der.tlv(der.Tag.NULL))
+    signature = key.sign(response.tbs_response_bytes, PKCS1v15(), SHA1())  # noqa: S303 - it is the point
+    certificates = der.tlv(der.context(0), der.sequence(certificate.public_bytes(Encoding.DER)))
+    basic = der.sequence(response.tbs_response_bytes, weak, der.bit_string(signature), certificates)
+    answer = der.sequence(der.object_identifier(oids.OCSP_BASIC), der.octet_string(basic))
+    return der.sequence(der.enumerated(0), der.tlv(der.context(0), answer))

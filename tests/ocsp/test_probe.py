@@ -14,11 +14,10 @@ from urllib.parse import unquote
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +36,6 @@ from ocsp.responder import Responder
 from ocsp.response import Good, Period, ResponseStatus, Revoked, refusal
 from tests.ocsp.authority import (
     BIRTH,
-    END,
     GOOD,
     HELD,
     NEVER_ISSUED,
@@ -64,6 +62,8 @@ from tests.ocsp.bad_responders import (
     plain_question,
     read,
     refused,
+    signed_over_sha1,
+    with_certificate,
 )
 from tests.ocsp.servers import replying, serving, talking
 
@@ -435,20 +435,6 @@ def test_a_nonce_over_the_limit_may_be_ignored_but_not_repeated(echoed: bool, ru
 # --- who signs -----------------------------------------------------------------------------------------------------
 
 
-def certificate_for(key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> x509.Certificate:
-    signer = root("s1")
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
-    builder = x509.CertificateBuilder(signer.generation.certificate.subject, name, key.public_key(), 7, BIRTH, END)
-    for each in extensions:
-        builder = builder.add_extension(each, critical=False)
-    return builder.sign(signer.key, SHA256())
-
-
-def with_certificate(*extensions: x509.ExtensionType) -> Issuer:
-    key = ec.generate_private_key(ec.SECP256R1())
-    return Issuer(generation=root("s1").generation, certificate=certificate_for(key, *extensions), key=key)
-
-
 OCSP_SIGNING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
 NOCHECK = x509.OCSPNoCheck()
 
@@ -503,18 +489,6 @@ def test_r05_an_answer_that_outlives_its_signer() -> None:
     assert failing(MadeOfParts(signer=make_issuer(root("s1"), end=end))) == UNCACHED
     early = make_issuer(root("s1"), end=end - SECOND)
     assert failing(MadeOfParts(signer=early)) == {"next-update-in-life"} | UNCACHED
-
-
-def signed_over_sha1(body: bytes) -> bytes:
-    """The same response, signed anew by the same key."""
-    response, key = ocsp.load_der_ocsp_response(body), rsa_responder_key()
-    (certificate,) = response.certificates
-    weak = der.sequence(der.object_identifier("1.2.840.113549.1.1.5"), der.tlv(der.Tag.NULL))
-    signature = key.sign(response.tbs_response_bytes, PKCS1v15(), SHA1())  # noqa: S303 - it is the point
-    certificates = der.tlv(der.context(0), der.sequence(certificate.public_bytes(Encoding.DER)))
-    basic = der.sequence(response.tbs_response_bytes, weak, der.bit_string(signature), certificates)
-    answer = der.sequence(der.object_identifier(oids.OCSP_BASIC), der.octet_string(basic))
-    return der.sequence(der.enumerated(0), der.tlv(der.context(0), answer))
 
 
 def test_a_weak_hash() -> None:
