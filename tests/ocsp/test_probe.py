@@ -30,10 +30,11 @@ from ocsp.cert_id import IssuerHashes
 from ocsp.fetch import Call, Fetch, NoReply, Reply, fetcher
 from ocsp.issuers import Issuer
 from ocsp.judgement import SKEW
-from ocsp.probe import Check, Outcome, holds, probe
+from ocsp.probe import Check, holds, probe
 from ocsp.request import parse_request
 from ocsp.responder import Responder
 from ocsp.response import Good, Period, ResponseStatus, Revoked, refusal
+from ocsp.rules.rule import Outcome
 from tests.ocsp.authority import (
     BIRTH,
     GOOD,
