@@ -1,7 +1,7 @@
 """Rules of HTTP: how questions arrive, and what caches are told (RFC 6960 A, RFC 9919 6 and 7)."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import quote
@@ -110,20 +110,22 @@ def _cache_life(interview: Interview) -> Verdict:
     return ok(found) if fresh else fails(found)
 
 
-_MAX_AGE = re.compile(r"\b(?:s-maxage|max-age)\s*=\s*\"?(\d{1,9})\b", re.ASCII)
+_MAX_AGE = re.compile(r"\b(?:s-maxage|max-age)\s*=\s*\"?(\d{1,9})", re.ASCII)
 _UNCACHED = re.compile(r"\b(?:no-store|no-cache|private|max-age\s*=\s*0\b)")
 
 
 def _kept_until(reply: Reply, now: datetime) -> datetime | None:
     """Return until when a cache may keep a reply, or None if it is told nothing, or to keep nothing."""
-    ages = [int(age) for age in _MAX_AGE.findall(reply.headers.get("cache-control", "").lower())]
+    told = reply.headers.get("cache-control", "").lower()
+    ages = [int(age) for age in _MAX_AGE.findall(told)]
+    if "no-store" in told:
+        return None
     if ages:
         return now + timedelta(seconds=max(ages))
     try:
-        expires = parsedate_to_datetime(reply.headers["expires"])
+        return parsedate_to_datetime(reply.headers["expires"]).astimezone(UTC)
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    return expires.replace(tzinfo=now.tzinfo) if expires.tzinfo is None else expires
 
 
 def _cache_nonce(interview: Interview) -> Verdict:
