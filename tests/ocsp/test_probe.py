@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +37,7 @@ from ocsp.response import Good, Period, ResponseStatus, Revoked, refusal
 from ocsp.rules.rule import Outcome
 from tests.ocsp.authority import (
     BIRTH,
+    END,
     GOOD,
     HELD,
     NEVER_ISSUED,
@@ -330,6 +331,29 @@ def test_the_first_of_several_questions_only() -> None:
     assert failing(MadeOfParts(answers_at_most=1)) == {"several"} | UNCACHED
 
 
+def test_another_answer_to_several_questions() -> None:
+    def change(call: Call, reply: Reply) -> Reply:
+        request = read(call)
+        several = request is not None and len(request.cert_ids) > 1
+        return MadeOfParts(status=lambda _: REVOKED_OF_OLD)(call) if several else reply
+
+    assert failing(ours_but(change)) == {"several"}
+
+
+def test_two_answers_to_one_question_are_none() -> None:
+    request = parse_request(plain_question())
+    twice = MadeOfParts().signed(replace(request, cert_ids=request.cert_ids * 2))
+    found = probed(ours_but_for_the_plain_question(twice))
+    assert found["post"].outcome is Outcome.FAILS
+    assert found["post"].finding.en == "not an answer about the certificate asked for"
+
+
+def test_an_answer_that_comes_as_an_error_is_none() -> None:
+    found = probed(ours_but(lambda _, reply: replace(reply, status=404)))
+    assert found["post"].outcome is Outcome.FAILS
+    assert found["post"].finding.en == "HTTP 404"
+
+
 def test_who_refuses_several_questions_may() -> None:
     def change(call: Call, reply: Reply) -> Reply:
         request = read(call)
@@ -501,35 +525,61 @@ def test_a_weak_hash() -> None:
 # --- times and caches ----------------------------------------------------------------------------------------------
 
 
-def without_an_end() -> bytes:
+def by_pyca(this_update: datetime, next_update: datetime | None, named: x509.Certificate | None = None) -> bytes:
+    """An answer that pyca writes, at the machine's own time."""
     signer, asked = issuer(), holder_certificate(GOOD)
     builder = ocsp.OCSPResponseBuilder().add_response(
         asked,
         CA,
         SHA1(),  # noqa: S303 - the CertID of every client
         ocsp.OCSPCertStatus.GOOD,
-        THIS_UPDATE,
-        None,
+        this_update,
+        next_update,
         None,
         None,
     )
-    by_key = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
-    return by_key.certificates([signer.certificate]).sign(signer.key, SHA256()).public_bytes(Encoding.DER)
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.NAME, named or signer.certificate)
+    return builder.certificates([signer.certificate]).sign(signer.key, SHA256()).public_bytes(Encoding.DER)
+
+
+def in_the_present(body: bytes) -> Fetch:
+    """The way to a responder of ours in the present, which answers the plain question by other octets."""
+    responder, plain = behind(Responder(lambda: [issuer()], ledger().get, system_clock)), plain_question()
+    return lambda call: replace(responder(call), body=body) if call.body == plain else responder(call)
 
 
 def test_an_answer_without_an_end() -> None:
-    # pyca signs at the machine's own time.
-    responder = Responder(lambda: [issuer()], ledger().get, system_clock)
-    plain = plain_question()
-
-    def fetch(call: Call) -> Reply:
-        reply = behind(responder)(call)
-        return replace(reply, body=without_an_end()) if call.body == plain else reply
-
-    found = probed(fetch, now=system_clock())
+    found = probed(in_the_present(by_pyca(system_clock() - SECOND, None)), now=system_clock())
     assert named(found, Outcome.FAILS) == {"next-update"}
     assert found["next-update-in-life"].outcome is Outcome.NOT_APPLICABLE
     assert not found["next-update"].required
+
+
+@pytest.mark.parametrize(
+    ("begin", "clock", "outcome"),
+    [
+        (0, 0, Outcome.OK),
+        (45, 0, Outcome.OK),
+        (45, -45, Outcome.FAILS),
+        (-100, -90, Outcome.FAILS),
+        (90, 60, Outcome.FAILS),
+    ],
+    ids=["now", "clocks differ", "begins in the future", "produced in the future", "begins after it was produced"],
+)
+def test_what_is_produced_now_but_begins_elsewhen(begin: int, clock: int, outcome: Outcome) -> None:
+    now = system_clock()
+    fetch = in_the_present(by_pyca(now + begin * SECOND, now + LIFE))
+    assert probed(fetch, now=now + clock * SECOND)["times"].outcome is outcome
+
+
+def test_a_signer_whom_the_answer_does_not_name() -> None:
+    now = system_clock()
+    namesake = x509.CertificateBuilder(CA.subject, ANOTHER_NAME, issuer().key.public_key(), 9, BIRTH, END)
+    body = by_pyca(now - SECOND, now + LIFE, namesake.sign(root("s1").key, SHA256()))
+    assert named(probed(in_the_present(body), now=now), Outcome.FAILS) == {"signature"}
+
+
+ANOTHER_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another responder")])
 
 
 @pytest.mark.parametrize(
@@ -594,10 +644,19 @@ def test_what_caches_are_not_told(name: str) -> None:
     assert failing(ours_but(change)) == {"cache-headers"}
 
 
-def test_an_answer_of_another_type() -> None:
-    assert failing(
-        ours_but(lambda _, reply: replace(reply, headers={**reply.headers, "content-type": "text/html"}))
-    ) == {"content-type"}
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("told", ["text/html", ""])
+def test_an_answer_of_another_type(method: str, told: str) -> None:
+    def change(call: Call, reply: Reply) -> Reply:
+        return replace(reply, headers={**reply.headers, "content-type": told}) if call.method == method else reply
+
+    assert failing(ours_but(change)) == {"content-type"}
+
+
+@pytest.mark.parametrize("told", ["Application/OCSP-Response", "application/ocsp-response; charset=binary"])
+def test_a_type_written_otherwise_will_do(told: str) -> None:
+    fetch = ours_but(lambda _, reply: replace(reply, headers={**reply.headers, "content-type": told}))
+    assert failing(fetch) == set()
 
 
 # --- GET -----------------------------------------------------------------------------------------------------------
