@@ -186,11 +186,17 @@ def _cert_id(algorithm: str, name: bytes, key: bytes, serial: int) -> Iterator[E
 
 
 def _extensions(name: str, depth: int, extensions: Reader) -> Iterator[Element]:
+    for oid, critical, value in _read_extensions(extensions):
+        yield _extension(name, depth, oid, value, critical=critical)
+
+
+def _read_extensions(extensions: Reader) -> Iterator[tuple[str, bool, bytes]]:
+    """Return the OID, whether it is critical, and the value of each extension."""
     while extensions.peek() is not None:
         fields = Reader(extensions.read(Tag.SEQUENCE))
         oid = _dotted(fields.read_element(Tag.OBJECT_IDENTIFIER))
         critical = fields.read_optional(Tag.BOOLEAN) == b"\xff"
-        yield _extension(name, depth, oid, fields.read(Tag.OCTET_STRING), critical=critical)
+        yield oid, critical, fields.read(Tag.OCTET_STRING)
 
 
 def _extension(name: str, depth: int, oid: str, value: bytes, *, critical: bool) -> Element:
@@ -257,9 +263,11 @@ def _response(response: ocsp.OCSPResponse) -> Iterator[Element]:
         key = (response.responder_key_hash or b"").hex()
         yield Element(0, "responderID byKey", key, Text("答えた者の公開鍵のSHA-1", "who answers: SHA-1 of the key"))
     yield Element(0, "producedAt", iso(response.produced_at_utc), Text("署名した日時", "when it was signed"))
-    for number, single in enumerate(response.responses, 1):
+    singles = zip(response.responses, _single_extensions(response), strict=True)
+    for number, (single, extensions) in enumerate(singles, 1):
         yield Element(0, "response", str(number), Text("一つの証明書への回答", "the answer about one certificate"))
         yield from _single(single)
+        yield from _extensions("singleExtensions", 1, extensions)
     for each in response.extensions:
         value = each.value.public_bytes()
         yield _extension("responseExtensions", 0, each.oid.dotted_string, value, critical=each.critical)
@@ -284,6 +292,23 @@ def _single(single: ocsp.OCSPSingleResponse) -> Iterator[Element]:
     if single.next_update_utc is not None:
         end = iso(single.next_update_utc)
         yield Element(1, "nextUpdate", end, Text("この日時までに新しい回答が出る", "newer word comes by then"))
+
+
+def _single_extensions(response: ocsp.OCSPResponse) -> Iterator[Reader]:
+    """Return the singleExtensions of each answer, which pyca tells of only where there is one answer."""
+    data = Reader(Reader(response.tbs_response_bytes).read(Tag.SEQUENCE))
+    for tag in (context(0), context(1), context(2)):  # version; responderID byName or byKey
+        data.read_optional(tag)
+    data.read(Tag.GENERALIZED_TIME)
+    singles = Reader(data.read(Tag.SEQUENCE))
+    while singles.peek() is not None:
+        fields = Reader(singles.read(Tag.SEQUENCE))
+        fields.read(Tag.SEQUENCE)  # certID
+        fields.read(fields.peek() or 0)  # certStatus, whichever it is
+        fields.read(Tag.GENERALIZED_TIME)
+        fields.read_optional(context(0))
+        extensions = fields.read_optional(context(1))
+        yield Reader(b"" if extensions is None else Reader(extensions).read(Tag.SEQUENCE))
 
 
 _STATUSES = {
@@ -318,7 +343,7 @@ def _objections(response: ocsp.OCSPResponse, now: datetime) -> Iterator[Objectio
     try:
         # Whatever cannot be read is told in place of what was found before.
         yield from list(_objections_to_answer(response, now))
-    except UNREADABLE:
+    except (DerError, *UNREADABLE):
         yield Objection(True, MALFORMED)
 
 
@@ -393,7 +418,9 @@ def _objections_to_extensions(response: ocsp.OCSPResponse) -> Iterator[Objection
         yield Objection(
             False, Text("ノンスがない：ノンスを求める者は断る", "no nonce: who sent one and insists on it refuses")
         )
-    for each in response.extensions:
-        if each.critical and each.oid.dotted_string != oids.OCSP_NONCE:
-            oid = each.oid.dotted_string
+    found = [(each.oid.dotted_string, each.critical) for each in response.extensions]
+    for reader in _single_extensions(response):
+        found += [(oid, critical) for oid, critical, _ in _read_extensions(reader)]
+    for oid, critical in found:
+        if critical and oid != oids.OCSP_NONCE:
             yield Objection(True, Text(f"未知の拡張がcritical（{oid}）", f"an unknown extension is critical ({oid})"))

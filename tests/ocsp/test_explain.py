@@ -374,6 +374,33 @@ def test_a_critical_extension_is_refused() -> None:
     assert "responseExtensions: 1.2.3.4.5 0500" in shown(explanation)
 
 
+@pytest.mark.parametrize("critical", [True, False])
+def test_the_extensions_of_each_answer_are_told(critical: bool) -> None:  # noqa: FBT001 - a parameter
+    body = answer(serials=(GOOD, REVOKED))
+    told = extension("1.2.3.4.5", b"\x05\x00", der.boolean(True) if critical else b"")
+    explanation = explain(with_single_extensions(body, told), NOW)
+    assert shown(explanation).count("  singleExtensions: 1.2.3.4.5 0500") == 1
+    reasons = ["an unknown extension is critical (1.2.3.4.5)"] if critical else []
+    # What was put in is not signed.
+    assert [each for each in refusals(explanation) if "signature" not in each and "response 2" not in each] == reasons
+
+
+def with_single_extensions(body: bytes, *extensions: bytes) -> bytes:
+    """The same response, with extensions in its last answer."""
+    response = ocsp.load_der_ocsp_response(body)
+    fields = der.Reader(der.Reader(response.tbs_response_bytes).read(der.Tag.SEQUENCE))
+    responder, produced = fields.read_element(der.context(2)), fields.read_element(der.Tag.GENERALIZED_TIME)
+    answers = der.Reader(fields.read(der.Tag.SEQUENCE))
+    first, last = answers.read_element(der.Tag.SEQUENCE), answers.read(der.Tag.SEQUENCE)
+    extended = der.sequence(last, der.tlv(der.context(1), der.sequence(*extensions)))
+    data = der.sequence(responder, produced, der.sequence(first, extended), fields.rest())
+    algorithm = der.sequence(der.object_identifier(oids.ECDSA_SHA256))
+    certificates = der.tlv(der.context(0), der.sequence(issuer().certificate_der))
+    basic = der.sequence(data, algorithm, der.bit_string(response.signature), certificates)
+    whole = der.sequence(der.object_identifier(oids.OCSP_BASIC), der.octet_string(basic))
+    return der.sequence(der.enumerated(0), der.tlv(der.context(0), whole))
+
+
 def test_no_nocheck_leaves_doubt() -> None:
     signer = with_certificate(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]))
     assert doubts(explain(answer(MadeOfParts(signer=signer)), NOW)) == [

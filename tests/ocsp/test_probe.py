@@ -644,6 +644,24 @@ def test_what_caches_are_not_told(name: str) -> None:
     assert failing(ours_but(change)) == {"cache-headers"}
 
 
+@pytest.mark.parametrize(
+    ("told", "outcome", "words"),
+    [("max-age=1", Outcome.FAILS, "caches keep it until "), ("-", Outcome.NOT_APPLICABLE, "caches are told no end")],
+)
+def test_an_answer_without_an_end_is_not_for_caches(told: str, outcome: Outcome, words: str) -> None:
+    now = system_clock()
+    responder = behind(Responder(lambda: [issuer()], ledger().get, system_clock))
+
+    def fetch(call: Call) -> Reply:
+        if call.method == "GET":
+            return Reply(200, {**HEADERS, "cache-control": told}, by_pyca(now - SECOND, None))
+        return responder(call)
+
+    check = probed(fetch, now=now)["cache-life"]
+    assert check.outcome is outcome
+    assert check.finding.en.startswith(words)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("told", ["text/html", ""])
 def test_an_answer_of_another_type(method: str, told: str) -> None:
