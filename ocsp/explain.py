@@ -16,7 +16,7 @@ from cryptography.x509 import ocsp
 
 from jpki import der, oids
 from jpki.certificate import Validity
-from jpki.clock import iso
+from jpki.clock import iso, whole_second
 from jpki.der import DerError, Reader, Tag, context, read_integer
 from jpki.text import Text
 from ocsp.heard import RESPONSE_STATUSES, shown
@@ -407,7 +407,7 @@ def _objections_to_single(number: int, single: ocsp.OCSPSingleResponse, now: dat
         yield about(True, "thisUpdateが未来の日時", "thisUpdate lies in the future")
     if single.next_update_utc is None:
         yield about(False, "nextUpdateがない", "there is no nextUpdate")
-    elif single.next_update_utc < now.replace(microsecond=0):
+    elif single.next_update_utc < whole_second(now):
         yield about(True, "nextUpdateを経過", "nextUpdate has passed")
     if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
         yield about(True, "この証明書を知らない", "the certificate is unknown to the responder")

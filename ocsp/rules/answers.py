@@ -50,6 +50,11 @@ def _repeated(interview: Interview, heard: Heard, algorithm: str) -> Verdict:
     single = heard.about(interview.named(algorithm))
     if single is None:
         return fails(Text("回答のCertIDが質問と異なる", "the answer's CertID is not the question's"))
+    if heard.reply is None or interview.cert_id(algorithm) not in heard.reply.body:
+        # OpenSSL compares the parameters of the hash algorithm too, an absent one with NULL.
+        return fails(
+            Text("回答のCertIDの書き方が質問と異なる", "the answer writes the CertID otherwise than the question")
+        )
     if interview.single is not None and single.claim != interview.single.claim:
         return fails(both(Text("SHA-1の場合と異なる", "not as with SHA-1"), heard.words))
     return ok(both(Text("CertIDが一致", "the CertID is repeated"), heard.words))

@@ -267,7 +267,7 @@ def test_a_response_that_cannot_be_read() -> None:
     ("now", "reasons"),
     [
         (NOW, []),
-        (THIS_UPDATE + LIFE, []),
+        (THIS_UPDATE + LIFE + SECOND * 0.999, []),
         (THIS_UPDATE + LIFE + SECOND, ["response 1: nextUpdate has passed"]),
         (THIS_UPDATE - SKEW, []),
         (THIS_UPDATE - SKEW - SECOND, ["response 1: thisUpdate lies in the future"]),

@@ -26,7 +26,7 @@ from jpki.clock import system_clock
 from jpki.ids import Serial
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason
-from ocsp.cert_id import IssuerHashes
+from ocsp.cert_id import NULL, CertId, IssuerHashes
 from ocsp.fetch import Call, Fetch, NoReply, Reply, fetcher
 from ocsp.issuers import Issuer
 from ocsp.judgement import SKEW
@@ -396,6 +396,19 @@ def test_r15_an_answer_that_names_the_certificate_by_another_hash() -> None:
     by_sha1 = parse_request(plain_question()).cert_ids[0]
     responder = MadeOfParts(named=lambda asked: by_sha1 if asked.serial == GOOD else asked)
     assert failing(responder) == {"certid-sha256", "certid-sha384", "certid-sha512"} | UNCACHED
+
+
+def test_r15_an_answer_that_writes_the_cert_id_otherwise() -> None:
+    def without_null(asked: CertId) -> CertId:
+        return replace_octets(asked, der.sequence(asked.issuer.algorithm, NULL), der.sequence(asked.issuer.algorithm))
+
+    rules = {"certid-sha1", "certid-sha256", "certid-sha384", "certid-sha512"}
+    assert failing(MadeOfParts(named=without_null)) == rules | UNCACHED
+
+
+def replace_octets(asked: CertId, old: bytes, new: bytes) -> CertId:
+    content = der.Reader(asked.raw).read(der.Tag.SEQUENCE)
+    return asked._replace(raw=der.sequence(content.replace(old, new)))
 
 
 def test_an_answer_that_is_another_by_another_hash() -> None:
