@@ -19,7 +19,7 @@ from jpki.certificate import Validity
 from jpki.clock import iso, whole_second
 from jpki.der import DerError, Reader, Tag, context, read_integer
 from jpki.text import Text
-from ocsp.heard import RESPONSE_STATUSES, shown
+from ocsp.heard import RESPONSE_STATUSES, hash_name, shown
 from ocsp.judgement import (
     MALFORMED,
     SKEW,
@@ -278,9 +278,7 @@ def _response(response: ocsp.OCSPResponse) -> Iterator[Element]:
 
 
 def _single(single: ocsp.OCSPSingleResponse) -> Iterator[Element]:
-    yield from _cert_id(
-        single.hash_algorithm.name, single.issuer_name_hash, single.issuer_key_hash, single.serial_number
-    )
+    yield from _cert_id(hash_name(single) or "?", single.issuer_name_hash, single.issuer_key_hash, single.serial_number)
     status = single.certificate_status.name.lower()
     yield Element(1, "certStatus", status, _STATUSES[single.certificate_status])
     if single.revocation_time_utc is not None:

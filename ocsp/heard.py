@@ -134,12 +134,13 @@ def hear(fetch: Fetch, call: Call) -> Heard:
 def _singles(response: ocsp.OCSPResponse) -> Iterator[Single]:
     if response.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL:
         for each in response.responses:
-            named = Named(_algorithm(each), each.issuer_name_hash, each.issuer_key_hash, each.serial_number)
+            named = Named(hash_name(each), each.issuer_name_hash, each.issuer_key_hash, each.serial_number)
             claim = Claim(each.certificate_status, each.revocation_time_utc, each.revocation_reason)
             yield Single(named, claim, each.this_update_utc, each.next_update_utc)
 
 
-def _algorithm(single: ocsp.OCSPSingleResponse) -> str | None:
+def hash_name(single: ocsp.OCSPSingleResponse) -> str | None:
+    """Return the name of the CertID's hash function, or None for one that is unknown here."""
     try:
         return single.hash_algorithm.name
     except UNREADABLE:

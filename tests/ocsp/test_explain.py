@@ -20,6 +20,7 @@ from jpki import der, oids
 from jpki.clock import iso
 from jpki.ids import Serial
 from jpki.revocation import Reason
+from ocsp.cert_id import CertId
 from ocsp.explain import Explanation, Kind, explain, explain_url
 from ocsp.fetch import Call
 from ocsp.issuers import Issuer
@@ -145,6 +146,7 @@ def test_a_malformed_request_is_refused_for_the_reason_of_our_own_parser(data: b
     assert objection.reason == caught.value.reason
     assert objection.reason.en == reason
     assert not objection.reason.ja.isascii()
+    assert reason not in objection.reason.ja or reason.startswith("expected tag ")
 
 
 def test_a_broken_request_is_told_up_to_the_break() -> None:
@@ -387,18 +389,41 @@ def test_the_extensions_of_each_answer_are_told(critical: bool) -> None:  # noqa
 
 def with_single_extensions(body: bytes, *extensions: bytes) -> bytes:
     """The same response, with extensions in its last answer."""
-    response = ocsp.load_der_ocsp_response(body)
-    fields = der.Reader(der.Reader(response.tbs_response_bytes).read(der.Tag.SEQUENCE))
-    responder, produced = fields.read_element(der.context(2)), fields.read_element(der.Tag.GENERALIZED_TIME)
-    answers = der.Reader(fields.read(der.Tag.SEQUENCE))
+    responder, produced, answers, rest = parts(body)
     first, last = answers.read_element(der.Tag.SEQUENCE), answers.read(der.Tag.SEQUENCE)
     extended = der.sequence(last, der.tlv(der.context(1), der.sequence(*extensions)))
-    data = der.sequence(responder, produced, der.sequence(first, extended), fields.rest())
+    return whole(der.sequence(responder, produced, der.sequence(first, extended), rest))
+
+
+def parts(body: bytes) -> tuple[bytes, bytes, der.Reader, bytes]:
+    data = ocsp.load_der_ocsp_response(body).tbs_response_bytes
+    fields = der.Reader(der.Reader(data).read(der.Tag.SEQUENCE))
+    responder, produced = fields.read_element(der.context(2)), fields.read_element(der.Tag.GENERALIZED_TIME)
+    return responder, produced, der.Reader(fields.read(der.Tag.SEQUENCE)), fields.rest()
+
+
+def whole(data: bytes) -> bytes:
+    """A response of these data, signed by nobody."""
     algorithm = der.sequence(der.object_identifier(oids.ECDSA_SHA256))
     certificates = der.tlv(der.context(0), der.sequence(issuer().certificate_der))
-    basic = der.sequence(data, algorithm, der.bit_string(response.signature), certificates)
-    whole = der.sequence(der.object_identifier(oids.OCSP_BASIC), der.octet_string(basic))
-    return der.sequence(der.enumerated(0), der.tlv(der.context(0), whole))
+    basic = der.sequence(data, algorithm, der.bit_string(b""), certificates)
+    answer = der.sequence(der.object_identifier(oids.OCSP_BASIC), der.octet_string(basic))
+    return der.sequence(der.enumerated(0), der.tlv(der.context(0), answer))
+
+
+def test_a_response_that_breaks_later_is_told_up_to_the_break() -> None:
+    responder, produced, answers, _ = parts(answer())
+    twice = der.tlv(der.context(1), der.sequence(nonce_extension(b"n"), nonce_extension(b"n")))
+    explanation = explain(whole(der.sequence(responder, produced, der.sequence(answers.rest()), twice)), NOW)
+    assert explanation.elements[-1].name == "nextUpdate"
+    assert refusals(explanation) == ["malformed"]
+
+
+def test_an_answer_by_an_unknown_hash_is_told() -> None:
+    def named(asked: CertId) -> CertId:
+        return asked._replace(raw=cert_id_of("1.2.3.4", b"n", b"k", serial=der.integer(asked.serial)))
+
+    assert "  hashAlgorithm: ?" in shown(explain(answer(MadeOfParts(named=named)), NOW))
 
 
 def test_no_nocheck_leaves_doubt() -> None:
