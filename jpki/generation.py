@@ -70,7 +70,7 @@ class Generation:
     @property
     def key_bits(self) -> bytes:
         """The value of the subjectPublicKey BIT STRING without tag, length and unused bits (RFC 6960 4.1.1)."""
-        return _public_key_bits(self.certificate)
+        return public_key_bits(self.certificate)
 
     @property
     def key_identifier(self) -> bytes:
@@ -87,7 +87,8 @@ class Responder:
     key: KeyUri
 
 
-def _public_key_bits(certificate: x509.Certificate) -> bytes:
+def public_key_bits(certificate: x509.Certificate) -> bytes:
+    """Return the value of a certificate's subjectPublicKey BIT STRING, which OCSP's issuerKeyHash is taken of."""
     spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     fields = Reader(Reader(spki).read(Tag.SEQUENCE))
     fields.read(Tag.SEQUENCE)

@@ -11,6 +11,7 @@ from jpki.certificate import Validity
 from jpki.der import context
 from jpki.generation import Generation
 from jpki.signature import PrivateKey, algorithm_for
+from jpki.text import Text
 from ocsp.cert_id import IssuerHashes, hashes_of
 from ocsp.request import MalformedRequest, OcspRequest
 
@@ -60,7 +61,7 @@ def issuer_asked(issuers: Sequence[Issuer], request: OcspRequest) -> Issuer:
     """
     first, *others = [_named(issuers, cert_id.issuer) for cert_id in request.cert_ids]
     if any(other is not first for other in others):
-        raise MalformedRequest("CertIDs name several generations")
+        raise MalformedRequest(Text("CertIDが複数の世代にまたがる", "CertIDs name several generations"))
     return first
 
 

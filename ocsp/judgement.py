@@ -19,6 +19,8 @@ from jpki.text import Text
 SKEW = timedelta(seconds=60)
 """How far a responder's clock may run before ours."""
 
+_STRONG_HASHES = ("sha256", "sha384", "sha512")
+
 
 class Unusable(Exception):  # noqa: N818 - a judgement on an answer; it stays within this room
     """The response may not be believed; `reason` says which criterion it fails."""
@@ -39,6 +41,16 @@ UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 """What pyca raises on a malformed response. It reads the parts on demand, so any access to one may raise them."""
+
+
+def is_strong(response: ocsp.OCSPResponse) -> bool:
+    """Tell whether the response, and the certificates it brings along, are signed over strong hashes."""
+    try:
+        hashes = [certificate.signature_hash_algorithm for certificate in response.certificates]
+        hashes.append(response.signature_hash_algorithm)
+    except UNREADABLE:
+        return False
+    return all(algorithm is not None and algorithm.name in _STRONG_HASHES for algorithm in hashes)
 
 
 def judge(
@@ -64,7 +76,7 @@ def judge(
 
 def _require_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
     for signer in _signers(response, issuer, now):
-        if _signed_by(response, signer):
+        if signed_by(response, signer):
             return
     raise Unusable(
         Text("発行者またはその指定レスポンダの署名ではない", "not signed by the issuer or by a responder of its own")
@@ -73,14 +85,15 @@ def _require_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, no
 
 def _signers(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> Iterator[x509.Certificate]:
     """Return who may have signed: the certificates that the responderID names and that the issuer's word covers."""
-    if _is_named(response, issuer):
+    if is_named(response, issuer):
         yield issuer
     for certificate in response.certificates:
-        if _is_named(response, certificate) and _is_delegated(certificate, issuer, now):
+        if is_named(response, certificate) and _is_delegated(certificate, issuer, now):
             yield certificate
 
 
-def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
+def is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
+    """Tell whether `certificate` is whom the responderID names, by name or by key."""
     if response.responder_name is not None:
         return response.responder_name == certificate.subject
     return response.responder_key_hash == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
@@ -88,8 +101,11 @@ def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> boo
 
 def _is_delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
     validity = Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-    if certificate.issuer != issuer.subject or not validity.holds(now) or not _issued_by(certificate, issuer):
-        return False
+    return validity.holds(now) and issued_by(certificate, issuer) and may_answer(certificate)
+
+
+def may_answer(certificate: x509.Certificate) -> bool:
+    """Tell whether `certificate` bears the extended key usage OCSPSigning (RFC 6960 4.2.2.2)."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -97,12 +113,33 @@ def _is_delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: 
     return ExtendedKeyUsageOID.OCSP_SIGNING in usage
 
 
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Tell whether `certificate` is that of a CA, which no responder's may be (rule R14)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def is_spared(certificate: x509.Certificate) -> bool:
+    """Tell whether id-pkix-ocsp-nocheck spares clients to ask about `certificate` itself (RFC 6960 4.2.2.2.1)."""
+    try:
+        certificate.extensions.get_extension_for_class(x509.OCSPNoCheck)
+    except x509.ExtensionNotFound:
+        return False
+    return True
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether `issuer` itself signed `certificate`, under its own name."""
+    if certificate.issuer != issuer.subject:
+        return False
     hash_algorithm = certificate.signature_hash_algorithm
     return _verifies(issuer, certificate.signature, certificate.tbs_certificate_bytes, hash_algorithm)
 
 
-def _signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
+def signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
+    """Tell whether the signature of `response` is that of `signer`'s key."""
     hash_algorithm = response.signature_hash_algorithm
     return _verifies(signer, response.signature, response.tbs_response_bytes, hash_algorithm)
 

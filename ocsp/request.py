@@ -1,11 +1,14 @@
 """Reading an OCSPRequest (RFC 6960 4.1.1) strictly: whatever comes in, a request or `MalformedRequest` comes out."""
 
+import base64
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from jpki import der, oids
 from jpki.der import DerError, Reader, Tag, context, read_integer
 from jpki.ids import Serial
+from jpki.text import Text
 from ocsp.cert_id import DIGEST_OCTETS, NULL, CertId, IssuerHashes
 
 MAX_REQUEST_OCTETS = 10_000
@@ -19,7 +22,11 @@ _ARCS = re.compile(rb"(?:(?:[\x81-\xff][\x80-\xff]*)?[\x00-\x7f])+")
 
 
 class MalformedRequest(Exception):  # noqa: N818 - the name of the answer's status in RFC 6960 2.3
-    """The question is none that we can read or answer; it stays within this room."""
+    """The question is none that we can read or answer, for `reason`; it stays within this room."""
+
+    def __init__(self, reason: Text) -> None:
+        super().__init__(reason.en)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +47,29 @@ def parse_request(data: bytes) -> OcspRequest:
         MalformedRequest: for anything else than one complete, well-formed request of version 1.
     """
     if len(data) > MAX_REQUEST_OCTETS:
-        raise MalformedRequest("request is too large")
+        raise MalformedRequest(Text("要求が大きすぎる", "request is too large"))
     try:
         return _request(data)
     except DerError as error:
-        raise MalformedRequest(str(error)) from error
+        raise MalformedRequest(_not_der(error)) from error
+
+
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def octets_in_path(path: str) -> bytes:
+    """Return the request in a GET's path: escaped or not, with or without padding, in either base64 alphabet.
+
+    No request begins with a slash: the one of an address that ends in `/ocsp/` itself is left out.
+
+    Raises:
+        MalformedRequest: the path is not base64.
+    """
+    try:
+        digits = unquote_to_bytes(path).lstrip(b"/").translate(_FROM_URL_SAFE)
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+    except ValueError:
+        raise MalformedRequest(Text("パスがbase64でない", "path is not base64")) from None
 
 
 def sole_cert_id(data: bytes) -> bytes | None:
@@ -72,7 +97,7 @@ def _request(data: bytes) -> OcspRequest:
 def _to_be_signed(fields: Reader) -> OcspRequest:
     version = fields.read_optional(context(0))
     if version is not None and read_integer(_sole(version, Tag.INTEGER)) != 0:
-        raise MalformedRequest("version is not v1")
+        raise MalformedRequest(Text("版がv1でない", "version is not v1"))
     fields.read_optional(context(1))  # requestorName
     cert_ids = _request_list(fields.read(Tag.SEQUENCE))
     extensions = fields.read_optional(context(2))
@@ -85,10 +110,10 @@ def _request_list(content: bytes) -> tuple[CertId, ...]:
     cert_ids: list[CertId] = []
     while requests.peek() is not None:
         if len(cert_ids) == MAX_CERT_IDS:
-            raise MalformedRequest("too many CertIDs")
+            raise MalformedRequest(Text("CertIDが多すぎる", "too many CertIDs"))
         cert_ids.append(_single_request(Reader(requests.read(Tag.SEQUENCE))))
     if not cert_ids:
-        raise MalformedRequest("no CertID")
+        raise MalformedRequest(Text("CertIDがない", "no CertID"))
     return tuple(cert_ids)
 
 
@@ -110,24 +135,24 @@ def _cert_id(raw: bytes) -> CertId:
     # The length cannot be judged for a hash function that we do not know: no issuer of ours has such hashes.
     octets = DIGEST_OCTETS.get(algorithm)
     if octets is not None and not len(issuer.name) == len(issuer.key) == octets:
-        raise MalformedRequest("hash has a wrong length")
+        raise MalformedRequest(Text("ハッシュ値の長さが算法と合わない", "hash has a wrong length"))
     return CertId(raw, issuer, serial)
 
 
 def _hash_algorithm(fields: Reader) -> bytes:
     algorithm = _object_identifier(fields)
     if fields.peek() is not None and fields.read_element(Tag.NULL) != NULL:
-        raise MalformedRequest("NULL has a content")
+        raise MalformedRequest(Text("NULLに内容がある", "NULL has a content"))
     fields.finish()
     return algorithm
 
 
 def _serial(content: bytes) -> Serial:
     if len(content) > _MAX_SERIAL_OCTETS:
-        raise MalformedRequest("serial is too long")
+        raise MalformedRequest(Text("シリアル番号が長すぎる", "serial is too long"))
     serial = read_integer(content)
     if serial <= 0:
-        raise MalformedRequest("serial is not positive")
+        raise MalformedRequest(Text("シリアル番号が正でない", "serial is not positive"))
     return Serial(serial)
 
 
@@ -137,7 +162,7 @@ def _nonce(content: bytes) -> bytes | None:
         return None
     nonce = _sole(value, Tag.OCTET_STRING)
     if not 1 <= len(nonce) <= _MAX_NONCE_OCTETS:
-        raise MalformedRequest("nonce has a wrong length")
+        raise MalformedRequest(Text("ノンスの長さが1〜128オクテットでない", "nonce has a wrong length"))
     return nonce
 
 
@@ -152,12 +177,12 @@ def _extensions(content: bytes, understood: frozenset[bytes]) -> dict[bytes, byt
         value = fields.read(Tag.OCTET_STRING)
         fields.finish()
         if oid in values:
-            raise MalformedRequest("extension stands twice")
+            raise MalformedRequest(Text("同じ拡張が2度ある", "extension stands twice"))
         if critical and oid not in understood:
-            raise MalformedRequest("critical extension is unknown")
+            raise MalformedRequest(Text("解釈できない拡張がcriticalである", "critical extension is unknown"))
         values[oid] = value
     if not values:
-        raise MalformedRequest("extensions are empty")
+        raise MalformedRequest(Text("拡張の並びが空である", "extensions are empty"))
     return values
 
 
@@ -165,13 +190,15 @@ def _object_identifier(fields: Reader) -> bytes:
     """Read an OBJECT IDENTIFIER and return its element."""
     element = fields.read_element(Tag.OBJECT_IDENTIFIER)
     if _ARCS.fullmatch(_sole(element, Tag.OBJECT_IDENTIFIER)) is None:
-        raise MalformedRequest("object identifier has no or unfinished arcs")
+        raise MalformedRequest(
+            Text("OBJECT IDENTIFIERに値がないか、途中で終わっている", "object identifier has no or unfinished arcs")
+        )
     return element
 
 
 def _boolean(content: bytes | None) -> bool:
     if content not in {None, b"\x00", b"\xff"}:
-        raise MalformedRequest("boolean is neither true nor false")
+        raise MalformedRequest(Text("BOOLEANが真でも偽でもない", "boolean is neither true nor false"))
     return content == b"\xff"
 
 
@@ -189,3 +216,18 @@ def _sole(data: bytes, tag: int) -> bytes:
     content = reader.read(tag)
     reader.finish()
     return content
+
+
+_FLAWS = {
+    "octets follow the last element": "余分なオクテットが続く",
+    "no length": "長さがない",
+    "length is not minimal and definite": "長さが最短・確定形式でない",
+    "length is not minimal": "長さが最短形式でない",
+    "content is cut short": "内容が途中で切れている",
+    "integer is empty or not minimal": "INTEGERが空又は最短形式でない",
+}
+
+
+def _not_der(error: DerError) -> Text:
+    flaw = str(error)
+    return Text(_FLAWS.get(flaw, f"期待した要素がない（{flaw}）"), flaw)

@@ -3,14 +3,12 @@
 Flask and any other door are thin adapters of it.
 """
 
-import base64
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
@@ -22,7 +20,7 @@ from ocsp.cache import Cache, Standing
 from ocsp.follower import Follower
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
 from ocsp.live import LiveSource, SignedAnswer
-from ocsp.request import MalformedRequest, OcspRequest, parse_request, sole_cert_id
+from ocsp.request import MalformedRequest, OcspRequest, octets_in_path, parse_request, sole_cert_id
 from ocsp.response import CertStatus, ResponseStatus, Unknown, refusal
 
 _log = logging.getLogger(__name__)
@@ -118,7 +116,7 @@ class Responder:
 
     def _ocsp_answer(self, source: LiveSource, method: str, path: str, body: bytes) -> Answer:
         try:
-            question = body if method == "POST" else _decode(path)
+            question = body if method == "POST" else octets_in_path(path)
             sole = sole_cert_id(question)
             kept = None if sole is None else self._cache.answer(sole)
             if kept is not None:
@@ -214,21 +212,6 @@ def _read(answer: Answer, if_none_match: str, *, head: bool) -> Answer:
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
         return Answer(304, kept, b"")
     return replace(answer, body=b"") if head else answer
-
-
-_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
-def _decode(path: str) -> bytes:
-    """Return the request in the URL: escaped or not, with or without padding, in either base64 alphabet.
-
-    No request begins with a slash: the one of an address that ends in `/ocsp/` itself is left out.
-    """
-    try:
-        digits = unquote_to_bytes(path).lstrip(b"/").translate(_FROM_URL_SAFE)
-        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-    except ValueError:
-        raise MalformedRequest("path is not base64") from None
 
 
 class _NotKept(Exception):  # noqa: N818 - a fact about the question, and no error of ours

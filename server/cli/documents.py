@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from cryptography import x509
 
 from crl.reader import CrlFile
 from jpki.clock import JST, end_of_day, iso, system_clock
@@ -15,6 +14,7 @@ from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
 from ocsp.client import OcspClient
+from server.cli.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
 from server.documents import anchors_of
@@ -63,9 +63,9 @@ def sign(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Sign a PDF, an e-Tax .xtx or any file (CMS), as a taxpayer's software does."""
     credential = Credential(
-        certificate=_certificates(certificate_file)[0],
+        certificate=certificates_in(certificate_file)[0],
         key=signer_at(key),
-        chain=tuple(_certificates(chain_file)) if chain_file else (),
+        chain=tuple(certificates_in(chain_file)) if chain_file else (),
     )
     content = document.read_bytes()
     chosen = Format(form) if form else _format_of(document)
@@ -80,18 +80,6 @@ def _format_of(document: Path) -> Format:
         return recognise(document)
     except JpkiError:
         return Format.CMS
-
-
-def _certificates(file: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(file.read_bytes())
-    except ValueError as error:
-        raise JpkiError(
-            Kind.UNPROCESSABLE,
-            "certificate-unreadable",
-            Text(f"{file} に読める証明書がありません。", f"{file} holds no certificate that can be read."),
-            Text("PEM形式の証明書を指定してください。", "Give certificates in PEM."),
-        ) from error
 
 
 # --- verify --------------------------------------------------------------------------------------------------------
@@ -164,7 +152,7 @@ def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[Trust
     given = [
         TrustAnchor(certificate=certificate, domain=CONFIGURED)
         for file in trust_files
-        for certificate in _certificates(file)
+        for certificate in certificates_in(file)
     ]
     return given or (anchors_of(rooms) if rooms else [])
 

@@ -41,6 +41,7 @@ _COMMANDS = {
     "key": "server.cli.blocklist",
     "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
+    "ocsp": "server.cli.ocsp",
     "campaign": "server.cli.campaign",
     "audit": "server.cli.audit",
     "reconcile": "server.cli.reconcile",

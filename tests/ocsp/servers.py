@@ -1,7 +1,8 @@
 """Real servers on loopback, each on a free port and stopped afterwards."""
 
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from threading import Thread
 
@@ -40,6 +41,30 @@ def replying(reply: Callable[[bytes], tuple[int, dict[str, str], bytes]]) -> Ite
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _running(server):
         yield f"http://127.0.0.1:{server.server_port}/"
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], object]) -> Iterator[str]:
+    """Let `talk` do as it likes with each connection, and give the address."""
+
+    def serve() -> None:
+        # Closing the listener ends it; a client that hangs up ends a talk.
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.settimeout(5)
+                    connection.recv(64 * 1024)
+                    talk(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @contextmanager

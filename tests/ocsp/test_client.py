@@ -13,7 +13,8 @@ from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
 from jpki.ports import RevocationSource
 from jpki.revocation import Finding, Reason, RevocationEvidence
-from ocsp.client import MAX_RESPONSE_OCTETS, OcspClient
+from ocsp.client import OcspClient
+from ocsp.fetch import MAX_RESPONSE_OCTETS
 from ocsp.responder import Responder
 from ocsp.response import ResponseStatus, refusal
 from tests.ocsp.authority import (

@@ -1,0 +1,164 @@
+"""Asking one OCSP responder over HTTP, whatever it answers: bounded in time and octets, and nowhere else than there."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
+from socket import socket
+from typing import TYPE_CHECKING, cast
+from urllib.parse import SplitResult, urlsplit
+
+from jpki.errors import JpkiError, Kind
+from jpki.text import Text
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+MAX_RESPONSE_OCTETS = 64 * 1024
+"""No more is read; a longer response is cut, and so malformed."""
+
+REQUEST_TYPE = "application/ocsp-request"
+RESPONSE_TYPE = "application/ocsp-response"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An HTTP request; `path` is put after the responder's address exactly as it is written (RFC 6960 A.1)."""
+
+    method: str
+    path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, with lower-case names of its headers; a redirect is one like any other."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NoReply(Exception):  # noqa: N818 - a fact about the responder, which each caller judges; it stays in this room
+    """Nothing came back that is HTTP, or not in time; `hung_up` if the other side took the call and ended it."""
+
+    def __init__(self, *, hung_up: bool) -> None:
+        super().__init__()
+        self.hung_up = hung_up
+
+
+Fetch = Callable[[Call], Reply]
+"""Sends a call to the one address that it was made for, and returns what comes back, or raises `NoReply`."""
+
+
+def post(question: bytes) -> Call:
+    """Return the call that asks by POST."""
+    headers = {"Content-Type": REQUEST_TYPE, "Accept": RESPONSE_TYPE}
+    return Call("POST", headers=headers, body=question)
+
+
+def fetcher(url: str, timeout: float = 5.0) -> Fetch:
+    """Return the way to the responder at `url`: no proxies, no redirects, no cookies, a new connection each time.
+
+    `timeout` bounds, in seconds, the way there, and then all that comes back, however slowly it drips.
+
+    Raises:
+        JpkiError: MALFORMED `ocsp-url-malformed` if `url` is not http or https with a host.
+    """
+    address = _checked(url)
+
+    def fetch(call: Call) -> Reply:
+        connection = _connection(address, timeout)
+        try:
+            connection.request(call.method, _target(address, call), call.body, {"Connection": "close", **call.headers})
+            response = _Response(cast("socket", connection.sock), call.method, time.monotonic() + timeout)
+            with response:
+                response.begin()
+                body = response.read(MAX_RESPONSE_OCTETS)
+        except (OSError, HTTPException, ValueError) as error:
+            ended = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+            raise NoReply(hung_up=ended) from error
+        finally:
+            connection.close()
+        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    return fetch
+
+
+def _connection(address: SplitResult, timeout: float) -> HTTPConnection:
+    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    return kind(address.hostname or "", address.port, timeout=timeout)
+
+
+def _target(address: SplitResult, call: Call) -> str:
+    if call.path:
+        return f"{address.path.rstrip('/')}/{call.path}"
+    return (address.path or "/") + (f"?{address.query}" if address.query else "")
+
+
+class _Response(HTTPResponse):
+    """A response that must be whole at a moment: a timeout of the socket alone begins anew with every octet."""
+
+    def __init__(self, connected: socket, method: str, until: float) -> None:
+        super().__init__(connected, method=method)
+        self.fp = BufferedReader(_Until(self.fp.detach(), connected, until))
+
+
+class _Until(RawIOBase):
+    """The octets of a socket until a moment of the monotonic clock."""
+
+    def __init__(self, octets: RawIOBase, connected: socket, until: float) -> None:
+        self._octets = octets
+        self._connected = connected
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connected.settimeout(left)
+        return self._octets.readinto(buffer)
+
+    def close(self) -> None:
+        self._octets.close()
+        super().close()
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        fits = parts.scheme in {"http", "https"} and named and url.isascii()
+    except ValueError:
+        fits = False
+    if fits:
+        return parts
+    raise JpkiError(
+        Kind.MALFORMED,
+        "ocsp-url-malformed",
+        Text("OCSPの接続先として使えないURLです。", "The URL cannot be the address of an OCSP responder."),
+        Text(
+            "http:// または https:// で始まるURLを、ユーザー名を含めずに指定してください。",
+            "Give a URL that begins with http:// or https:// and holds no user name.",
+        ),
+    )
+
+
+def unreachable(url: str) -> JpkiError:
+    """Return the error of a responder that gave no answer: UNAVAILABLE `ocsp-unreachable`."""
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "ocsp-unreachable",
+        Text(
+            f"OCSPレスポンダ {url} から回答を得られませんでした。",
+            f"The OCSP responder {url} could not give an answer.",
+        ),
+        Text(
+            "接続先を確認し、しばらくしてからもう一度試してください。", "Check the address, and try again in a while."
+        ),
+    )

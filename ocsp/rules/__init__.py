@@ -1,0 +1,1 @@
+"""What a probe asks of a responder: each rule beside the judgement on it."""
