@@ -20,7 +20,7 @@ from ocsp.fetch import Call, Fetch, Reply
 from ocsp.issuers import Issuer
 from ocsp.request import MalformedRequest, OcspRequest, octets_in_path, parse_request
 from ocsp.responder import Responder
-from ocsp.response import CertStatus, Good, Period, ResponseStatus, Unknown, refusal, signed_response
+from ocsp.response import CertStatus, Good, Period, ResponseStatus, SingleAnswer, Unknown, refusal, signed_response
 from tests.ocsp.authority import BIRTH, END, GOOD, NOW, holder_certificate, issuer, ledger, root, rsa_responder_key
 
 THIS_UPDATE = whole_second(NOW)
@@ -106,7 +106,7 @@ class MadeOfParts:
 
     def signed(self, request: OcspRequest) -> bytes:
         asked = request.cert_ids[: self.answers_at_most]
-        answers = [(self.named(each), self.status(each.serial)) for each in asked]
+        answers = [SingleAnswer(self.named(each), self.status(each.serial)) for each in asked]
         nonce = None if request.nonce is None else self.nonce(request.nonce)
         return signed_response(self.signer, self.period, answers, nonce)
 
