@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from http.client import HTTPConnection
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -80,7 +81,9 @@ def _rates(folder: Path) -> Iterator[Row]:
             sides["nginx"] = _rate(running.enter_context(servers.nginx(folder, _answer(rooms, asked[0]))), static)
         if _is_installed("cfssl", "ocsp.presigned-vs-cfssl"):
             answers = [_answer(rooms, each) for each in asked]
-            sides["cfssl"] = _rate(running.enter_context(servers.cfssl(folder, answers)), by_post)
+            cfssl = running.enter_context(servers.cfssl(folder, answers))
+            require_good(asked[0], [HTTPConnection("127.0.0.1", cfssl)])
+            sides["cfssl"] = _rate(cfssl, by_post)
         if _is_installed("openssl", "ocsp.signing-vs-openssl"):
             sides["openssl"] = _rate_of_openssl(folder, rooms, of_one, signing)
         running.enter_context(life(rooms, asked, port, workers))
@@ -99,6 +102,7 @@ def _warm_up(port: int, requests: Requests) -> None:
 def _rate_of_openssl(folder: Path, rooms: Rooms, asked: Sequence[Question], signing: Requests) -> Rate:
     def rate() -> float:
         with servers.openssl(folder, rooms, asked) as port:
+            require_good(asked[0], [HTTPConnection("127.0.0.1", port)])
             return load(port, signing, connections=OPENSSL_CONNECTIONS).rate
 
     return rate

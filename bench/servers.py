@@ -67,7 +67,7 @@ def _workers(process: subprocess.Popen[bytes]) -> Sequence[str]:
 
 @contextmanager
 def nginx(folder: Path, answer: bytes) -> Iterator[int]:
-    """Serve a static file with the octets of an answer at every path, and yield the port."""
+    """Serve the octets of an answer as a static file, /answer.der, and yield the port."""
     (folder / "answer.der").write_bytes(answer)
     port = _free_port()
     temporary = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))

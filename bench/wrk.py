@@ -129,7 +129,7 @@ def answer_octets(port: int, request: bytes) -> int:
 
 
 _LIKE_THE_FIRST = 0.98
-"""How long answers are on average, at least, of the one that was looked at: it may be a revoked one, which has some
+"""How long answers are on average, at least, of the one that was looked at: that one may tell of a revocation, in some
 octets more. A refusal has a fifth."""
 
 
