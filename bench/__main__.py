@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm")
+ROWS = ("issue", "hsm", "ocsp")
 _OUT = Path(__file__).parent / "out"
 
 

@@ -19,9 +19,11 @@ def ratio(name: str, target: float, ours: Sequence[float], against: Mapping[str,
     return _row(name, target, "higher", ratios, {"ours": ours, **against})
 
 
-def absolute(name: str, target: float, rounds: Sequence[float]) -> Row:
-    """Return the row of an absolute figure (lower is better)."""
-    return _row(name, target, "lower", rounds, {})
+def absolute(
+    name: str, target: float, rounds: Sequence[float], beside: Mapping[str, Sequence[float]] | None = None
+) -> Row:
+    """Return the row of an absolute figure (lower is better); what was measured beside it is kept as `raw`."""
+    return _row(name, target, "lower", rounds, beside or {})
 
 
 def _row(name: str, target: float, better: str, rounds: Sequence[float], raw: Mapping[str, Sequence[float]]) -> Row:

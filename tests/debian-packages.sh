@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The outside clients that the tests run, as Debian packages: installed when missing and allowed, else named.
 # A test whose client is missing skips with the client's name, so nothing is passed over silently.
+# With the word `bench`: also what the benchmarks load with and measure against.
 set -euo pipefail
 
 declare -A client_of=(
@@ -8,6 +9,7 @@ declare -A client_of=(
   [gnutls-bin]=ocsptool [default-jdk-headless]=javac [p11-kit]=p11-kit
   [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx
 )
+[ "${1:-}" = bench ] && client_of+=([wrk]=wrk [golang-cfssl]=cfssl)
 PATH+=:/usr/sbin  # where nginx lies; not every user's PATH has it
 
 missing=()
@@ -17,7 +19,7 @@ done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-  echo "Installing the tests' outside clients: ${missing[*]}"
+  echo "Installing outside programs: ${missing[*]}"
   apt-get -qq update
   DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
   # The package starts a server for all the world on port 80; the tests start their own, on the loopback.
