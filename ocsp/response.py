@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
+from itertools import count
 
 from jpki import der, oids
 from jpki.der import context
@@ -16,7 +17,8 @@ from ocsp.issuers import Issuer
 _BASIC = der.object_identifier(oids.OCSP_BASIC)
 _NONCE = der.object_identifier(oids.OCSP_NONCE)
 _SAMPLE = 16
-"""Of the answers to a nonce one in so many has its signature checked, as the client's random octets choose."""
+"""Of the answers to a nonce one in so many has its signature checked; no client chooses which."""
+_drawn = count()
 
 
 class ResponseStatus(IntEnum):
@@ -87,7 +89,7 @@ def signed_response(issuer: Issuer, period: Period, answers: Sequence[SingleAnsw
         JpkiError: of the responder's key: UNAVAILABLE, or INTERNAL `signature-faulty`.
     """
     data = _response_data(issuer, period, answers, nonce)
-    checked = nonce is None or nonce[-1] % _SAMPLE == 0
+    checked = nonce is None or next(_drawn) % _SAMPLE == 0
     signature = (sign if checked else sign_unchecked)(issuer.key, data)
     basic = der.sequence(
         data,

@@ -335,9 +335,9 @@ def test_a_faulty_signature_is_no_answer_and_by_sample_where_a_client_drew_a_non
     faulty = Issuer(generation=root("s1").generation, certificate=certificate, key=cast("PrivateKey", FaultyKey(sound)))
     responder = responder_of(rows.get, faulty)
     assert ask(responder, question(cert_id(GOOD))).response_status is OCSPResponseStatus.INTERNAL_ERROR
-    nonces = [question(cert_id(GOOD), extensions=(nonce_extension(bytes([n])),)) for n in range(64)]
-    refused = [ask(responder, each).response_status is OCSPResponseStatus.INTERNAL_ERROR for each in nonces]
-    assert refused == [n % 16 == 0 for n in range(64)]
+    asked = question(cert_id(GOOD), extensions=(nonce_extension(b"n" * 16),))
+    refused = [ask(responder, asked).response_status is OCSPResponseStatus.INTERNAL_ERROR for _ in range(64)]
+    assert refused.count(True) == 64 / 16
 
 
 def test_pyca_writes_the_same_octets(rows: dict[Serial, Status]) -> None:
