@@ -157,23 +157,24 @@ class Reader:
             raise DerError("octets follow the last element")
 
     def _next(self, tag: int) -> tuple[int, int]:
-        if self.peek() != tag:
+        data, at = self._data, self._position
+        if at >= len(data) or data[at] != tag:
             raise DerError(f"expected tag {tag:#04x}")
-        at = self._position + 1
-        if at >= len(self._data):
+        at += 1
+        if at >= len(data):
             raise DerError("no length")
-        length = self._data[at]
+        length = data[at]
         at += 1
         if length & 0x80:
             count = length & 0x7F
-            octets = self._data[at : at + count]
+            octets = data[at : at + count]
             if not 0 < count <= 4 or len(octets) != count or octets[0] == 0:
                 raise DerError("length is not minimal and definite")
             length = int.from_bytes(octets)
             if length < 0x80:
                 raise DerError("length is not minimal")
             at += count
-        if at + length > len(self._data):
+        if at + length > len(data):
             raise DerError("content is cut short")
         return at, at + length
 

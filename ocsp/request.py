@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from jpki import der, oids
@@ -189,11 +190,16 @@ def _extensions(content: bytes, understood: frozenset[bytes]) -> dict[bytes, byt
 def _object_identifier(fields: Reader) -> bytes:
     """Read an OBJECT IDENTIFIER and return its element."""
     element = fields.read_element(Tag.OBJECT_IDENTIFIER)
-    if _ARCS.fullmatch(_sole(element, Tag.OBJECT_IDENTIFIER)) is None:
+    if not _has_whole_arcs(element):
         raise MalformedRequest(
             Text("OBJECT IDENTIFIERに値がないか、途中で終わっている", "object identifier has no or unfinished arcs")
         )
     return element
+
+
+@lru_cache(maxsize=64)
+def _has_whole_arcs(element: bytes) -> bool:
+    return _ARCS.fullmatch(_sole(element, Tag.OBJECT_IDENTIFIER)) is not None
 
 
 def _boolean(content: bytes | None) -> bool:
