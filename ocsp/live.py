@@ -35,7 +35,7 @@ class SignedAnswer:
     period: Period
     knows_all: bool
     tag: str
-    """The entity tag under which HTTP knows it (RFC 9110 8.8.3)."""
+    """The entity tag under which HTTP knows it (RFC 9110 8.8.3); none of an answer to a nonce, which nobody keeps."""
 
 
 class LiveSource:
@@ -45,6 +45,8 @@ class LiveSource:
         self._status = status
         self._clock = clock
         self._not_issued = not_issued
+        self._periods: dict[GenerationId, Period] = {}
+        """The last one of each generation, for the answers of the same second."""
 
     def answer(self, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
         """Return a fresh signed answer to every CertID of `request`; all of them must name `issuer`.
@@ -53,11 +55,23 @@ class LiveSource:
             JpkiError: UNAVAILABLE `responder-expired`, INTERNAL `status-incomplete`, or what the ledger or the
                 responder's key raises. Then nothing is signed: there is no answer on doubt (rule R15).
         """
-        period = _period(issuer, whole_second(self._clock()))
+        period = self._period(issuer, whole_second(self._clock()))
         answers = [self._single(issuer, cert_id, period.this_update) for cert_id in request.cert_ids]
         knows_all = not any(isinstance(each.status, Unknown | NotIssued) for each in answers)
         signed = signed_response(issuer, period, answers, request.nonce)
-        return SignedAnswer(signed, period, knows_all, f'"{hashlib.sha256(signed).hexdigest()}"')
+        tag = "" if request.nonce is not None else f'"{hashlib.sha256(signed).hexdigest()}"'
+        return SignedAnswer(signed, period, knows_all, tag)
+
+    def _period(self, issuer: Issuer, now: datetime) -> Period:
+        """Return the answer's period; it ends with the responder's certificate at the latest (rules R5, R25)."""
+        validity, generation = issuer.validity, issuer.generation.id
+        if not validity.holds(now):
+            raise _responder_expired(generation)
+        next_update = min(now + ANSWER_LIFE, validity.not_after)
+        kept = self._periods.get(generation)
+        if kept is None or kept.this_update != now or kept.next_update != next_update:
+            kept = self._periods[generation] = Period(now, next_update)
+        return kept
 
     def _single(self, issuer: Issuer, cert_id: CertId, now: datetime) -> SingleAnswer:
         status = self._status(cert_id.serial)
@@ -96,14 +110,6 @@ def _revoked(status: Status, reason: Reason | None) -> Revoked:
             Text("台帳を `jpki reconcile` で点検してください。", "Check the ledger with `jpki reconcile`."),
         )
     return Revoked(status.revoked_at, reason)
-
-
-def _period(issuer: Issuer, now: datetime) -> Period:
-    """Return the answer's period; it ends with the responder's certificate at the latest (rules R5, R25)."""
-    validity = issuer.validity
-    if not validity.holds(now):
-        raise _responder_expired(issuer.generation.id)
-    return Period(now, min(now + ANSWER_LIFE, validity.not_after))
 
 
 def _responder_expired(generation: GenerationId) -> JpkiError:

@@ -1,10 +1,9 @@
 """Writing an OCSPResponse (RFC 6960 4.2.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from functools import lru_cache
 from itertools import count
 
 from jpki import der, oids
@@ -73,6 +72,15 @@ class Period:
 
     this_update: datetime
     next_update: datetime
+    this_update_der: bytes = field(init=False, repr=False)
+    next_update_der: bytes = field(init=False, repr=False)
+    """As an answer has them, the second with its tag; all answers of one second share them."""
+
+    def __post_init__(self) -> None:
+        """Encode both once."""
+        next_update = der.tlv(context(0), der.generalized_time(self.next_update))
+        object.__setattr__(self, "this_update_der", der.generalized_time(self.this_update))
+        object.__setattr__(self, "next_update_der", next_update)
 
 
 def refusal(status: ResponseStatus) -> bytes:
@@ -102,7 +110,7 @@ def signed_response(issuer: Issuer, period: Period, answers: Sequence[SingleAnsw
 
 
 def _response_data(issuer: Issuer, period: Period, answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
-    this_update, next_update = _times(period)
+    this_update, next_update = period.this_update_der, period.next_update_der
     return der.sequence(
         issuer.responder_id_der,
         this_update,  # producedAt
@@ -123,13 +131,6 @@ def _extensions(answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
     if any(isinstance(each.status, NotIssued) for each in answers):
         extensions += _EXTENDED_REVOKE
     return der.tlv(context(1), der.sequence(extensions)) if extensions else b""
-
-
-@lru_cache(maxsize=64)
-def _times(period: Period) -> tuple[bytes, bytes]:
-    """Return thisUpdate and nextUpdate, which all answers of one second share."""
-    this_update, next_update = der.generalized_time(period.this_update), der.generalized_time(period.next_update)
-    return this_update, der.tlv(context(0), next_update)
 
 
 def _cert_status(status: CertStatus) -> bytes:

@@ -111,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[tuple[Request, str]] = deque()
         self._busy = False
         self._unread = False
+        self._paused = False
         self._last = False
         self._lingers = False
         self._ended = False
@@ -165,8 +166,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Read nothing while the client leaves answers unread, and not for long."""
         self._unread = True
-        self._transport.pause_reading()
         self.deadline = self._hub.loop.time() + REQUEST_SECONDS
+        self._rest()
 
     def resume_writing(self) -> None:
         """Go on reading."""
@@ -270,10 +271,10 @@ class Connection(asyncio.Protocol):
             self._end()
         elif not self._unread:
             self.deadline = self._hub.loop.time() + IDLE_SECONDS
-        if self._unread or len(self._queue) > _MOST_QUEUED:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        pause = self._unread or len(self._queue) > _MOST_QUEUED
+        if pause != self._paused:
+            self._paused = pause
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     def _end(self) -> None:
         """Close. A client that still sends would lose the answer by that: it is let send on, unread, for a while."""
