@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from jpki.errors import JpkiError, Kind
 from jpki.ports import Journal
@@ -34,7 +35,9 @@ class Follower:
         self._current_at: float | None = None
 
     def start(self, cache: Cache) -> None:
-        """Follow until `stop`; call it once, after the process was forked."""
+        """Hear of what was until now, and follow until `stop`; call it once, after the process was forked."""
+        with suppress(JpkiError):
+            self.follow(cache)
         self._thread = threading.Thread(target=self._run, args=(cache,), name="ocsp-follower", daemon=True)
         self._thread.start()
 
@@ -92,7 +95,7 @@ class Follower:
             if changes.epoch != self._epoch:
                 # What was told in another epoch may never have happened. Nothing is kept yet, so nothing is missed.
                 cache.forget_all()
-                self._epoch, self._position = changes.epoch, changes.head
+                self._epoch, self._position, self._current_at = changes.epoch, changes.head, begun
                 return
             entries = changes.entries
             if any(each.partition is None for each in entries):

@@ -111,7 +111,7 @@ def responder(world: World, follower: Follower) -> Iterator[Responder]:
     """A responder that follows the journal."""
     responder = Responder(lambda: [issuer()], world.status, world.clock, follower)
     responder.start()
-    until(lambda: follower.standing() is Standing.CURRENT)
+    assert follower.standing() is Standing.CURRENT
     yield responder
     responder.close()
 
@@ -208,7 +208,7 @@ def test_what_needs_the_ledger_is_not_answered_at_once(responder: Responder) -> 
 def test_a_key_in_a_token_signs_nothing_at_once(world: World, follower: Follower) -> None:
     responder = Responder(lambda: [issuer()], world.status, world.clock, follower, signs_at_once=False)
     responder.start()
-    until(lambda: follower.standing() is Standing.CURRENT)
+    assert follower.standing() is Standing.CURRENT
     nonce = question(cert_id(GOOD), extensions=(nonce_extension(b"n"),))
     ask(responder)
     assert responder.answer_at_once("POST", "", {}, QUESTION) is not None

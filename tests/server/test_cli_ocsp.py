@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def test_r13_a_served_home_holds_all_rules(issued_town: Path, installed: Path, j
             found = jpki.judged(HOLDS, "ocsp", "probe", f"{served.url}/ocsp", *words)
             assert {check["outcome"] for check in found["checks"]} == {"ok"}
         jpki.done("revoke", serial_in(town.signing), "--home", town.home, "--reason", "keyCompromise")
+        time.sleep(1)  # rule R16: a revocation shows within a second
         found = jpki.judged(HOLDS, "ocsp", "probe", f"{served.url}/ocsp", *pair[town.signing])
     assert found["checks"][0]["finding"]["en"] == "answered: revoked"
 
