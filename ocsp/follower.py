@@ -51,7 +51,7 @@ class Follower:
         """Return how far this process follows."""
         if self._thread is None or not self._thread.is_alive() or self._current_at is None:
             return Standing.UNFOLLOWED
-        return Standing.CURRENT if self.behind_seconds() < _CURRENT_SECONDS else Standing.AWAY
+        return Standing.CURRENT if time.monotonic() - self._current_at < _CURRENT_SECONDS else Standing.AWAY
 
     def require_current(self) -> None:
         """Require that all is heard of, if anybody wants it to.
@@ -75,10 +75,6 @@ class Follower:
     def position(self) -> int:
         """The journal's position up to which all was heard of."""
         return self._position
-
-    def behind_seconds(self) -> float:
-        """Return since when, in seconds, no change was heard of: more than a second while the ledger is away."""
-        return float("inf") if self._current_at is None else time.monotonic() - self._current_at
 
     def follow(self, cache: Cache) -> None:
         """Hear of all that changed until now.

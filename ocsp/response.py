@@ -12,9 +12,10 @@ from jpki.revocation import Reason
 from jpki.signature import sign, sign_unchecked
 from ocsp.cert_id import CertId
 from ocsp.issuers import Issuer
+from ocsp.question import extension
+from ocsp.question import nonce as nonce_extension
 
 _BASIC = der.object_identifier(oids.OCSP_BASIC)
-_NONCE = der.object_identifier(oids.OCSP_NONCE)
 _SAMPLE = 16
 """Of the answers to a nonce one in so many has its signature checked; no client chooses which."""
 _drawn = count()
@@ -127,7 +128,7 @@ def _single(answer: SingleAnswer, this_update: bytes, next_update: bytes) -> byt
 
 def _extensions(answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
     """Return responseExtensions, or nothing where there are none."""
-    extensions = b"" if nonce is None else _nonce_extension(nonce)
+    extensions = b"" if nonce is None else nonce_extension(nonce)
     if any(isinstance(each.status, NotIssued) for each in answers):
         extensions += _EXTENDED_REVOKE
     return der.tlv(context(1), der.sequence(extensions)) if extensions else b""
@@ -150,20 +151,12 @@ def _reason(reason: Reason) -> bytes:
     return b"" if reason is Reason.UNSPECIFIED else der.tlv(context(0), der.enumerated(reason.number))
 
 
-def _nonce_extension(nonce: bytes) -> bytes:
-    """Return the nonce as the client sent it (RFC 9654 2.1)."""
-    return der.sequence(_NONCE, der.octet_string(der.octet_string(nonce)))
-
-
 def _archive_cutoff(cutoff: datetime) -> bytes:
     """Return the extension of RFC 6960 4.4.4."""
-    return der.sequence(_ARCHIVE_CUTOFF, der.octet_string(der.generalized_time(cutoff)))
+    return extension(oids.OCSP_ARCHIVE_CUTOFF, der.generalized_time(cutoff))
 
 
-_ARCHIVE_CUTOFF = der.object_identifier(oids.OCSP_ARCHIVE_CUTOFF)
-_EXTENDED_REVOKE = der.sequence(
-    der.object_identifier(oids.OCSP_EXTENDED_REVOKE), der.octet_string(der.tlv(der.Tag.NULL))
-)
+_EXTENDED_REVOKE = extension(oids.OCSP_EXTENDED_REVOKE, der.tlv(der.Tag.NULL))
 """It says that "revoked" may be said of what was never issued (RFC 6960 4.4.8)."""
 _NEVER = der.tlv(context(1), der.generalized_time(datetime(1970, 1, 1, tzinfo=UTC)), _reason(Reason.CERTIFICATE_HOLD))
 """How RFC 6960 2.2 would have it said of what was never issued."""

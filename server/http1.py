@@ -1,7 +1,6 @@
 """HTTP/1.1 for the fast door: httptools reads it, and every limit on a client is kept here (docs/adr/0015)."""
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Protocol, cast
 import httptools
 
 from ocsp.responder import Answer
+from server import problems
 
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
@@ -323,9 +323,7 @@ def _date(_: int) -> str:
 def refusal(status: HTTPStatus) -> Answer:
     """Return the answer to what is no HTTP request that can be served: a problem without a word of the client's."""
     code = status.phrase.lower().replace(" ", "-")
-    title = "This is not an HTTP request that can be served."
-    problem = {"type": f"urn:jpki:problem:{code}", "title": title, "status": status, "code": code}
-    body = json.dumps(problem).encode()
+    body = problems.document(status, code, problems.NO_SUCH, problems.CHECK)
     headers = {
         "Content-Type": "application/problem+json",
         "Content-Length": str(len(body)),

@@ -24,15 +24,15 @@ STATUS = {
 _RETRY_AFTER_SECONDS = "5"
 _HIDDEN = Text("内部でエラーが発生しました。", "Something failed inside.")
 _REPORT = Text("時刻を添えて運用者に連絡してください。", "Tell the operator, with the time.")
-_NO_SUCH = Text("この要求には応じられません。", "This request cannot be served.")
-_CHECK = Text("URLとメソッドを確認してください。", "Check the URL and the method.")
+NO_SUCH = Text("この要求には応じられません。", "This request cannot be served.")
+CHECK = Text("URLとメソッドを確認してください。", "Check the URL and the method.")
 
 _log = logging.getLogger(__name__)
 
 
-def problem(status: int, code: str, what: Text, action: Text) -> Response:
-    """Return one problem document."""
-    body = {
+def document(status: int, code: str, what: Text, action: Text) -> bytes:
+    """Return a problem document's octets."""
+    fields = {
         "type": f"urn:jpki:problem:{code}",
         "title": what.en,
         "status": status,
@@ -40,7 +40,12 @@ def problem(status: int, code: str, what: Text, action: Text) -> Response:
         "problem": what.as_json(),
         "action": action.as_json(),
     }
-    response = Response(json.dumps(body, ensure_ascii=False), status, content_type="application/problem+json")
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def problem(status: int, code: str, what: Text, action: Text) -> Response:
+    """Return one problem document."""
+    response = Response(document(status, code, what, action), status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -58,7 +63,7 @@ def _jpki_error(error: JpkiError) -> Response:
 
 def _http_exception(error: HTTPException) -> Response:
     status = error.code or 500
-    response = problem(status, (error.name or "http-error").lower().replace(" ", "-"), _NO_SUCH, _CHECK)
+    response = problem(status, (error.name or "http-error").lower().replace(" ", "-"), NO_SUCH, CHECK)
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value

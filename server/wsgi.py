@@ -1,9 +1,9 @@
 """gunicorn as the process that serves: one master, workers that open the home for themselves."""
 
-import json
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -12,6 +12,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from server.app import Door, create_app
 from server.fast import FastDoor
 from server.home import Home
+from server.http1 import refusal
 from server.processes import die_with
 from server.wiring import open_rooms
 
@@ -74,17 +75,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             client.sendall(_BAD_REQUEST)
 
 
-_NO_HTTP = json.dumps(
-    {
-        "type": "urn:jpki:problem:bad-request",
-        "title": "This is not an HTTP request.",
-        "status": 400,
-        "code": "bad-request",
-    }
-).encode()
+_REFUSAL = refusal(HTTPStatus.BAD_REQUEST)
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(_NO_HTTP), _NO_HTTP)
+    b"Content-Length: %d\r\n\r\n%b" % (len(_REFUSAL.body), _REFUSAL.body)
 )
 
 

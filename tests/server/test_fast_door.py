@@ -156,7 +156,9 @@ def test_beside_it_stands_only_health(client: Client) -> None:
     assert (response.status, json.loads(body)["checks"]["journal"]) == (200, "ok")
     for path in ("/", "/ca/signing.cer", "/ocspx", "/metrics2"):
         response, body = client.ask("GET", path)
-        assert (response.status, json.loads(body)["code"]) == (404, "not-found")
+        problem = json.loads(body)
+        assert (response.status, problem["code"]) == (404, "not-found")
+        assert [set(problem[each]) for each in ("problem", "action")] == [{"ja", "en"}] * 2
     response, body = client.ask("DELETE", "/ocsp", b"")
     assert (response.status, body) == (405, b"")
 
