@@ -1,4 +1,4 @@
-"""Certificates that the CAs sign for the house itself: OCSP responders, clerks and the audit's keys."""
+"""Certificates that the CAs sign for the house itself: OCSP responders, clients, servers and the audit's keys."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,9 +22,11 @@ from jpki.signature import KeySpec, PublicKey
 
 RESPONDER_LIFE = timedelta(days=30)
 RENEW_RESPONDER_BEFORE = timedelta(days=10)
-CLERK_LIFE = timedelta(days=365)
+CLIENT_LIFE = timedelta(days=365)
+SERVER_LIFE = timedelta(days=365)
 AUDIT_LIFE = timedelta(days=365)
 _CLIENT_AUTHENTICATION = ExtendedKeyUsageOID.CLIENT_AUTH
+_SERVER_AUTHENTICATION = ExtendedKeyUsageOID.SERVER_AUTH
 _AUDIT_SIGNING = x509.ObjectIdentifier(oids.LAB_AUDIT_SIGNING)
 
 
@@ -59,16 +61,27 @@ class Delegation:
             raise failures[0]
         return renewed
 
-    def clerk(self, root: Generation, public_key: PublicKey, clerk: str, by: Actor) -> x509.Certificate:
-        """Sign a clerk's client certificate under the infrastructure root; `clerk` is an opaque account name."""
+    def client(
+        self, root: Generation, public_key: PublicKey, kind: DelegateKind, name: str, by: Actor
+    ) -> x509.Certificate:
+        """Sign a clerk's or a verifier's client certificate under the infrastructure root; `name` is an opaque one."""
+        subject = Subject(generation=root.id, kind=kind, name=name, key=None, not_after=self._end(root, CLIENT_LIFE))
+        return self._sign(root, subject, name, public_key, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
+
+    def server(
+        self, root: Generation, public_key: PublicKey, hosts: Sequence[x509.GeneralName], by: Actor
+    ) -> x509.Certificate:
+        """Sign a door's certificate for TLS under the infrastructure root; it is known by `hosts` alone (RFC 9525)."""
+        name = str(hosts[0].value)
         subject = Subject(
             generation=root.id,
-            kind=DelegateKind.CLERK,
-            name=clerk,
+            kind=DelegateKind.SERVER,
+            name=name[:64],
             key=None,
-            not_after=self._end(root, CLERK_LIFE),
+            not_after=self._end(root, SERVER_LIFE),
         )
-        return self._sign(root, subject, clerk, public_key, _below_infrastructure(_CLIENT_AUTHENTICATION), by)
+        extensions = [*_below_infrastructure(_SERVER_AUTHENTICATION), x509.SubjectAlternativeName(hosts)]
+        return self._sign(root, subject, "JPKI server", public_key, extensions, by)
 
     def _is_served(self, generation: Generation) -> bool:
         """Tell whether a responder lasts for ten days, or to the generation's end, and has its key here."""

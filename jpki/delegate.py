@@ -1,4 +1,4 @@
-"""Certificates that a CA key signs for the house itself: its own root, OCSP responders, clerks, the audit's keys."""
+"""Certificates that a CA key signs for the house itself: its own root, OCSP responders, clerks, verifiers and so on."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,8 @@ class DelegateKind(StrEnum):
     RESPONDER = "responder"
     CLERK = "clerk"
     AUDIT = "audit"
+    VERIFIER = "verifier"
+    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class Delegate:
     """One such certificate as it will be signed.
 
     `name` is a key's label or an account's opaque name, never a person's; `key` is where the certified key lives, None
-    where it is a clerk's own. `to_be_signed` is the DER of the TBSCertificate.
+    where it is a client's own. `to_be_signed` is the DER of the TBSCertificate.
     """
 
     serial: Serial

@@ -19,8 +19,9 @@ from jpki.delegate import Delegate
 from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
-from jpki.revocation import Reason, RevocationEvidence, State, Status
+from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
+from jpki.verifier import VerifierId
 
 # --- keys ------------------------------------------------------------------------------------------------------
 
@@ -276,6 +277,26 @@ class JournalChanges:
 
 Journal = Callable[[int, int], JournalChanges]
 """Returns what follows a position, at most so many entries. Who goes on from the last one misses none (rule R26)."""
+
+
+# --- verifiers -------------------------------------------------------------------------------------------------
+
+
+class Admission(Protocol):
+    """Who may ask, and the record of what each was told (`registered` mode)."""
+
+    def admit(self, client: Serial | None) -> VerifierId:
+        """Return the verifier that bears the client certificate of this serial, which TLS has verified.
+
+        Raises:
+            JpkiError: FORBIDDEN `verifier-unregistered`; LIMITED `quota-used-up`; UNAVAILABLE `look-ups-unwritten`
+                where too much waits to be written, for no answer is given that is not recorded.
+        """
+        ...
+
+    def note(self, verifier: VerifierId, told: Sequence[tuple[Serial, Finding]]) -> None:
+        """Record what the verifier is told of each certificate that it asked about; it is not waited for."""
+        ...
 
 
 # --- campaigns -------------------------------------------------------------------------------------------------

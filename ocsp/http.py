@@ -1,7 +1,10 @@
 """The OCSP door for Flask: a thin adapter of `Responder`."""
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 
+from jpki.ids import Serial
 from ocsp.request import MAX_REQUEST_OCTETS
 from ocsp.responder import Responder
 
@@ -10,14 +13,14 @@ from ocsp.responder import Responder
 _RULES = ("/ocsp", "/ocsp/", "/ocsp/<path:encoded>", "/ocsp//<path:encoded>")
 
 
-def make_blueprint(responder: Responder) -> Blueprint:
-    """Return the routes POST /ocsp and GET /ocsp/<base64>."""
+def make_blueprint(responder: Responder, client: Callable[[], Serial | None]) -> Blueprint:
+    """Return the routes POST /ocsp and GET /ocsp/<base64>; `client` tells the serial of the client's certificate."""
     blueprint = Blueprint("ocsp", __name__)
 
     def answer(encoded: str = "") -> Response:
         headers = {name.lower(): value for name, value in request.headers}
         body = request.stream.read(MAX_REQUEST_OCTETS + 1)
-        given = responder.answer(request.method, encoded, headers, body)
+        given = responder.answer(request.method, encoded, headers, body, client())
         # A list, because Flask gives plain octets a Content-Length of their own, and HEAD's says that of GET.
         return Response([given.body], given.status, given.headers)
 

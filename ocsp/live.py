@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
-from jpki.ids import GenerationId
+from jpki.ids import GenerationId, Serial
 from jpki.ports import StatusSource
-from jpki.revocation import Reason, State, Status
+from jpki.revocation import Finding, Reason, State, Status
 from jpki.text import Text
 from ocsp.cert_id import CertId
 from ocsp.issuers import Issuer
@@ -29,13 +29,19 @@ ANSWER_LIFE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class SignedAnswer:
-    """A successful response's DER, how long it holds, and whether it knows every certificate that was asked about."""
+    """A successful response's DER, and how long it holds."""
 
     der: bytes
     period: Period
-    knows_all: bool
     tag: str
     """The entity tag under which HTTP knows it (RFC 9110 8.8.3); none of an answer to a nonce, which nobody keeps."""
+    told: tuple[tuple[Serial, Finding], ...]
+    """What it says of each certificate."""
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether it knows every certificate that was asked about."""
+        return all(finding is not Finding.UNKNOWN for _, finding in self.told)
 
 
 class LiveSource:
@@ -57,10 +63,10 @@ class LiveSource:
         """
         period = self._period(issuer, whole_second(self._clock()))
         answers = [self._single(issuer, cert_id, period.this_update) for cert_id in request.cert_ids]
-        knows_all = not any(isinstance(each.status, Unknown | NotIssued) for each in answers)
+        told = tuple((each.asked.serial, _finding(each.status)) for each in answers)
         signed = signed_response(issuer, period, answers, request.nonce)
         tag = "" if request.nonce is not None else f'"{hashlib.sha256(signed).hexdigest()}"'
-        return SignedAnswer(signed, period, knows_all, tag)
+        return SignedAnswer(signed, period, tag, told)
 
     def _period(self, issuer: Issuer, now: datetime) -> Period:
         """Return the answer's period; it ends with the responder's certificate at the latest (rules R5, R25)."""
@@ -96,6 +102,16 @@ class LiveSource:
                 return _revoked(status, status.reason)
             case State.RESERVED | State.INTENDED | State.ISSUED | State.VOID:
                 return self._not_issued
+
+
+def _finding(status: CertStatus) -> Finding:
+    match status:
+        case Good():
+            return Finding.GOOD
+        case Revoked():
+            return Finding.HELD if status.reason is Reason.CERTIFICATE_HOLD else Finding.REVOKED
+        case Unknown() | NotIssued():
+            return Finding.UNKNOWN
 
 
 def _revoked(status: Status, reason: Reason | None) -> Revoked:

@@ -13,9 +13,10 @@ from functools import lru_cache
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
-from jpki.ports import StatusSource
+from jpki.ports import Admission, StatusSource
 from jpki.revocation import Status
 from jpki.text import Text
+from jpki.verifier import VerifierId
 from ocsp.cache import Cache, Standing
 from ocsp.follower import Follower
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
@@ -45,7 +46,7 @@ class Responder:
 
     With a `follower` answers are given again until the ledger's journal tells of a change; `start` it in each process.
     `signs_at_once` tells that a key signs as fast as it can be computed, and never waits for a token; `not_issued` is
-    what is said of a serial that we never issued.
+    what is said of a serial that we never issued. With an `admission` only those are answered that it admits.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Responder:
         *,
         signs_at_once: bool = True,
         not_issued: CertStatus = _UNKNOWN,
+        admission: Admission | None = None,
     ) -> None:
         self._issuers = issuers
         self._status = status
         self._clock = clock
         self._follower = follower
+        self._admission = admission
         standing = (lambda: Standing.UNFOLLOWED) if follower is None else follower.standing
         self._cache = Cache(standing, clock)
         self._live = LiveSource(self._looked_up, clock, not_issued)
@@ -86,19 +89,24 @@ class Responder:
         if self._follower is not None:
             self._follower.require_current()
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, client: Serial | None = None
+    ) -> Answer:
         """Answer one HTTP request; nothing that a client sends raises or gives a 5xx.
 
         `path` is what follows `/ocsp/`, with or without its escapes; `headers` have lower-case names; `body` may
         be cut after `MAX_REQUEST_OCTETS` + 1. Content-Type and Accept play no part: the octets tell what they
-        are, and clients in the field send all sorts.
+        are, and clients in the field send all sorts. `client` is the serial of the client certificate, which TLS
+        has verified.
         """
-        return self._answer(self._live, method, path, headers, body)
+        return self._answer(self._live, method, path, headers, body, client)
 
-    def answer_at_once(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
+    def answer_at_once(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, client: Serial | None = None
+    ) -> Answer | None:
         """Answer as `answer` does, but return None where that would wait for the ledger or for a token's key."""
         try:
-            return self._answer(self._kept, method, path, headers, body)
+            return self._answer(self._kept, method, path, headers, body, client)
         except _NotKept:
             return None
 
@@ -106,21 +114,32 @@ class Responder:
         """Return the answer to a question for which there is no room now."""
         return _refused(ResponseStatus.TRY_LATER)
 
-    def _answer(self, source: LiveSource, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _answer(
+        self,
+        source: LiveSource,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        client: Serial | None,
+    ) -> Answer:
         if method not in {"GET", "HEAD", "POST"}:
             return Answer(405, {"Allow": "GET, HEAD, POST", "Content-Length": "0"}, b"")
-        answer = self._ocsp_answer(source, method, path, body)
+        answer = self._ocsp_answer(source, method, path, body, client)
         if method == "POST":
             return answer
         return _read(answer, headers.get("if-none-match", ""), head=method == "HEAD")
 
-    def _ocsp_answer(self, source: LiveSource, method: str, path: str, body: bytes) -> Answer:
+    def _ocsp_answer(self, source: LiveSource, method: str, path: str, body: bytes, client: Serial | None) -> Answer:
+        verifier = None
         try:
+            if self._admission is not None:
+                verifier = self._admission.admit(client)
             question = body if method == "POST" else octets_in_path(path)
             sole = sole_cert_id(question)
             kept = None if sole is None else self._cache.answer(sole)
             if kept is not None:
-                return self._successful(kept, cacheable=True)
+                return self._successful(kept, verifier, cacheable=True)
             request = parse_request(question)
             signed = self._signed(source, issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
@@ -128,10 +147,8 @@ class Responder:
         except ForeignIssuer:
             return _refused(ResponseStatus.UNAUTHORIZED)
         except JpkiError as error:
-            _log.error("no OCSP answer: %s", error.code)
-            outage = error.kind is Kind.UNAVAILABLE
-            return _refused(ResponseStatus.TRY_LATER if outage else ResponseStatus.INTERNAL_ERROR)
-        return self._successful(signed, cacheable=request.nonce is None)
+            return _refused(_refusal_for(error))
+        return self._successful(signed, verifier, cacheable=request.nonce is None)
 
     def _signed(self, source: LiveSource, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
         """Return a kept answer or a new one.
@@ -174,10 +191,26 @@ class Responder:
             raise _away()
         raise _NotKept
 
-    def _successful(self, signed: SignedAnswer, *, cacheable: bool) -> Answer:
+    def _successful(self, signed: SignedAnswer, verifier: VerifierId | None, *, cacheable: bool) -> Answer:
+        audience = "public"
+        if verifier is not None and self._admission is not None:
+            self._admission.note(verifier, signed.told)
+            # The next who asks is to be known, too.
+            audience = "private"
         # An answer to a nonce is of use to the one client that drew it.
-        headers = _caching(signed, whole_second(self._clock())) if cacheable else {"Cache-Control": "no-store"}
-        return _answer(signed.der, headers)
+        if not cacheable:
+            return _answer(signed.der, {"Cache-Control": "no-store"})
+        return _answer(signed.der, _caching(signed, whole_second(self._clock()), audience))
+
+
+def _refusal_for(error: JpkiError) -> ResponseStatus:
+    match error.kind:
+        case Kind.FORBIDDEN if error.code == "verifier-unregistered":
+            return ResponseStatus.UNAUTHORIZED
+        case Kind.LIMITED:
+            return ResponseStatus.TRY_LATER
+    _log.error("no OCSP answer: %s", error.code)
+    return ResponseStatus.TRY_LATER if error.kind is Kind.UNAVAILABLE else ResponseStatus.INTERNAL_ERROR
 
 
 def _refused(status: ResponseStatus) -> Answer:
@@ -189,14 +222,14 @@ def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(200, {**fixed, **headers}, body)
 
 
-def _caching(signed: SignedAnswer, now: datetime) -> dict[str, str]:
+def _caching(signed: SignedAnswer, now: datetime, audience: str) -> dict[str, str]:
     """Return the headers of RFC 5019 6.2; Expires says the same as max-age, for caches that know only one."""
     life = min(CACHE_LIFE, signed.period.next_update - now)
     return {
         "ETag": signed.tag,
         "Last-Modified": _http_date(signed.period.this_update),
         "Expires": _http_date(now + life),
-        "Cache-Control": f"max-age={int(life.total_seconds())}, public, no-transform, must-revalidate",
+        "Cache-Control": f"max-age={int(life.total_seconds())}, {audience}, no-transform, must-revalidate",
     }
 
 

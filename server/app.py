@@ -12,7 +12,7 @@ import signing.http
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server import health, problems
+from server import access, health, problems
 from server.documents import judge_upload
 from server.wiring import Rooms
 
@@ -26,19 +26,26 @@ class Door(StrEnum):
     VERIFY = "verify"
 
 
+_GUARDED = {Door.CRL, Door.VERIFY}
+"""What only registered verifiers may use, where they are registered; OCSP sees to that itself, in its own words."""
+
+
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door)) -> Flask:
     """Return the application with these doors open, and /livez and /readyz beside them."""
     makers: dict[Door, Callable[[], Blueprint]] = {
-        Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder),
+        Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder, access.client),
         Door.CRL: lambda: crl.http.make_blueprint(rooms.home.path / "crl"),
         Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
-        Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms)),
+        Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier)),
     }
     app = Flask("jpki", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
     problems.register(app)
     for door in doors:
-        app.register_blueprint(makers[door]())
+        blueprint = makers[door]()
+        if door in _GUARDED and rooms.admission is not None:
+            access.guard(blueprint, rooms.admission)
+        app.register_blueprint(blueprint)
     app.register_blueprint(health.make_blueprint(checks(rooms, doors)))
     return app
 

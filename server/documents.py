@@ -1,10 +1,14 @@
 """Document validation with what a home knows: its CAs as trust anchors, its ledger as the word on revocation."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from jpki.ports import RevocationSource
+from jpki.verifier import VerifierId
+from server.evidence import NotedEvidence
 from server.wiring import Rooms
 from signing.report import FileVerdict
 from signing.validation import TrustAnchor, Validation
@@ -19,9 +23,20 @@ def anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
     return [TrustAnchor(certificate=each.certificate, domain=LAB) for each in rooms.every_generation()]
 
 
-def judge_upload(rooms: Rooms) -> Callable[[Path], FileVerdict]:
-    """Return what judges one uploaded file at the present moment, attributes masked."""
-    return lambda document: verify(document, home_validation(rooms))
+def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:
+    """Return what judges one uploaded file at the present moment, attributes masked.
+
+    `verifier` tells who asks, in `registered` mode: what the ledger tells of signers is recorded then.
+    """
+
+    def judge(document: Path) -> FileVerdict:
+        validation, asking = home_validation(rooms), verifier()
+        if rooms.admission is not None and asking is not None:
+            noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
+            validation = replace(validation, revocation=[noted])
+        return verify(document, validation)
+
+    return judge
 
 
 def home_validation(

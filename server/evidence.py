@@ -58,3 +58,20 @@ class LedgerEvidence:
             revoked_at=since,
             reason=Reason.CA_COMPROMISE,
         )
+
+
+class NotedEvidence:
+    """A source whose every word is noted, for the holder's history; see `jpki.ports.RevocationSource`."""
+
+    def __init__(self, source: LedgerEvidence, note: Callable[[Sequence[tuple[Serial, Finding]]], None]) -> None:
+        self._source = source
+        self._note = note
+
+    def evidence(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+    ) -> RevocationEvidence | None:
+        """Return the source's word, and note it."""
+        found = self._source.evidence(certificate, issuer, at)
+        if found is not None:
+            self._note([(Serial(certificate.serial_number), found.finding)])
+        return found

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
 
+from jpki.ids import Serial
 from ocsp.request import MAX_REQUEST_OCTETS
 from ocsp.responder import Answer, Responder
 from server.app import Door, checks
 from server.health import Check, readiness
-from server.http1 import Connection, Hub, Request, refusal
+from server.http1 import LINGER_SECONDS, REQUEST_SECONDS, Connection, Hub, Request, refusal
 from server.wiring import Rooms
 
 _OCSP = b"/ocsp"
@@ -62,8 +64,15 @@ class FastWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
     async def _serve(self) -> None:
         door: FastDoor = self.asgi
         hub = Hub(door, self.loop)
+        tls: dict[str, Any] = {}
+        if self.cfg.is_ssl:
+            tls = {
+                "ssl": self.cfg.ssl_context(self.cfg, None),
+                "ssl_handshake_timeout": REQUEST_SECONDS,
+                "ssl_shutdown_timeout": LINGER_SECONDS,
+            }
         for each in self.sockets:
-            self.servers.append(await self.loop.create_server(lambda: Connection(hub), sock=each.sock))
+            self.servers.append(await self.loop.create_server(lambda: Connection(hub), sock=each.sock, **tls))
         with suppress(asyncio.CancelledError):
             while self.alive and self.ppid == os.getppid():
                 self.notify()
@@ -84,8 +93,8 @@ def _path(target: bytes) -> bytes:
     return target.partition(b"?")[0]
 
 
-def _question(request: Request, path: bytes) -> tuple[str, str, Mapping[str, str], bytes]:
-    return request.method, path[len(_OCSP) + 1 :].decode("latin-1"), request.headers, request.body
+def _question(request: Request, path: bytes) -> tuple[str, str, Mapping[str, str], bytes, Serial | None]:
+    return request.method, path[len(_OCSP) + 1 :].decode("latin-1"), request.headers, request.body, request.client
 
 
 def _beside(path: bytes) -> Answer:

@@ -15,6 +15,7 @@ from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.clock import Clock
+from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import KeyUri
@@ -125,7 +126,9 @@ def _lay_partitions(store: Store) -> None:
 def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness) -> None:
     """Give the first administrator a client certificate under the infrastructure root, as PKCS#12."""
     key = generate(KeySpec.P256)
-    certificate = rooms.delegation.clerk(root, key.public_key(), FIRST_ADMINISTRATOR, LOCAL_OPERATOR)
+    certificate = rooms.delegation.client(
+        root, key.public_key(), DelegateKind.CLERK, FIRST_ADMINISTRATOR, LOCAL_OPERATOR
+    )
     password = alphanumeric(randomness, 20).encode()
     bundle = serialize_key_and_certificates(
         FIRST_ADMINISTRATOR.encode(), key, certificate, [root.certificate], BestAvailableEncryption(password)

@@ -54,6 +54,16 @@ class Home:
         return self.path / "clerks"
 
     @property
+    def tls_certificate(self) -> Path:
+        """The certificate that doors show in TLS, and what is above it, in PEM."""
+        return self.path / "tls" / "certificate.pem"
+
+    @property
+    def tls_key(self) -> Path:
+        """Its key, in PEM."""
+        return self.path / "tls" / "key.pem"
+
+    @property
     def ceremonies(self) -> Path:
         """The signed records of ceremonies."""
         return self.path / "ceremonies"
@@ -286,6 +296,18 @@ def write_new(file: Path, content: bytes, mode: int) -> None:
             Text(f"{file} に書き込めません（{error.strerror}）。", f"{file} cannot be written ({error.strerror})."),
             Text("書き込める出力先を指定してください。", "Name a place that you may write."),
         ) from error
+
+
+def replace_file(file: Path, content: bytes, mode: int) -> None:
+    """Write a file, flushed, in the place of one that may be there: whoever reads it finds the old one or the new.
+
+    Raises:
+        JpkiError: as `write_new`.
+    """
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    write_new(new, content, mode)
+    new.replace(file)
 
 
 def _unwritable(path: Path, error: OSError) -> JpkiError:

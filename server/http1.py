@@ -12,8 +12,10 @@ from typing import Protocol, cast
 
 import httptools
 
+from jpki.ids import Serial
 from ocsp.responder import Answer
 from server import problems
+from server.access import serial_of
 
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
@@ -40,6 +42,8 @@ class Request:
     target: bytes
     headers: dict[str, str]
     body: bytes
+    client: Serial | None
+    """The serial of the client's certificate, if TLS asked for one and verified it."""
 
 
 class Service(Protocol):
@@ -124,6 +128,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self._client = serial_of(transport.get_extra_info("peercert"))
         if len(self._hub.open) >= MOST_CONNECTIONS:
             self._last = True
             self._transport.abort()
@@ -243,7 +248,8 @@ class Connection(asyncio.Protocol):
 
     def _ask(self, *, keep: bool) -> None:
         self._last = not keep
-        request = Request(self._parser.get_method().decode("latin-1"), self._target, self._headers, self._body)
+        method = self._parser.get_method().decode("latin-1")
+        request = Request(method, self._target, self._headers, self._body, self._client)
         self._queue.append((request, _connection(self._parser.get_http_version()) if keep else _CLOSE))
         self._answer_queue()
 
@@ -278,7 +284,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close. A client that still sends would lose the answer by that: it is let send on, unread, for a while."""
-        if not self._lingers:
+        if not self._lingers or not self._transport.can_write_eof():
             self._transport.close()
         elif not self._ended:
             self._ended = True

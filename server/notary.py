@@ -154,7 +154,7 @@ class Notary:
                 if error.kind is not Kind.UNAVAILABLE:
                     raise
         if not roots:
-            raise _no_root()
+            raise no_root()
         return self._new_signer(roots[0])
 
     def _new_signer(self, root: Generation) -> tuple[Signer, PrivateKey]:
@@ -206,7 +206,8 @@ def _foreign(number: int) -> JpkiError:
     )
 
 
-def _no_root() -> JpkiError:
+def no_root() -> JpkiError:
+    """Return the error of a home whose infrastructure root cannot sign."""
     return JpkiError(
         Kind.UNAVAILABLE,
         "no-generation",

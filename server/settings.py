@@ -72,6 +72,7 @@ class Settings(BaseModel):
     database: Annotated[str, StringConstraints(pattern=r"^postgresql://")] | None = None
     audit_anchor: Annotated[str, StringConstraints(pattern=r"^/")] | None = None
     ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
+    verifiers: Literal["open", "registered"] = "open"
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -84,7 +85,9 @@ class Settings(BaseModel):
             "# Where private keys live.\n"
             f'keys = "{self.keys}"\n\n'
             '# What OCSP says of a serial that was never issued; "revoked" as RFC 6960 2.2 has it (extended revoke).\n'
-            f'ocsp_not_issued = "{self.ocsp_not_issued}"\n'
+            f'ocsp_not_issued = "{self.ocsp_not_issued}"\n\n'
+            '# Who may ask: anyone ("open"), or who bears a client certificate by `jpki verifier add` ("registered").\n'
+            f'verifiers = "{self.verifiers}"\n'
         )
         if self.database is not None:
             text += "\n# The ledger; libpq's own files and variables hold the password.\n"
@@ -104,6 +107,7 @@ _EXPECTED = {
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
     "ocsp_not_issued": Text("は unknown 又は revoked にしてください", "must be unknown or revoked"),
+    "verifiers": Text("は open 又は registered にしてください", "must be open or registered"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
     "pkcs11": Text(
         "には module と token が必要です。ocsp と infrastructure は別のラベルのトークンにしてください",

@@ -31,6 +31,7 @@ from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
 from ocsp.response import NotIssued, Unknown
+from server.admission import RegisteredOnly
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
@@ -57,6 +58,7 @@ from server.store.reseal import SqlSeals
 from server.store.samples import SqlSamples
 from server.store.seal import Seal
 from server.store.shelf import SqlShelf
+from server.store.verifiers import SqlVerifiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Store:
     samples: SqlSamples
     journal: SqlJournal
     pictures: SqlPictures
+    verifiers: SqlVerifiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,8 @@ class Rooms:
     notary: Notary
     ceremonies: Ceremonies
     issuers: IssuerBook
+    admission: RegisteredOnly | None
+    """Who may ask, in `registered` mode."""
     responder: Responder
     maintenance: Maintenance
 
@@ -109,8 +114,10 @@ class Rooms:
         return _served(self.store, self.keys, self.clock)(purpose)
 
     def close(self) -> None:
-        """Follow the ledger no more, and close it and the keys."""
+        """Follow the ledger no more, write what waits, and close it and the keys."""
         self.responder.close()
+        if self.admission is not None:
+            self.admission.close()
         self.store.database.close()
         self.keys.close()
 
@@ -176,6 +183,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         samples=SqlSamples(database),
         journal=SqlJournal(database),
         pictures=SqlPictures(database, seal),
+        verifiers=SqlVerifiers(database),
     )
 
 
@@ -236,6 +244,9 @@ def assemble(
         on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
+    admission = None
+    if settings.verifiers == "registered":
+        admission = RegisteredOnly(store.verifiers.admitted, store.verifiers.record, clock)
     issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
@@ -250,6 +261,7 @@ def assemble(
         notary=notary,
         ceremonies=Ceremonies(folder=home.ceremonies, profile=profile, acts=acts, clock=clock),
         issuers=issuers,
+        admission=admission,
         responder=Responder(
             issuers,
             store.ledger.status,
@@ -257,6 +269,7 @@ def assemble(
             Follower(store.journal.since, issuers.refresh),
             signs_at_once=settings.pkcs11 is None,
             not_issued=Unknown() if settings.ocsp_not_issued == "unknown" else NotIssued(),
+            admission=admission,
         ),
         maintenance=Maintenance(
             store.leases, _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest}, clock

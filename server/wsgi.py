@@ -1,6 +1,7 @@
 """gunicorn as the process that serves: one master, workers that open the home for themselves."""
 
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -14,20 +15,30 @@ from server.fast import FastDoor
 from server.home import Home
 from server.http1 import refusal
 from server.processes import die_with
-from server.wiring import open_rooms
+from server.tls import context_of
+from server.wiring import Rooms, open_rooms
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """Serves a home on a listening socket that is bound already."""
 
     def __init__(
-        self, home: Home, listener: socket.socket, doors: Sequence[Door], workers: int, *, fast: bool = False
+        self,
+        home: Home,
+        listener: socket.socket,
+        doors: Sequence[Door],
+        workers: int,
+        *,
+        fast: bool = False,
+        tls: bool = False,
     ) -> None:
         self._home = home
         self._listener = listener
         self._doors = doors
         self._workers = workers
         self._fast = fast
+        self._tls = tls
+        self._rooms: Rooms | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -44,20 +55,36 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "errorlog": "-",
             "loglevel": "warning",
             "post_fork": _die_with_master,
+            "worker_exit": self._end_worker,
             **(_FAST if self._fast else _PLAIN),
         }
+        if self._tls:
+            # The files say that there is TLS; the context, made in each worker, says how.
+            certificate, key = str(self._home.tls_certificate), str(self._home.tls_key)
+            options |= {"certfile": certificate, "keyfile": key, "ssl_context": self._ssl_context}
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any] | FastDoor:
         """Open the home and build what answers; called in each worker, after the fork."""
-        rooms = open_rooms(self._home)
+        rooms = self._rooms = open_rooms(self._home)
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
         if Door.OCSP in self._doors:
             rooms.responder.start()
+        if rooms.admission is not None:
+            rooms.admission.start()
+        if self._tls:
+            self._context = context_of(rooms)
         return FastDoor.of(rooms) if self._fast else create_app(rooms, self._doors)
+
+    def _ssl_context(self, _config: object, _default: object) -> ssl.SSLContext:
+        return self._context
+
+    def _end_worker(self, _arbiter: object, _worker: object) -> None:
+        if self._rooms is not None:
+            self._rooms.close()
 
 
 _PLAIN: Mapping[str, Any] = {"worker_class": "server.wsgi.Worker", "threads": 8}

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from cryptography import x509
 
+from ca.profile import profile_for
 from enroll.holder_file import LARGEST_HOLDER_FILE, read_holder
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose, carrier_text
@@ -43,7 +44,7 @@ def issue(
     """Issue one certificate through the full flow, and deliver it."""
     rooms = opened(home)
     holder = _read_holder(holder_file, rooms)
-    with delivery(rooms, out, csr_file, carrier) as (csr, folder):
+    with delivery(rooms, out, csr_file, profile_for(rooms.profile, carrier).key) as (csr, folder):
         certificate = rooms.desk.issue(holder, Purpose(kind), csr, LOCAL_OPERATOR, folder.hand_over, carrier)
     _report(rooms, "jpki.issue/1", certificate, folder.files, output)
 
@@ -61,7 +62,7 @@ def renew(
     rooms = opened(home)
     holder = None if holder_file is None else _read_holder(holder_file, rooms)
     carrier = rooms.desk.record(serial).carrier
-    with delivery(rooms, out, csr_file, carrier) as (csr, folder):
+    with delivery(rooms, out, csr_file, profile_for(rooms.profile, carrier).key) as (csr, folder):
         certificate = rooms.desk.renew(serial, csr, LOCAL_OPERATOR, holder, folder.hand_over)
     _report(rooms, "jpki.renew/1", certificate, folder.files, output, superseded=serial)
 

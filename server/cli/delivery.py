@@ -1,4 +1,4 @@
-"""What `jpki issue` and `renew` put into --out: all of it, or nothing."""
+"""What `jpki issue`, `renew` and `verifier` put into --out: all of it, or nothing."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ca.key_policy import LARGEST_CSR, read_csr
-from ca.profile import profile_for
 from hsm_adapter.software import generate
-from jpki.certificate import Carrier
+from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
+from jpki.signature import KeySpec
 from jpki.text import Text
 from server.home import new_directory, read_at_most, write_new
 from server.wiring import Rooms
@@ -31,9 +31,9 @@ class Folder:
         """The files that were written, by their names without `.pem`."""
         return self._written
 
-    def make_key(self, carrier: Carrier) -> x509.CertificateSigningRequest:
-        """Make the holder's key, of the carrier's kind, write it, and return the request for its certificate."""
-        key = generate(profile_for(self._rooms.profile, carrier).key)
+    def make_key(self, spec: KeySpec) -> x509.CertificateSigningRequest:
+        """Make a key, write it, and return the request for its certificate."""
+        key = generate(spec)
         self._write("key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
         return x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, SHA256())
 
@@ -66,14 +66,17 @@ class Folder:
 
     def _issuer_of(self, certificate: x509.Certificate) -> x509.Certificate:
         key = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-        return next(each.certificate for each in self._rooms.every_generation() if each.key_identifier == key)
+        generations = (each for purpose in Purpose for each in self._rooms.store.generations.ever(purpose))
+        return next(each.certificate for each in generations if each.key_identifier == key)
 
 
 @contextmanager
 def delivery(
-    rooms: Rooms, out: Path, csr_file: Path | None, carrier: Carrier
+    rooms: Rooms, out: Path, csr_file: Path | None, spec: KeySpec
 ) -> Iterator[tuple[x509.CertificateSigningRequest, Folder]]:
-    """Prepare the output directory and the request; on any failure remove what was written, the key included.
+    """Prepare the output directory and the request, of a key of this kind where it is made here.
+
+    On any failure what was written is removed, the key included.
 
     Raises:
         JpkiError: CONFLICT `file-exists`, UNPROCESSABLE `directory-unwritable` or `file-unwritable`, or of the CSR.
@@ -83,7 +86,7 @@ def delivery(
     with new_directory(out):
         try:
             # The key is on disk before a certificate for it can exist.
-            yield read_csr(read_at_most(csr_file, LARGEST_CSR)) if csr_file else folder.make_key(carrier), folder
+            yield read_csr(read_at_most(csr_file, LARGEST_CSR)) if csr_file else folder.make_key(spec), folder
         except BaseException:
             folder.empty()
             raise

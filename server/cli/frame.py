@@ -42,6 +42,8 @@ _COMMANDS = {
     "sample-town": "server.cli.sample_town",
     "crl": "server.cli.lists",
     "ocsp": "server.cli.ocsp",
+    "verifier": "server.cli.verifiers",
+    "tls": "server.cli.tls",
     "campaign": "server.cli.campaign",
     "audit": "server.cli.audit",
     "reconcile": "server.cli.reconcile",

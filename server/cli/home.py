@@ -26,7 +26,7 @@ from server.plan_file import read_plan
 from server.sealing import Sealing
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
 from server.store.database import SCHEMA
-from server.store.roles import READABLE, let_read
+from server.store.roles import READABLE, admit
 from server.wiring import Store, database_of, keys_of, store_of
 
 
@@ -182,13 +182,15 @@ def _progress(output: Output) -> Callable[[int], None]:
     "--door", "doors", multiple=True, required=True, type=click.Choice(list(READABLE)), help="May be repeated."
 )
 def grant(role: str, home: Home, doors: tuple[str, ...], output: Output) -> None:
-    """Let an existing PostgreSQL role read what a door needs, and nothing that tells of a holder.
+    """Let an existing PostgreSQL role use the tables that a door needs, and none that tells of a holder.
 
-    A process with this door then has a jpki.toml of its own, whose `database` names the role.
+    A process with this door then has a jpki.toml of its own, whose `database` names the role. In `registered` mode the
+    role may write look-ups, too, and not read them.
     """
     rooms = opened(home)
-    names = let_read(rooms.store.database, role, doors, LOCAL_OPERATOR, rooms.clock)
-    line = Text(f"{role} は次の表を読めます：{'、'.join(names)}", f"{role} may read: {', '.join(names)}")
+    registered = rooms.settings.verifiers == "registered"
+    names = admit(rooms.store.database, role, doors, LOCAL_OPERATOR, rooms.clock, registered=registered)
+    line = Text(f"{role} は次の表を使えます：{'、'.join(names)}", f"{role} may use: {', '.join(names)}")
     output.result("jpki.db-grant/1", {"role": role, "tables": names}, [line])
 
 

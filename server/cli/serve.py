@@ -11,6 +11,7 @@ from server.app import Door, checks
 from server.cli.frame import Output, command, home_option
 from server.home import Home
 from server.settings import read_settings
+from server.tls import context_of
 from server.wiring import open_rooms
 from server.wsgi import Server, listen
 
@@ -22,33 +23,39 @@ from server.wsgi import Server, listen
 @click.option("--door", "names", multiple=True, type=click.Choice([str(each) for each in Door]), help="Default: all.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @click.option("--fast", is_flag=True, help="The OCSP door alone, many times as fast: name it by --door ocsp.")
-def serve(
-    home: Home, host: str, port: int, names: tuple[str, ...], workers: int, output: Output, *, fast: bool
+@click.option("--tls", is_flag=True, help="Speak TLS, with the certificate by `jpki tls certify`.")
+def serve(  # noqa: PLR0913 - one for each option
+    home: Home, host: str, port: int, names: tuple[str, ...], workers: int, output: Output, *, fast: bool, tls: bool
 ) -> None:
     """Serve OCSP, CRLs, CA certificates and document validation; runs in the foreground."""
     doors = [Door(name) for name in names] or list(Door)
     if fast and doors != [Door.OCSP]:
         raise click.UsageError("--fast serves the OCSP door alone: name it, and no other, by --door ocsp")
-    _require_ready(home, doors)
+    settings = read_settings(home.settings)
+    if settings.verifiers == "registered" and not tls:
+        raise click.UsageError("verifiers are registered here: they are known by their certificates, in --tls alone")
+    _require_ready(home, doors, tls=tls)
     try:
         listener = listen(host, port)
     except OSError as error:
         raise _not_listening(host, port, error) from error
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
-    _warn_of_base_url(read_settings(home.settings).base_url, url, output)
+    url = f"{'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}"
+    _warn_of_base_url(settings.base_url, url, output)
     output.progress(
         Text(
             f"{url} で応答しています（{'・'.join(doors)}）。終了は Ctrl-C。",
             f"Answering on {url} ({', '.join(doors)}); Ctrl-C ends it.",
         )
     )
-    Server(home, listener, doors, workers, fast=fast).run()
+    Server(home, listener, doors, workers, fast=fast, tls=tls).run()
 
 
-def _require_ready(home: Home, doors: Sequence[Door]) -> None:
+def _require_ready(home: Home, doors: Sequence[Door], *, tls: bool) -> None:
     """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
     rooms = open_rooms(home)
+    if tls:
+        context_of(rooms)
     if Door.OCSP in doors:
         rooms.issuers()
     if Door.CA in doors:

@@ -16,7 +16,8 @@ from jpki.campaign import CampaignState, ItemState
 from jpki.clock import whole_second
 from jpki.ids import GenerationId, Serial
 from jpki.revocation import Reason, State, Status
-from server.store import tables
+from jpki.verifier import VerifierState
+from server.store import tables, verifiers
 from server.store.changes import LIVE, journal, note, required_statuses
 from server.store.generations import let_die
 from server.store.reserving import use_partitions
@@ -227,6 +228,21 @@ class Replay:
             waiting = update(item).where(item.c.campaign == number, item.c.state == ItemState.WAITING)
             self._run(waiting.values(state=ItemState.CANCELLED))
 
+    def verifier_registered(self, event: AuditEvent) -> None:
+        """Register a verifier that the backup does not know."""
+        verifiers.add_verifier(self._connection, _verifier(event), event.details)
+
+    def verifier_certified(self, event: AuditEvent) -> None:
+        """Let a verifier bear a certificate that is out."""
+        certificate = Serial(int(str(event.details["certificate"]), 16))
+        alone = bool(event.details["alone"])
+        verifiers.add_certificate(self._connection, _verifier(event), certificate, alone=alone)
+
+    def verifier_changed(self, event: AuditEvent) -> None:
+        """Suspend a verifier, or let it ask again."""
+        state = VerifierState(str(event.details["state"]))
+        verifiers.set_state(self._connection, _verifier(event), state)
+
     def clock_accepted(self, event: AuditEvent) -> None:
         """Take a clock that went back on purpose."""
         self._run(update(tables.clock).values(latest=event.at))
@@ -267,6 +283,9 @@ _ACTS: Mapping[Act, Callable[[Replay, AuditEvent], None]] = {
     Act.CRL_WILL_SIGN: Replay.list_numbered,
     Act.CRL_PUBLISHED: Replay.list_numbered,
     Act.CAMPAIGN_CHANGED: Replay.campaign_changed,
+    Act.VERIFIER_REGISTERED: Replay.verifier_registered,
+    Act.VERIFIER_CERTIFIED: Replay.verifier_certified,
+    Act.VERIFIER_CHANGED: Replay.verifier_changed,
     Act.CLOCK_ACCEPTED: Replay.clock_accepted,
     Act.AUDIT_ERASED: Replay.bodies_erased,
     Act.RESTORED: Replay.restored,
@@ -277,3 +296,7 @@ _ACTS: Mapping[Act, Callable[[Replay, AuditEvent], None]] = {
 
 def _serials(event: AuditEvent) -> list[Serial]:
     return [Serial(int(each, 16)) for each in event.subjects]
+
+
+def _verifier(event: AuditEvent) -> int:
+    return int(event.subjects[0].removeprefix("verifier/"))

@@ -1,4 +1,4 @@
-"""What a door's own database role may read: the server refuses it all else, sealed records and holders included."""
+"""What a door's own database role may do: the server refuses it all else, sealed records and holders included."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,20 +17,33 @@ READABLE: Mapping[str, Sequence[Table]] = {
     "crl": (VERSION, tables.generation, tables.crl),
 }
 """The tables of each door that runs without a CA key (DESIGN 3.4); none of them knows a holder."""
+_ADMITTING: Mapping[Table, str] = {
+    tables.verifier: "SELECT",
+    tables.verifier_certificate: "SELECT",
+    tables.verifier_use: "SELECT, INSERT, UPDATE",
+    tables.look_up: "INSERT",
+}
+"""What else a door needs in `registered` mode: to know who may ask, and to write what was asked without reading it."""
 
 
-def let_read(database: Database, role: str, doors: Sequence[str], by: Actor, clock: Clock) -> list[str]:
-    """Let an existing PostgreSQL role read what these doors need, and return the tables' names.
+def admit(
+    database: Database, role: str, doors: Sequence[str], by: Actor, clock: Clock, *, registered: bool
+) -> list[str]:
+    """Let an existing PostgreSQL role do what these doors need, and return the tables' names.
 
     Raises:
         JpkiError: UNPROCESSABLE `database-without-roles` on SQLite; UNAVAILABLE as for an unknown role.
     """
     if not database.has_roles:
         raise _without_roles()
-    names = sorted({table.name for door in doors for table in READABLE[door]})
+    rights = {table.name: "SELECT" for door in doors for table in READABLE[door]}
+    if registered:
+        rights |= {table.name: right for table, right in _ADMITTING.items()}
+    names = sorted(rights)
     with database.writing() as connection:
         quote = connection.dialect.identifier_preparer.quote_identifier
-        connection.execute(text(f"GRANT SELECT ON {', '.join(map(quote, names))} TO {quote(role)}"))
+        for name in names:
+            connection.execute(text(f"GRANT {rights[name]} ON {quote(name)} TO {quote(role)}"))
         event = AuditEvent(
             at=clock(), actor=by, act=Act.ROLE_ADMITTED, subjects=(role,), details={"tables": " ".join(names)}
         )

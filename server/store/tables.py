@@ -24,6 +24,9 @@ from server.store.types import Moment, SerialColumn
 
 metadata = MetaData()
 
+MOST_VERIFIER_NAME, MOST_VERIFIER_PURPOSE = 128, 256
+"""In characters."""
+
 ledger = Table(
     "ledger",
     metadata,
@@ -305,6 +308,45 @@ crl = Table(
     Column("entries", Integer, nullable=False),
 )
 """The newest publication of each list; the files are its projection."""
+
+verifier = Table(
+    "verifier",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(MOST_VERIFIER_NAME), nullable=False, unique=True),
+    Column("purpose", String(MOST_VERIFIER_PURPOSE), nullable=False),
+    Column("quota", Integer),
+    Column("state", String(16), nullable=False),
+)
+"""Who may ask in `registered` mode, and for what (公的個人認証法 17, 36)."""
+
+verifier_certificate = Table(
+    "verifier_certificate",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("verifier", ForeignKey("verifier.id"), nullable=False),
+)
+"""The client certificates that a verifier may bear."""
+
+verifier_use = Table(
+    "verifier_use",
+    metadata,
+    Column("verifier", ForeignKey("verifier.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+)
+"""How many certificates a verifier asked about on a day in Japan, over all processes."""
+
+look_up = Table(
+    "look_up",
+    metadata,
+    Column("serial", SerialColumn, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("verifier", ForeignKey("verifier.id"), nullable=False),
+    Column("finding", String(8), nullable=False),
+    Index("look_up_serial", "serial", "at"),
+)
+"""What a holder may see of the use of a certificate. No key: two look-ups may be the same in all that is kept."""
 
 lease = Table(
     "lease",

@@ -67,7 +67,9 @@ def test_r14_a_responder_may_answer_and_nothing_else(scene: Scene) -> None:
 
 
 def test_r14_no_certificate_of_a_holder_or_clerk_may_answer(scene: Scene) -> None:
-    clerk = scene.delegation.clerk(scene.generation, holder_key().public_key(), "clerk-1", LOCAL_OPERATOR)
+    clerk = scene.delegation.client(
+        scene.generation, holder_key().public_key(), DelegateKind.CLERK, "clerk-1", LOCAL_OPERATOR
+    )
     usages = clerk.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usages) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 

@@ -17,7 +17,7 @@ from ocsp.responder import Responder
 def serving(responder: Responder) -> Iterator[str]:
     """Serve `responder` by Flask, and give its address."""
     app = Flask(__name__)
-    app.register_blueprint(make_blueprint(responder))
+    app.register_blueprint(make_blueprint(responder, lambda: None))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     with _running(server):
         yield f"http://127.0.0.1:{server.server_port}/ocsp"

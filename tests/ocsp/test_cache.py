@@ -351,7 +351,7 @@ def test_the_one_asked_for_least_recently_goes_first() -> None:
     cache = Cache(lambda: Standing.CURRENT, lambda: NOW, at_most=2)
     period = Period(whole_second(NOW), whole_second(NOW) + timedelta(minutes=15))
     asked = [CertId(bytes([n]), IssuerHashes(b"", b"", b""), Serial(n)) for n in range(3)]
-    signed = [SignedAnswer(bytes([n]), period, knows_all=True, tag="") for n in range(3)]
+    signed = [SignedAnswer(bytes([n]), period, tag="", told=()) for n in range(3)]
     for n in (0, 1):
         cache.keep_answer(asked[n], signed[n], cache.mark())
         cache.keep_status(status(Serial(n), State.ACTIVE), cache.mark())

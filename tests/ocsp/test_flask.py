@@ -15,7 +15,7 @@ from tests.ocsp.test_http_semantics import QUESTION, WAYS_TO_WRITE, awkward_ques
 @pytest.fixture
 def client(responder: Responder) -> FlaskClient:
     app = Flask(__name__)
-    app.register_blueprint(make_blueprint(responder))
+    app.register_blueprint(make_blueprint(responder, lambda: None))
     return app.test_client()
 
 

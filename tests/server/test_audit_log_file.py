@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
+from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.signature import KeySpec
 from server.audit.chain import Entry, Head, Opening, Record, Signer, Tip, extend, sign_head
@@ -228,7 +229,7 @@ def test_a_chain_made_anew_does_not_fit_the_next_head(log: Log, data: st.DataObj
 def test_a_head_by_a_clerk_of_the_same_root_is_not_believed(here: Office) -> None:
     root, _ = infrastructure()
     key = generate(KeySpec.P256)
-    certificate = here.notary.delegation.clerk(root, key.public_key(), "clerk-1", LOCAL_OPERATOR)
+    certificate = here.notary.delegation.client(root, key.public_key(), DelegateKind.CLERK, "clerk-1", LOCAL_OPERATOR)
     assert TRUST.key_of(certificate) is None
     here.notary.chain()
     tip = here.notary.log.tip()

@@ -16,6 +16,7 @@ from enroll.orders import Terms, first_order
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import CARD, Purpose
 from jpki.clock import system_clock
+from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.ids import Serial, format_serial
 from jpki.revocation import Reason, State
@@ -109,7 +110,7 @@ def _lived(folder: Path, *words: str) -> Town:
     ledger.release(new["z"], LOCAL_OPERATOR, system_clock())
     town.voided = _voided(rooms)
     (root, *_) = rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
-    rooms.delegation.clerk(root, card_key(26).public_key(), "lost", LOCAL_OPERATOR)
+    rooms.delegation.client(root, card_key(26).public_key(), DelegateKind.CLERK, "lost", LOCAL_OPERATOR)
     rooms.publisher.publish_all()
     rooms.publisher.publish_all()
     rooms.notary.export(town.log)

@@ -89,7 +89,7 @@ def by_the_fast_door(rooms: Rooms) -> Ask:
     def ask(asked: bytes, method: str) -> bytes:
         follower.hear()
         path = b"" if method == "POST" else b"/" + base64.b64encode(asked)
-        request = Request(method, b"/ocsp" + path, {}, asked if method == "POST" else b"")
+        request = Request(method, b"/ocsp" + path, {}, asked if method == "POST" else b"", None)
         answered = door.at_once(request) or door.in_time(request)
         assert answered.status == 200
         return answered.body
