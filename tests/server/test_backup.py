@@ -171,6 +171,24 @@ def test_an_act_that_no_log_tells_of_is_counted_by_the_anchor(
 
 
 @pytest.mark.usefixtures("passphrase")
+def test_verifiers_are_as_the_log_tells(jpki: Jpki, town: Town, backup: Path, tmp_path: Path) -> None:
+    log, new = tmp_path / "log", tmp_path / "new"
+    for name in ("Bank", "Shop"):
+        words = ("--name", name, "--purpose", "tests", "--quota", "9", "--out", tmp_path / name)
+        jpki.done("verifier", "add", "--home", town.home, *words)
+    jpki.done("verifier", "certify", "1", "--home", town.home, "--alone", "--out", tmp_path / "again")
+    jpki.done("verifier", "suspend", "2", "--home", town.home)
+    jpki.done("audit", "export", "--home", town.home, "--out", log)
+    jpki.done("backup", "restore", backup, "--home", new, "--audit-log", log)
+    shown = [jpki.done("verifier", "list", "--home", home)["verifiers"] for home in (town.home, new)]
+    assert shown[0] == shown[1]
+    assert [each["certificates"] for each in shown[0]] == [
+        [serial_in(tmp_path / "again")],
+        [serial_in(tmp_path / "Shop")],
+    ]
+
+
+@pytest.mark.usefixtures("passphrase")
 def test_an_anchor_that_knows_more_is_left_to_its_auditor(jpki: Jpki, town: Town, tmp_path: Path) -> None:
     anchor, backup, new = tmp_path / "anchor", tmp_path / "backup", tmp_path / "new"
     settings = town.home / "jpki.toml"

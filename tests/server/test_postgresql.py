@@ -22,6 +22,7 @@ from tests.server.migrations_contract import (
     check_up_and_down,
 )
 from tests.server.postgresql import Server, running
+from tests.server.verifiers_contract import VerifiersContract
 
 pytestmark = pytest.mark.slow
 _numbers = itertools.count(1)
@@ -63,6 +64,10 @@ class TestPostgresqlAudit(AuditContract):
 
 class TestPostgresqlGenerations(GenerationsContract):
     """The generations' contract on PostgreSQL."""
+
+
+class TestPostgresqlVerifiers(VerifiersContract):
+    """The contract of the verifiers' record on PostgreSQL."""
 
 
 def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(

@@ -17,12 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg import sql
 
 from hsm_adapter.pkcs11 import Token, make_token
-from jpki.clock import system_clock
+from jpki.acts import LOCAL_OPERATOR
+from jpki.clock import day_in_japan, system_clock
+from jpki.errors import JpkiError
+from jpki.ids import Serial
+from jpki.revocation import Finding
+from jpki.verifier import LookUp, VerifierState
 from server.cli.frame import run
 from server.home import Home
 from server.settings import read_settings
 from server.store.database import Database
 from server.store.tables import metadata
+from server.store.verifiers import SqlVerifiers
 from server.wiring import open_rooms
 from tests.conftest import SteppingClock
 from tests.server.console import Jpki
@@ -256,6 +262,7 @@ def test_the_ocsp_door_runs_under_a_role_that_the_server_refuses_all_else(
         for act in ("UPDATE status SET state = 'active'", "DELETE FROM generation"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(act)
+    require_look_ups_can_be_written_and_not_read(jpki, pg_home, ocsp_role)
     door = tmp_path / "door"
     door.mkdir()
     (door / "jpki.toml").write_text((pg_home / "jpki.toml").read_text().replace("postgres@", f"{ocsp_role}@"))
@@ -268,6 +275,32 @@ def test_the_ocsp_door_runs_under_a_role_that_the_server_refuses_all_else(
         jpki.done("revoke", serial_of(tmp_path / "card"), "--home", pg_home, "--reason", "keyCompromise")
         time.sleep(1)
         assert asked(tmp_path, url) == "revoked"
+
+
+def require_look_ups_can_be_written_and_not_read(jpki: Jpki, pg_home: Path, ocsp_role: str) -> None:
+    """In `registered` mode, and in no other, the door's role may add to what is known of holders, unseen."""
+    settings = pg_home / "jpki.toml"
+    before = settings.read_text()
+    settings.write_text(before.replace('verifiers = "open"', 'verifiers = "registered"'))
+    granted = jpki.done("db", "grant", ocsp_role, "--door", "ocsp", "--home", pg_home)["tables"]
+    assert {"look_up", "verifier", "verifier_certificate", "verifier_use"} < set(granted)
+    settings.write_text(before)
+    databases = [Database.at_url(_url_of(pg_home).replace("postgres@", f"{role}@")) for role in (ocsp_role, "postgres")]
+    narrow, whole = map(SqlVerifiers, databases)
+    now = system_clock()
+    bank = whole.register("Bank", "accounts", None, LOCAL_OPERATOR, now)
+    told = LookUp(now, bank, Serial(1), Finding.GOOD)
+    narrow.record([told], {bank: 1}, day_in_japan(now))
+    assert narrow.admitted(day_in_japan(now)) == {}
+    assert whole.look_ups(Serial(1)) == [told]
+    for act in (
+        lambda: narrow.look_ups(Serial(1)),
+        lambda: narrow.change(bank, VerifierState.SUSPENDED, LOCAL_OPERATOR, now),
+    ):
+        with pytest.raises(JpkiError):
+            act()
+    for database in databases:
+        database.close()
 
 
 def asked(folder: Path, url: str) -> str:

@@ -29,6 +29,7 @@ from tests.server.migrations_contract import (
     check_records_are_carried_over_and_sealed,
     check_up_and_down,
 )
+from tests.server.verifiers_contract import VerifiersContract
 
 
 @pytest.fixture
@@ -48,6 +49,10 @@ class TestSqliteAudit(AuditContract):
 
 class TestSqliteGenerations(GenerationsContract):
     """The generations' contract on SQLite."""
+
+
+class TestSqliteVerifiers(VerifiersContract):
+    """The contract of the verifiers' record on SQLite."""
 
 
 @pytest.mark.slow
