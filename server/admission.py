@@ -9,10 +9,9 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
-from itertools import takewhile
+from datetime import date, datetime, timedelta
 
-from jpki.clock import Clock, day_in_japan
+from jpki.clock import Clock, day_in_japan, end_of_day
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
 from jpki.revocation import Finding
@@ -96,8 +95,10 @@ class RegisteredOnly:
         """
         while batch := self._told[:_AT_ONCE]:
             day = day_in_japan(batch[0][0])
+            tomorrow = end_of_day(day) + timedelta(seconds=1)
             # What was told before midnight and after it is written apart.
-            batch = list(takewhile(lambda each: day_in_japan(each[0]) == day, batch))
+            through = next((at for at, each in enumerate(batch) if each[0] >= tomorrow), len(batch))
+            batch = batch[:through]
             used = Counter(verifier for _, verifier, _, _ in batch)
             self._record([LookUp(*each) for each in batch if each[-1] is not Finding.UNKNOWN], used, day)
             with self._lock:
