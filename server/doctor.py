@@ -16,9 +16,11 @@ from jpki.generation import Generation, Responder
 from jpki.ids import KeyUri
 from jpki.text import Text
 from server.standing import standing
+from server.tls import context_of
 from server.wiring import Rooms
 
 _ISSUING_MARGIN = timedelta(days=90)
+_TLS_MARGIN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
         ("issuing", Text("発行期間が残っている", "the CA keys may issue for a while"), _issuing),
         ("responders", Text("OCSPレスポンダが使える", "the OCSP responders can answer"), _responders),
         ("lists", Text("失効リストが新しく、公開されている", "the lists are fresh and published"), _lists),
+        ("tls", Text("TLSのサーバー証明書が使える", "the certificate for TLS can be used"), _tls),
         ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
         ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
         ("ceremonies", Text("セレモニーが終わり、記録がある", "ceremonies are finished and on record"), _ceremonies),
@@ -181,6 +184,22 @@ def _lists(rooms: Rooms) -> None:
                 )
 
 
+def _tls(rooms: Rooms) -> None:
+    """Of a home whose doors speak TLS."""
+    if rooms.settings.verifiers == "open" and not rooms.home.tls_certificate.exists():
+        return
+    context_of(rooms)
+    certificate = x509.load_pem_x509_certificate(rooms.home.tls_certificate.read_bytes())
+    if certificate.not_valid_after_utc - rooms.clock() < _TLS_MARGIN:
+        raise _wrong(
+            "tls-ends",
+            f"TLSのサーバー証明書の期限は {iso(certificate.not_valid_after_utc)} です。",
+            f"The certificate for TLS ends at {iso(certificate.not_valid_after_utc)}.",
+            "jpki tls certify で更新し、jpki serve を再起動してください。",
+            "Renew it with `jpki tls certify`, and start `jpki serve` anew.",
+        )
+
+
 def _pending(rooms: Rooms) -> None:
     count = len(rooms.store.ledger.abandoned(rooms.clock()))
     if count:
@@ -195,8 +214,8 @@ def _pending(rooms: Rooms) -> None:
 
 def _permissions(rooms: Rooms) -> None:
     home = rooms.home
-    for folder in (home.keys, home.secrets, home.clerks, home.softhsm):
-        for file in sorted(folder.rglob("*")) if folder.is_dir() else []:
+    for place in (home.keys, home.secrets, home.clerks, home.softhsm, home.tls_key):
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise _wrong(
                     "permissions-wide",

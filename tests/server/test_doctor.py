@@ -1,6 +1,7 @@
 """`jpki doctor`: a new home is well, and each thing that can be wrong is found and named with what to do."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 
 from jpki.clock import system_clock
+from server.doctor import examine
+from server.home import Home
 from server.store.database import Database
+from server.wiring import open_rooms
 from tests.server.console import Jpki
 
 
@@ -62,4 +66,24 @@ def test_a_clock_that_went_back_is_found(jpki: Jpki, home: Path) -> None:
 
 def test_a_readable_secret_is_found(jpki: Jpki, home: Path) -> None:
     (home / "keys" / "ca-signing-s1.pem").chmod(0o644)
+    assert set(failing(jpki, home)) == {"permissions"}
+
+
+def test_a_certificate_for_tls_that_ends_is_found(jpki: Jpki, home: Path) -> None:
+    jpki.done("tls", "certify", "--home", home, "--host", "localhost")
+    assert jpki.done("doctor", "--home", home)["healthy"]
+    rooms = open_rooms(Home.open(home))
+    later = replace(rooms, clock=lambda: system_clock() + timedelta(days=336))
+    found = {each.name: each.error for each in examine(later)}
+    rooms.close()
+    assert found["tls"] is not None
+    assert found["tls"].code == "tls-ends"
+
+
+def test_a_registered_home_without_tls_is_found(jpki: Jpki, home: Path) -> None:
+    settings = home / "jpki.toml"
+    settings.write_text(settings.read_text().replace('verifiers = "open"', 'verifiers = "registered"'))
+    assert "tls certify" in failing(jpki, home)["tls"]["action"]["en"]
+    jpki.done("tls", "certify", "--home", home, "--host", "localhost")
+    (home / "tls" / "key.pem").chmod(0o644)
     assert set(failing(jpki, home)) == {"permissions"}
