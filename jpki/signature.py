@@ -1,6 +1,6 @@
 """Signing DER with any key of the house: one algorithm per kind of key, each signature checked before it leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cryptography.exceptions import InvalidSignature
@@ -45,6 +45,12 @@ class Algorithm:
 
     hash: SHA256 | SHA384
     identifier: bytes
+    ecdsa: ec.ECDSA = field(init=False, repr=False)
+    """What pyca is told of it, for a key on a curve."""
+
+    def __post_init__(self) -> None:
+        """Make once what every signature needs."""
+        object.__setattr__(self, "ecdsa", ec.ECDSA(self.hash))
 
 
 _RSA = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.RSA_SHA256), der.tlv(der.Tag.NULL)))
@@ -52,9 +58,9 @@ _P256 = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.ECDSA_SHA256
 _P384 = Algorithm(SHA384(), der.sequence(der.object_identifier(oids.ECDSA_SHA384)))
 
 
-def algorithm_for(key: PublicKey) -> Algorithm:
+def algorithm_for(key: PublicKey | PrivateKey) -> Algorithm:
     """Return the algorithm that a key of this kind signs with: RSA and P-256 with SHA-256, P-384 with SHA-384."""
-    if isinstance(key, rsa.RSAPublicKey):
+    if isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey):
         return _RSA
     return _P384 if key.curve.name == "secp384r1" else _P256
 
@@ -84,10 +90,10 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 def sign_unchecked(key: PrivateKey, message: bytes) -> bytes:
     """Sign `message`; whoever asks for it checks the signature, or a sample of them."""
-    algorithm = algorithm_for(key.public_key())
+    algorithm = algorithm_for(key)
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(message, PKCS1v15(), algorithm.hash)
-    return key.sign(message, ec.ECDSA(algorithm.hash))
+    return key.sign(message, algorithm.ecdsa)
 
 
 def check(key: PublicKey, message: bytes, signature: bytes) -> None:
@@ -100,7 +106,7 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(signature, message, PKCS1v15(), algorithm.hash)
     else:
-        key.verify(signature, message, ec.ECDSA(algorithm.hash))
+        key.verify(signature, message, algorithm.ecdsa)
 
 
 def assembled(to_be_signed: bytes, signature: bytes) -> bytes:

@@ -8,9 +8,10 @@ from urllib.parse import unquote_to_bytes
 
 from jpki import der, oids
 from jpki.der import DerError, Reader, Tag, context, read_integer
-from jpki.ids import Serial
+from jpki.ids import SERIAL_OCTETS, Serial
 from jpki.text import Text
 from ocsp.cert_id import DIGEST_OCTETS, NULL, CertId, IssuerHashes
+from ocsp.question import nonce
 
 MAX_REQUEST_OCTETS = 10_000
 MAX_CERT_IDS = 20
@@ -50,7 +51,7 @@ def parse_request(data: bytes) -> OcspRequest:
     if len(data) > MAX_REQUEST_OCTETS:
         raise MalformedRequest(Text("要求が大きすぎる", "request is too large"))
     try:
-        return _request(data)
+        return _question_for_one(data) or _request(data)
     except DerError as error:
         raise MalformedRequest(_not_der(error)) from error
 
@@ -83,6 +84,43 @@ def sole_cert_id(data: bytes) -> bytes | None:
 
 _ENVELOPES = {8 + size: bytes((0x30, size + 6, 0x30, size + 4, 0x30, size + 2, 0x30, size)) for size in range(122)}
 """How such a request begins, by its length: OCSPRequest, TBSRequest, requestList, Request, all of short form."""
+
+
+def _question_for_one(data: bytes) -> OcspRequest | None:
+    """Return a request that holds one CertID and a nonce, as most clients write it; None if it is another one.
+
+    What stands around the two depends on their lengths alone, so that it need not be read but compared.
+    """
+    for nonce_octets in _USUAL_NONCES:
+        around = _around(len(data), nonce_octets)
+        if around is not None:
+            before, between = around
+            if data.startswith(before) and data[-nonce_octets - len(between) : -nonce_octets] == between:
+                cert_id = _cert_id(data[len(before) : -nonce_octets - len(between)])
+                return OcspRequest(cert_ids=(cert_id,), nonce=data[-nonce_octets:])
+    return None
+
+
+_USUAL_NONCES = (16, 32)
+"""Octets: OpenSSL's and pyHanko's, and those of RFC 9654 2.1."""
+
+
+@lru_cache(maxsize=1024)
+def _around(octets: int, nonce_octets: int) -> tuple[bytes, bytes] | None:
+    """Return what stands before a CertID, and between it and a nonce, in a request of so many octets in all."""
+    trailer = der.tlv(context(2), der.sequence(nonce(bytes(nonce_octets))))
+    for size in range(min(octets - len(trailer), _MOST_CERT_ID_OCTETS)):
+        request = der.header(Tag.SEQUENCE, size)
+        requests = der.header(Tag.SEQUENCE, len(request) + size) + request
+        to_be_signed = der.header(Tag.SEQUENCE, len(requests) + size + len(trailer)) + requests
+        before = der.header(Tag.SEQUENCE, len(to_be_signed) + size + len(trailer)) + to_be_signed
+        if len(before) + size + len(trailer) == octets:
+            return before, trailer[:-nonce_octets]
+    return None
+
+
+_MOST_CERT_ID_OCTETS = 200
+"""More than one with SHA-512 hashes and the longest serial has."""
 
 
 def _request(data: bytes) -> OcspRequest:
@@ -128,6 +166,29 @@ def _single_request(fields: Reader) -> CertId:
 
 
 def _cert_id(raw: bytes) -> CertId:
+    """Read a CertID. Its beginning up to the serial is one of a few, where the serial has the length of ours."""
+    if raw[_OUR_SERIAL:_OUR_SERIAL_CONTENT] == _OUR_SERIAL_HEADER:
+        issuer, serial = _issuer_of_ours(raw[:_OUR_SERIAL]), raw[_OUR_SERIAL_CONTENT:]
+        if issuer is not None and 0x01 <= serial[0] <= 0x7F:
+            return CertId(raw, issuer, Serial(int.from_bytes(serial)))
+    return _any_cert_id(raw)
+
+
+_OUR_SERIAL_HEADER = der.header(Tag.INTEGER, SERIAL_OCTETS)
+_OUR_SERIAL_CONTENT = -SERIAL_OCTETS
+_OUR_SERIAL = _OUR_SERIAL_CONTENT - len(_OUR_SERIAL_HEADER)
+
+
+@lru_cache(maxsize=64)
+def _issuer_of_ours(beginning: bytes) -> IssuerHashes | None:
+    """Return the issuer in a CertID that goes on with a serial of the length of ours; None if it cannot be read."""
+    try:
+        return _any_cert_id(beginning + _OUR_SERIAL_HEADER + b"\x01" * SERIAL_OCTETS).issuer
+    except (DerError, MalformedRequest):
+        return None
+
+
+def _any_cert_id(raw: bytes) -> CertId:
     fields = Reader(_sole(raw, Tag.SEQUENCE))
     algorithm = _hash_algorithm(Reader(fields.read(Tag.SEQUENCE)))
     issuer = IssuerHashes(algorithm, fields.read(Tag.OCTET_STRING), fields.read(Tag.OCTET_STRING))

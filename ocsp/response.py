@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import lru_cache
 from itertools import count
 
 from jpki import der, oids
@@ -67,6 +68,9 @@ class SingleAnswer:
     archive_cutoff: datetime | None = None
 
 
+_GOOD = Good()
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """From when to when an answer holds, both at whole seconds: thisUpdate (and producedAt), and nextUpdate."""
@@ -100,24 +104,53 @@ def signed_response(issuer: Issuer, period: Period, answers: Sequence[SingleAnsw
     data = _response_data(issuer, period, answers, nonce)
     checked = nonce is None or next(_drawn) % _SAMPLE == 0
     signature = (sign if checked else sign_unchecked)(issuer.key, data)
-    basic = der.sequence(
-        data,
-        issuer.algorithm_der,
-        der.bit_string(signature),
-        issuer.certificates_der,
-    )
-    response_bytes = der.sequence(_BASIC, der.octet_string(basic))
-    return der.sequence(der.enumerated(ResponseStatus.SUCCESSFUL), der.tlv(context(0), response_bytes))
+    rest = issuer.algorithm_der + der.bit_string(signature) + issuer.certificates_der
+    return _opening(len(data), len(rest)) + data + rest
+
+
+@lru_cache(maxsize=256)
+def _opening(data_octets: int, rest_octets: int) -> bytes:
+    """Return what stands before the ResponseData, of so many octets, that so many more follow."""
+    basic = der.header(der.Tag.SEQUENCE, data_octets + rest_octets)
+    whole = len(basic) + data_octets + rest_octets
+    response_bytes = _BASIC + der.header(der.Tag.OCTET_STRING, whole)
+    whole += len(response_bytes)
+    tagged = der.header(der.Tag.SEQUENCE, whole)
+    whole += len(tagged)
+    fields = der.enumerated(ResponseStatus.SUCCESSFUL) + der.header(context(0), whole)
+    return der.header(der.Tag.SEQUENCE, len(fields) + whole) + fields + tagged + response_bytes + basic
 
 
 def _response_data(issuer: Issuer, period: Period, answers: Sequence[SingleAnswer], nonce: bytes | None) -> bytes:
     this_update, next_update = period.this_update_der, period.next_update_der
+    sole = answers[0] if len(answers) == 1 else None
+    if sole is not None and isinstance(sole.status, Good) and sole.archive_cutoff is None and nonce is not None:
+        asked = sole.asked.raw
+        before, after = _good_to_nonce(issuer.responder_id_der, this_update, next_update, len(asked), len(nonce))
+        return before + asked + after + nonce
     return der.sequence(
         issuer.responder_id_der,
         this_update,  # producedAt
         der.sequence(*(_single(each, this_update, next_update) for each in answers)),
         _extensions(answers, nonce),
     )
+
+
+@lru_cache(maxsize=256)
+def _good_to_nonce(
+    responder_id: bytes, this_update: bytes, next_update: bytes, asked_octets: int, nonce_octets: int
+) -> tuple[bytes, bytes]:
+    """Return what the answers of one second that say "good" to a nonce have in common: all before and after the CertID.
+
+    Most answers to one client alone are such, and differ in nothing else.
+    """
+    status = _cert_status(_GOOD) + this_update + next_update
+    extensions = der.tlv(context(1), der.sequence(nonce_extension(bytes(nonce_octets))))
+    single = der.header(der.Tag.SEQUENCE, asked_octets + len(status))
+    singles = der.header(der.Tag.SEQUENCE, len(single) + asked_octets + len(status)) + single
+    before = responder_id + this_update + singles
+    data = der.header(der.Tag.SEQUENCE, len(before) + asked_octets + len(status) + len(extensions))
+    return data + before, status + extensions[:-nonce_octets]
 
 
 def _single(answer: SingleAnswer, this_update: bytes, next_update: bytes) -> bytes:

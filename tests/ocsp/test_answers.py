@@ -322,6 +322,10 @@ class FaultyKey:
 
     sound: ec.EllipticCurvePrivateKey
 
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        return self.sound.curve
+
     def public_key(self) -> ec.EllipticCurvePublicKey:
         return self.sound.public_key()
 
@@ -340,27 +344,31 @@ def test_a_faulty_signature_is_no_answer_and_by_sample_where_a_client_drew_a_non
     assert refused.count(True) == 64 / 16
 
 
-def test_pyca_writes_the_same_octets(rows: dict[Serial, Status]) -> None:
+@pytest.mark.parametrize("nonce", [b"\x09" * 16, b"\x09" * 32, b"\x09" * 128])
+@pytest.mark.parametrize("algorithm", [oids.SHA1, oids.SHA512])
+@pytest.mark.parametrize("serial", [GOOD, REVOKED], ids=["good", "revoked"])
+def test_pyca_writes_the_same_octets(rows: dict[Serial, Status], serial: Serial, algorithm: str, nonce: bytes) -> None:
     signer = make_issuer(root("s1"), key=rsa_responder_key())
-    answer = ask(
-        responder_of(rows.get, signer), question(cert_id(REVOKED), extensions=(nonce_extension(b"\x09" * 16),))
-    )
+    asked = question(cert_id(serial, algorithm=algorithm), extensions=(nonce_extension(nonce),))
+    answer = ask(responder_of(rows.get, signer), asked)
+    said = (OCSPCertStatus.REVOKED, REVOKED_AT, x509.ReasonFlags.key_compromise)
+    status, revoked_at, reason = (OCSPCertStatus.GOOD, None, None) if serial == GOOD else said
     written = (
         ocsp.OCSPResponseBuilder()
         .add_response_by_hash(
             answer.issuer_name_hash,
             answer.issuer_key_hash,
-            REVOKED,
+            serial,
             answer.hash_algorithm,
-            OCSPCertStatus.REVOKED,
+            status,
             whole_second(NOW),
             whole_second(NOW) + timedelta(minutes=15),
-            REVOKED_AT,
-            x509.ReasonFlags.key_compromise,
+            revoked_at,
+            reason,
         )
         .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
         .certificates([signer.certificate])
-        .add_extension(x509.OCSPNonce(b"\x09" * 16), critical=False)
+        .add_extension(x509.OCSPNonce(nonce), critical=False)
         .sign(signer.key, answer.signature_hash_algorithm)
     )
     # pyca takes producedAt from the machine's clock: it is the one field that may differ.

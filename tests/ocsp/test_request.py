@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jpki import der, oids
 from jpki.der import Tag, context
+from ocsp.cert_id import DIGESTS
 from ocsp.request import MAX_CERT_IDS, MAX_REQUEST_OCTETS, MalformedRequest, OcspRequest, parse_request
 from tests.ocsp.authority import (
     GOOD,
@@ -120,6 +121,8 @@ def _under(oid: bytes) -> bytes:
         pytest.param(_with_serial(b"\x00"), id="serial zero"),
         pytest.param(_with_serial(b"\x80"), id="serial negative"),
         pytest.param(_with_serial(b"\x00\x01"), id="serial not minimal"),
+        pytest.param(_with_serial(b"\x00" + b"\x01" * 15), id="serial of our length not minimal"),
+        pytest.param(_with_serial(b"\x80" + b"\x01" * 15), id="serial of our length negative"),
         pytest.param(_with_serial(b"\x7f" * 21), id="serial too long"),
         pytest.param(_with_extension(nonce_extension(b"")), id="nonce empty"),
         pytest.param(_with_extension(nonce_extension(b"n" * 129)), id="nonce too long"),
@@ -201,6 +204,55 @@ def test_what_is_written_is_read_back(asked: list[tuple[int, str]], nonce: bytes
         zip(cert_ids, (serial for serial, _ in asked), strict=True)
     )
     assert request.nonce == nonce
+
+
+_USUAL = [
+    question(cert_id(serial, algorithm=algorithm), extensions=(nonce_extension(b"n" * octets),))
+    for serial in (GOOD, 1, 2**127 + 1)
+    for algorithm in (oids.SHA1, oids.SHA256, oids.SHA512)
+    for octets in (16, 32, 33)
+]
+"""What clients ask, and close to it: the first serial is of our length, the last has one octet more."""
+
+
+@settings(max_examples=1000)
+@given(st.sampled_from(_USUAL), st.data())
+def test_of_a_changed_question_pyca_reads_the_same(usual: bytes, data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(usual) - 1))
+    changed = usual[:position] + bytes((data.draw(st.integers(0, 255)),)) + usual[position + 1 :]
+    request = _attempt(changed)
+    if request is None:
+        return
+    (read,) = request.cert_ids
+    try:
+        theirs = ocsp.load_der_ocsp_request(changed)
+    except ValueError:
+        # It knows other parameters of this algorithm, which is none of ours.
+        assert read.issuer.algorithm not in DIGESTS
+        return
+    assert (read.serial, read.issuer.name, read.issuer.key) == (
+        theirs.serial_number,
+        theirs.issuer_name_hash,
+        theirs.issuer_key_hash,
+    )
+    nonces = [each.value.nonce for each in theirs.extensions if isinstance(each.value, x509.OCSPNonce)]
+    assert nonces == ([] if request.nonce is None else [request.nonce])
+    assert changed.count(read.raw) == 1
+
+
+@pytest.mark.parametrize("number", range(len(_USUAL)))
+def test_of_a_usual_question_pyca_reads_the_same(number: int) -> None:
+    request, theirs = parse_request(_USUAL[number]), ocsp.load_der_ocsp_request(_USUAL[number])
+    assert (request.cert_ids[0].serial, request.cert_ids[0].issuer.key) == (
+        theirs.serial_number,
+        theirs.issuer_key_hash,
+    )
+    assert request.nonce == theirs.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+
+
+@given(st.sampled_from(_USUAL), st.binary(min_size=1, max_size=40), st.booleans())
+def test_nothing_may_stand_before_or_after_a_usual_question(usual: bytes, noise: bytes, before: bool) -> None:  # noqa: FBT001 - drawn
+    assert _attempt(noise + usual if before else usual + noise) is None
 
 
 def test_outside_cases_give_a_request_or_a_refusal(shared: Path) -> None:
