@@ -1,7 +1,6 @@
 """`jpki serve`: answer verifiers over HTTP."""
 
 from collections.abc import Sequence
-from contextlib import closing
 
 import click
 
@@ -49,17 +48,18 @@ def serve(
 
 def _require_ready(home: Home, doors: Sequence[Door]) -> None:
     """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
-    with closing(open_rooms(home)) as rooms:
-        if Door.OCSP in doors:
-            rooms.issuers()
-        if Door.CA in doors:
-            for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.living(purpose)):
-                rooms.keys.signer(generation.key)
-            rooms.maintenance.run()
-        if Door.CRL in doors:
-            rooms.publisher.repair()
-        for check in checks(rooms, doors).values():
-            check()
+    rooms = open_rooms(home)
+    if Door.OCSP in doors:
+        rooms.issuers()
+    if Door.CA in doors:
+        for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.living(purpose)):
+            rooms.keys.signer(generation.key)
+        rooms.maintenance.run()
+    if Door.CRL in doors:
+        rooms.publisher.repair()
+    for check in checks(rooms, doors).values():
+        check()
+    rooms.close()
 
 
 def _warn_of_base_url(base_url: str, url: str, output: Output) -> None:
