@@ -28,8 +28,8 @@ class Recorder:
 
 
 @contextmanager
-def recording() -> Iterator[Recorder]:
-    """Run a proxy while the block runs."""
+def recording(host: str | None = None) -> Iterator[Recorder]:
+    """Run a proxy while the block runs; it passes all on to `host`, or else to whom it is for."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     recorder = Recorder(server.server_port)
 
@@ -40,7 +40,7 @@ def recording() -> Iterator[Recorder]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             recorder.seen.append(Asked(self.command, self.path, len(body)))
             url = urlsplit(self.path)
-            onward = http.client.HTTPConnection(url.netloc, timeout=20)
+            onward = http.client.HTTPConnection(host or url.netloc, timeout=20)
             headers = {name: value for name, value in self.headers.items() if name.lower() != "proxy-connection"}
             onward.request(self.command, self.path.partition(url.netloc)[2], body, headers)
             answer = onward.getresponse()

@@ -1,10 +1,12 @@
 """What GnuTLS makes of our certificates, lists and OCSP answers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.interop.authority import Card, Town
+from tests.interop.conftest import OcspDoor
 from tests.interop.programs import Done, curl, openssl, run
 
 pytestmark = pytest.mark.slow
@@ -14,10 +16,10 @@ NAMES = pytest.mark.parametrize(
 )
 
 
-def ocsptool(card: Card, anchor: Path, *options: str) -> Done:
-    """Ask the responder that the certificate names."""
+def ocsptool(card: Card, anchor: Path, *options: str, url: str = "") -> Done:
+    """Ask the responder that the certificate names, or another."""
     return run(
-        "ocsptool", "--ask", *options,
+        "ocsptool", f"--ask={url}" if url else "--ask", *options,
         "--load-cert", card.certificate, "--load-issuer", card.chain, "--load-trust", anchor,
     )  # fmt: skip
 
@@ -37,13 +39,25 @@ def fetched(card: Card, directory: Path) -> Path:
 @NAMES
 @pytest.mark.parametrize("nonce", ["--nonce", "--no-nonce"])
 def test_ocsptool_believes_the_answer(town: Town, name: str, nonce: str) -> None:
-    card = town.card(name)
-    done = ocsptool(card, card.chain, nonce)
+    check_belief(town, town.card(name), nonce)
+
+
+def check_belief(town: Town, card: Card, nonce: str, url: str = "") -> None:
+    done = ocsptool(card, card.chain, nonce, url=url)
     assert done.code == 0, done.text
     assert "Verifying OCSP Response: Success.\n" in done.text
     status = "revoked" if card == town.taro.signing else "good"
     assert f"Certificate Status: {status}\n" in done.text
     assert ("Nonce: " in done.text) == (nonce == "--nonce")
+
+
+@NAMES
+@pytest.mark.parametrize("nonce", ["--nonce", "--no-nonce"])
+def test_ocsptool_believes_the_fast_door_too(
+    town: Town, ocsp_doors: Mapping[str, OcspDoor], name: str, nonce: str
+) -> None:
+    card = town.card(name)
+    check_belief(town, card, nonce, ocsp_doors["fast"](card))
 
 
 def test_ocsptool_believes_no_answer_under_the_other_ca(town: Town) -> None:

@@ -1,12 +1,14 @@
 """What curl gets at the other doors: CA certificates, health, problems, document validation."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.interop.authority import Town
+from tests.interop.conftest import OcspDoor
 from tests.interop.programs import curl, openssl
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,19 @@ def test_the_service_lives_and_is_ready(town: Town) -> None:
     assert ready["ready"] is True
     assert set(ready["checks"]) == {"database", "ocsp", "crl", "journal"}
     assert set(ready["checks"].values()) == {"ok"}
+
+
+def test_the_fast_door_lives_and_is_ready_and_knows_nothing_else(
+    town: Town, ocsp_doors: Mapping[str, OcspDoor]
+) -> None:
+    base = ocsp_doors["fast"](town.hanako.signing).removesuffix("/ocsp")
+    assert curl(f"{base}/livez").body == b"ok\n"
+    ready = json.loads(curl(f"{base}/readyz").body)
+    assert ready["ready"] is True
+    assert set(ready["checks"]) == {"database", "ocsp", "journal"}
+    assert set(ready["checks"].values()) == {"ok"}
+    reply = curl(f"{base}/ca/signing.cer")
+    assert (reply.status, reply.headers["Content-Type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize(

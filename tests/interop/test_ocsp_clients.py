@@ -1,7 +1,8 @@
-"""What OpenSSL and curl make of the OCSP door."""
+"""What OpenSSL and curl make of both OCSP doors, the plain one and the fast one."""
 
 import base64
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 
 from jpki.clock import system_clock
 from tests.interop.authority import Card, Town
+from tests.interop.conftest import OcspDoor
 from tests.interop.programs import Done, curl, openssl
 
 pytestmark = pytest.mark.slow
@@ -41,16 +43,18 @@ def believed(done: Done) -> str:
 
 @DIGESTS
 @pytest.mark.parametrize("name", ["hanako.signing", "hanako.authentication", "taro.authentication"])
-def test_openssl_finds_a_living_certificate_good(town: Town, name: str, digest: tuple[str, ...]) -> None:
+def test_openssl_finds_a_living_certificate_good(
+    town: Town, ocsp: OcspDoor, name: str, digest: tuple[str, ...]
+) -> None:
     card = town.card(name)
-    said = believed(ask(card.ocsp_url, card.chain, digest, "-cert", card.certificate))
+    said = believed(ask(ocsp(card), card.chain, digest, "-cert", card.certificate))
     assert said.startswith(f"{card.certificate}: good\n")
 
 
 @DIGESTS
-def test_openssl_finds_the_revoked_certificate_revoked(town: Town, digest: tuple[str, ...]) -> None:
+def test_openssl_finds_the_revoked_certificate_revoked(town: Town, ocsp: OcspDoor, digest: tuple[str, ...]) -> None:
     card = town.taro.signing
-    said = believed(ask(card.ocsp_url, card.chain, digest, "-cert", card.certificate))
+    said = believed(ask(ocsp(card), card.chain, digest, "-cert", card.certificate))
     assert said.startswith(f"{card.certificate}: revoked\n")
     assert "Reason: keyCompromise" in said
 
@@ -58,19 +62,21 @@ def test_openssl_finds_the_revoked_certificate_revoked(town: Town, digest: tuple
 @DIGESTS
 @pytest.mark.parametrize("serial", NEVER_ISSUED)
 @pytest.mark.parametrize("name", ["hanako.signing", "hanako.authentication"])
-def test_r15_a_serial_never_issued_is_unknown(town: Town, name: str, serial: str, digest: tuple[str, ...]) -> None:
+def test_r15_a_serial_never_issued_is_unknown(
+    town: Town, ocsp: OcspDoor, name: str, serial: str, digest: tuple[str, ...]
+) -> None:
     card = town.card(name)
-    said = believed(ask(card.ocsp_url, card.chain, digest, "-serial", serial))
+    said = believed(ask(ocsp(card), card.chain, digest, "-serial", serial))
     assert said.startswith(f"{serial}: unknown\n")
 
 
 @DIGESTS
-def test_r15_the_other_ca_does_not_vouch_for_a_certificate(town: Town, digest: tuple[str, ...]) -> None:
+def test_r15_the_other_ca_does_not_vouch_for_a_certificate(town: Town, ocsp: OcspDoor, digest: tuple[str, ...]) -> None:
     for card, other in (
         (town.hanako.signing, town.hanako.authentication),
         (town.hanako.authentication, town.hanako.signing),
     ):
-        said = believed(ask(card.ocsp_url, other.chain, digest, "-serial", card.serial))
+        said = believed(ask(ocsp(card), other.chain, digest, "-serial", card.serial))
         assert said.startswith(f"{card.serial}: unknown\n")
 
 
@@ -95,21 +101,23 @@ IMPOSTORS: dict[str, Callable[[x509.Certificate], tuple[x509.Name, bool]]] = {
 
 @DIGESTS
 @pytest.mark.parametrize("who", IMPOSTORS)
-def test_r15_a_foreign_issuer_is_never_good(town: Town, tmp_path: Path, who: str, digest: tuple[str, ...]) -> None:
+def test_r15_a_foreign_issuer_is_never_good(
+    town: Town, ocsp: OcspDoor, tmp_path: Path, who: str, digest: tuple[str, ...]
+) -> None:
     card, foreign = town.hanako.signing, tmp_path / "foreign.pem"
     name, our_key = IMPOSTORS[who](card.issuer)
     key = card.issuer.public_key() if our_key else rsa.generate_private_key(65537, 2048).public_key()
     assert isinstance(key, rsa.RSAPublicKey)
     foreign.write_bytes(impostor(name, key).public_bytes(Encoding.PEM))
-    done = ask(card.ocsp_url, foreign, digest, "-serial", card.serial)
+    done = ask(ocsp(card), foreign, digest, "-serial", card.serial)
     assert "Responder Error: unauthorized (6)" in done.text
     assert "good" not in done.text
 
 
-def test_r25_an_answer_never_outlives_its_responder(town: Town, tmp_path: Path) -> None:
+def test_r25_an_answer_never_outlives_its_responder(town: Town, ocsp: OcspDoor, tmp_path: Path) -> None:
     answer = tmp_path / "answer.der"
     for card in town.cards:
-        ask(card.ocsp_url, card.chain, (), "-cert", card.certificate, "-respout", answer)
+        ask(ocsp(card), card.chain, (), "-cert", card.certificate, "-respout", answer)
         response = load_der_ocsp_response(answer.read_bytes())
         (responder,) = response.certificates
         assert response.next_update_utc is not None
@@ -117,14 +125,17 @@ def test_r25_an_answer_never_outlives_its_responder(town: Town, tmp_path: Path) 
         assert responder.not_valid_after_utc <= card.issuer.not_valid_after_utc
 
 
-def test_r16_every_worker_says_revoked_as_soon_as_the_command_has_ended(town: Town) -> None:
-    """Twenty connections, of which each worker takes some."""
+def test_r16_every_worker_of_both_doors_says_revoked_within_a_second(
+    town: Town, ocsp_doors: Mapping[str, OcspDoor]
+) -> None:
+    """Twenty connections to each door, of which each worker takes some."""
     authority = town.authority
     card = authority.issue("authentication", {**town.hanako.data, "code": "H-0016"})
-    url = f"{card.ocsp_url}/{quote(encoded(question(card)), safe='')}"
-    assert {judged(curl(url).body) for _ in range(20)} == {"GOOD"}
+    urls = [f"{door(card)}/{quote(encoded(question(card)), safe='')}" for door in ocsp_doors.values()]
+    assert {judged(curl(url).body) for url in urls * 20} == {"GOOD"}
     authority.do("revoke", card.serial, "--reason", "cessationOfOperation")
-    assert {judged(curl(url).body) for _ in range(20)} == {"REVOKED"}
+    time.sleep(1)
+    assert {judged(curl(url).body) for url in urls * 20} == {"REVOKED"}
 
 
 # --- GET ---------------------------------------------------------------------------------------------------------
@@ -160,9 +171,9 @@ WAYS_TO_WRITE: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS_TO_WRITE)
-def test_curl_gets_an_answer_that_openssl_believes(town: Town, tmp_path: Path, way: str) -> None:
+def test_curl_gets_an_answer_that_openssl_believes(town: Town, ocsp: OcspDoor, tmp_path: Path, way: str) -> None:
     card, file = town.hanako.signing, tmp_path / "answer.der"
-    reply = curl(f"{card.ocsp_url}/{WAYS_TO_WRITE[way](awkward(card))}")
+    reply = curl(f"{ocsp(card)}/{WAYS_TO_WRITE[way](awkward(card))}")
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/ocsp-response")
     assert int(reply.headers["Content-Length"]) == len(reply.body)
     file.write_bytes(reply.body)
@@ -176,17 +187,17 @@ def test_curl_gets_an_answer_that_openssl_believes(town: Town, tmp_path: Path, w
     assert said.startswith(f"{card.certificate}: good\n")
 
 
-def test_an_answer_to_a_nonce_is_not_stored_and_repeats_it(town: Town) -> None:
+def test_an_answer_to_a_nonce_is_not_stored_and_repeats_it(town: Town, ocsp: OcspDoor) -> None:
     card = town.hanako.signing
-    reply = curl(f"{card.ocsp_url}/{quote(encoded(question(card, b'drawn by one client')), safe='')}")
+    reply = curl(f"{ocsp(card)}/{quote(encoded(question(card, b'drawn by one client')), safe='')}")
     assert reply.headers["Cache-Control"] == "no-store"
     nonce = load_der_ocsp_response(reply.body).extensions.get_extension_for_class(x509.OCSPNonce)
     assert nonce.value.nonce == b"drawn by one client"
 
 
-def test_an_answer_without_a_nonce_is_kept_for_a_minute_at_most(town: Town) -> None:
+def test_an_answer_without_a_nonce_is_kept_for_a_minute_at_most(town: Town, ocsp: OcspDoor) -> None:
     card = town.hanako.signing
-    url = f"{card.ocsp_url}/{quote(encoded(question(card)), safe='')}"
+    url = f"{ocsp(card)}/{quote(encoded(question(card)), safe='')}"
     reply = curl(url)
     assert 0 < reply.max_age <= 60
     assert reply.headers["ETag"].strip('"')
@@ -195,8 +206,8 @@ def test_an_answer_without_a_nonce_is_kept_for_a_minute_at_most(town: Town) -> N
 
 
 @pytest.mark.parametrize("way", ["GET", "POST"])
-def test_garbage_is_a_malformed_request(town: Town, way: str) -> None:
-    url = town.hanako.signing.ocsp_url
+def test_garbage_is_a_malformed_request(town: Town, ocsp: OcspDoor, way: str) -> None:
+    url = ocsp(town.hanako.signing)
     reply = curl(f"{url}/MAA") if way == "GET" else curl(url, "--data-binary", "garbage")
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/ocsp-response")
     assert load_der_ocsp_response(reply.body).response_status.name == "MALFORMED_REQUEST"

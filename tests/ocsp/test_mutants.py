@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 
@@ -16,9 +16,14 @@ from flask import Flask
 
 from jpki import oids
 from jpki.certificate import Purpose
+from jpki.ids import Serial
+from jpki.ports import JournalChanges
+from jpki.revocation import Status
+from ocsp.follower import Follower
 from ocsp.http import make_blueprint
-from ocsp.responder import Responder
-from tests.ocsp.authority import GOOD, HELD, REVOKED, Root, cert_id, nonce_extension, question, root
+from ocsp.issuers import Issuer
+from ocsp.responder import Answer, Responder
+from tests.ocsp.authority import GOOD, HELD, NOW, REVOKED, Root, cert_id, nonce_extension, question, root
 
 NONCE = (nonce_extension(b"n" * 16),)
 SHA1, SHA256 = cert_id(GOOD), cert_id(GOOD, algorithm=oids.SHA256)
@@ -84,10 +89,42 @@ def issuer_of(asked: ocsp.CertId) -> str | None:
     return issuers().get((algorithm, asked["issuer_name_hash"].native, asked["issuer_key_hash"].native))
 
 
-def answer(responder: Responder, mutant: bytes) -> bytes:
-    answered = responder.answer("POST", "", {}, mutant)
-    assert answered.status == 200
-    return answered.body
+Ask = Callable[[bytes], bytes]
+
+
+@pytest.fixture(params=["live", "at once"])
+def ask(request: pytest.FixtureRequest, responder: Responder, keeper: Responder) -> Ask:
+    """How a question comes to its answer: from the ledger, or from what is known and kept, as the fast door does it."""
+
+    def live(mutant: bytes) -> bytes:
+        return body_of(responder.answer("POST", "", {}, mutant))
+
+    def at_once(mutant: bytes) -> bytes:
+        return body_of(answered_at_once(keeper, "POST", "", mutant))
+
+    return live if request.param == "live" else at_once
+
+
+@pytest.fixture
+def keeper(issuers: Sequence[Issuer], rows: Mapping[Serial, Status]) -> Iterator[Responder]:
+    """A responder that was asked each question before, and keeps its answer."""
+    follower = Follower(lambda _position, _at_most: JournalChanges(1, 0, []), lambda: False)
+    keeper = Responder(lambda: issuers, rows.get, lambda: NOW, follower)
+    keeper.start()
+    for asked in QUESTIONS.values():
+        keeper.answer("POST", "", {}, asked)
+    yield keeper
+    keeper.close()
+
+
+def answered_at_once(keeper: Responder, method: str, path: str, mutant: bytes) -> Answer:
+    """Answer as the fast door does: from the ledger only what is not known."""
+    return keeper.answer_at_once(method, path, {}, mutant) or keeper.answer(method, path, {}, mutant)
+
+
+def body_of(answer: Answer) -> bytes:
+    assert answer.status == 200
+    return answer.body
 
 
 # --- mutants -------------------------------------------------------------------------------------------------------
@@ -110,6 +147,15 @@ def moved(data: bytes, at: int) -> Iterator[bytes]:
 def extended(data: bytes) -> Iterator[bytes]:
     for tail in (b"\x00", b"\x00\x00", b"\x05\x00", b"\xff", data, b"\x00" * 9000, b"\x00" * 20_000):
         yield data + tail
+
+
+def mislaid(data: bytes) -> Iterator[bytes]:
+    """All four lengths around a request's only CertID are wrong alike, so that they fit each other."""
+    for by in (-2, -1, 1, 2):
+        octets = bytearray(data)
+        for at in (1, 3, 5, 7):
+            octets[at] = (octets[at] + by) % 256
+        yield bytes(octets)
 
 
 def mended(element: bytes) -> Iterator[bytes]:
@@ -146,6 +192,7 @@ def mutants(data: bytes) -> Iterator[bytes]:
         yield from replaced(data, at)
         yield from moved(data, at)
     yield from extended(data)
+    yield from mislaid(data)
     yield from mended(data)
 
 
@@ -153,23 +200,30 @@ def mutants(data: bytes) -> Iterator[bytes]:
 
 
 @every_question
-def test_the_question_itself_is_answered(responder: Responder, asked: bytes) -> None:
-    assert check(answer(responder, asked), asked)
+def test_the_question_itself_is_answered(ask: Ask, asked: bytes) -> None:
+    assert check(ask(asked), asked)
 
 
 @every_question
-def test_r15_a_mutant_is_refused_or_its_own_question_is_answered(responder: Responder, asked: bytes) -> None:
-    good = [mutant for mutant in mutants(asked) if check(answer(responder, mutant), mutant)]
+def test_the_question_itself_is_answered_at_once(keeper: Responder, asked: bytes) -> None:
+    answered = keeper.answer_at_once("POST", "", {}, asked)
+    assert answered is not None
+    assert check(answered.body, asked)
+
+
+@every_question
+def test_r15_a_mutant_is_refused_or_its_own_question_is_answered(ask: Ask, asked: bytes) -> None:
+    good = [mutant for mutant in mutants(asked) if check(ask(mutant), mutant)]
     # Some ask the same in other words (an octet of the nonce, no NULL): to refuse them all would prove nothing.
     assert set(good) - {asked}
 
 
 @every_question
-def test_r15_no_mutant_of_the_algorithm_or_of_an_issuer_hash_is_answered(responder: Responder, asked: bytes) -> None:
+def test_r15_no_mutant_of_the_algorithm_or_of_an_issuer_hash_is_answered(ask: Ask, asked: bytes) -> None:
     """Here no parser is believed: the octets stand where they stand."""
     for at in issuer_octets(asked):
         for mutant in (*replaced(asked, at), *moved(asked, at)):
-            assert answer(responder, mutant) in {MALFORMED, UNAUTHORIZED}, mutant.hex()
+            assert ask(mutant) in {MALFORMED, UNAUTHORIZED}, mutant.hex()
 
 
 def issuer_octets(asked: bytes) -> Iterator[int]:
@@ -189,3 +243,10 @@ def test_the_flask_door_takes_mutants_as_the_responder_does(responder: Responder
         for given in (client.post("/ocsp", data=mutant), client.get("/ocsp/" + base64.b64encode(mutant).decode())):
             assert given.status_code == 200, mutant.hex()
             check(given.data, mutant)
+
+
+@every_question
+def test_a_mutant_in_a_path_is_answered_at_once_as_one_in_a_body(keeper: Responder, asked: bytes) -> None:
+    for mutant in islice(mutants(asked), 0, None, 20):
+        path = base64.b64encode(mutant).decode()
+        check(body_of(answered_at_once(keeper, "GET", path, b"")), mutant)
