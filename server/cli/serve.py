@@ -1,6 +1,7 @@
 """`jpki serve`: answer verifiers over HTTP."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import click
 
@@ -53,20 +54,19 @@ def serve(  # noqa: PLR0913 - one for each option
 
 def _require_ready(home: Home, doors: Sequence[Door], *, tls: bool) -> None:
     """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
-    rooms = open_rooms(home)
-    if tls:
-        context_of(rooms)
-    if Door.OCSP in doors:
-        rooms.issuers()
-    if Door.CA in doors:
-        for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.living(purpose)):
-            rooms.keys.signer(generation.key)
-        rooms.maintenance.run()
-    if Door.CRL in doors:
-        rooms.publisher.repair()
-    for check in checks(rooms, doors).values():
-        check()
-    rooms.close()
+    with closing(open_rooms(home)) as rooms:
+        if tls:
+            context_of(rooms)
+        if Door.OCSP in doors:
+            rooms.issuers()
+        if Door.CA in doors:
+            for generation in (each for purpose in HOLDER_PURPOSES for each in rooms.living(purpose)):
+                rooms.keys.signer(generation.key)
+            rooms.maintenance.run()
+        if Door.CRL in doors:
+            rooms.publisher.repair()
+        for check in checks(rooms, doors).values():
+            check()
 
 
 def _warn_of_base_url(base_url: str, url: str, output: Output) -> None:

@@ -47,8 +47,9 @@ class Deadly(Fuse):
         self.left -= 1
 
     def burn_deep_down(self) -> None:
-        """Burn before every statement, commit and change of a file as well."""
-        event.listen(Engine, "before_cursor_execute", lambda *_: self.burn())
+        """Burn before and after every statement, and before every commit and change of a file as well."""
+        for moment in ("before_cursor_execute", "after_cursor_execute"):
+            event.listen(Engine, moment, lambda *_: self.burn())
         event.listen(Engine, "commit", lambda *_: self.burn())
         sys.addaudithook(lambda name, _: self.burn() if name in _FILE_EVENTS else None)
 

@@ -1,7 +1,7 @@
 """Real processes, killed at every step of what changes certificates: nothing is lost, doubled or left open.
 
 A step is a call of ledger, key, register, shelf, audit or campaign book, before it is done and after; in `make soak`
-also each SQL statement, each commit and each change of a file.
+also before and after each SQL statement, and before each commit and each change of a file.
 """
 
 from collections import Counter
@@ -182,7 +182,7 @@ def test_r02_r04_issuing_killed_at_every_step(stage: Stage) -> None:
 
 
 def test_r04_renewal_and_its_activation_killed_at_every_step(stage: Stage) -> None:
-    scene = stage(12, 100)
+    scene = stage(12, 200)
     pool = scene.serials("W-")
     for steps in range(MOST_STEPS):
         if not scene.attempt("renew", SECOND * 2 + steps, steps, scene.first_live(pool)):
@@ -199,7 +199,7 @@ def test_r04_renewal_and_its_activation_killed_at_every_step(stage: Stage) -> No
 
 
 def test_r03_hold_release_revocation_and_publication_killed_at_every_step(stage: Stage) -> None:
-    scene = stage(50, 600)
+    scene = stage(50, 1200)
     pool = scene.serials("W-")
     for steps in range(MOST_STEPS):
         before = scene.first_live(pool)
@@ -214,7 +214,7 @@ def test_r03_hold_release_revocation_and_publication_killed_at_every_step(stage:
 
 def test_r02_r04_a_campaign_killed_at_every_step_goes_on_and_renews_everyone_once(stage: Stage) -> None:
     """Each worker takes up what the dead one before it left; a step is the last when two in a row end before it."""
-    scene = stage(24, 300)
+    scene = stage(24, 600)
     book, pool = scene.rooms.store.campaigns, scene.serials("W-")
     book.open(day_in_japan(scene.clock()) + timedelta(days=360), BY, scene.clock())
     number, steps, ended = 0, 0, 0
