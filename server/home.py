@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkstemp
 
 from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
@@ -266,22 +267,27 @@ def read_at_most(file: Path, limit: int) -> bytes:
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:
-    """Write a new file, flushed to disk; never over an existing one, and half only if it is killed meanwhile.
+    """Write a new file, flushed to disk: whole or not at all, and never over an existing one.
+
+    A process that is killed meanwhile leaves a file whose name begins with a dot.
 
     Raises:
         JpkiError: CONFLICT `file-exists`, or UNPROCESSABLE `file-unwritable`.
     """
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor, name = mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        waiting = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream:
+                os.fchmod(descriptor, mode)
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            file.unlink()
-            raise
+                os.fsync(descriptor)
+            # A link, for a new name of the file itself would take the place of an existing one.
+            file.hardlink_to(waiting)
+        finally:
+            waiting.unlink()
     except FileExistsError as error:
         raise JpkiError(
             Kind.CONFLICT,
