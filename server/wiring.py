@@ -289,6 +289,7 @@ def _jobs(
 
     def close_abandoned() -> None:
         store.ledger.discard_abandoned(SYSTEM, clock())
+        store.campaigns.close_abandoned(clock())
 
     return {"abandoned": close_abandoned, "responders": renew_responders, "crl": publisher.publish_due}
 

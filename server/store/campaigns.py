@@ -137,6 +137,19 @@ class SqlCampaigns:
                     _FINISHED, [{**each, "in_campaign": campaign, "until": taken.until} for each in outcomes]
                 )
 
+    def close_abandoned(self, at: datetime) -> int:
+        """Cancel what workers that are dead by now had taken of cancelled campaigns; return how many there were."""
+        cancelled = select(_campaign.c.id).where(_campaign.c.state == CampaignState.CANCELLED)
+        left = (
+            _item.c.campaign.in_(cancelled),
+            _item.c.state == ItemState.TAKEN,
+            _item.c.taken_until < at - LEASE,
+        )
+        with self._database.writing() as connection:
+            return connection.execute(
+                update(_item).where(*left).values(state=ItemState.CANCELLED, taken_until=None)
+            ).rowcount
+
 
 _FINISHED = (
     update(_item)

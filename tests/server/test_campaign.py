@@ -288,9 +288,18 @@ def test_what_a_dead_worker_left_of_a_cancelled_campaign_is_closed(rooms: Rooms,
         finish(fused(worker(rooms), Fuse(20)))
     present.advance(minutes=11)
     assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+    assert rooms.store.campaigns.close_abandoned(present()) == 0
     rooms.store.campaigns.change(ONE, CampaignState.CANCELLED, BY, present())
     assert rooms.store.ledger.discard_abandoned(BY, present()) > 0
     assert rooms.store.ledger.discard_abandoned(BY, present()) == 0
+    counts = rooms.store.campaigns.campaign(CampaignId(1)).counts
+    assert counts[ItemState.TAKEN] > 0
+    assert rooms.store.campaigns.close_abandoned(present()) == counts[ItemState.TAKEN]
+    after = rooms.store.campaigns.campaign(CampaignId(1)).counts
+    assert (after.get(ItemState.TAKEN, 0), after[ItemState.CANCELLED]) == (
+        0,
+        counts[ItemState.TAKEN] + counts[ItemState.CANCELLED],
+    )
 
 
 @pytest.fixture
