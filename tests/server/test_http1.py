@@ -24,6 +24,7 @@ class Echo:
     most_body_octets: int = 100
     asked: list[Request] = field(default_factory=list)
     pause: float = 0.05
+    noted: list[tuple[bytes | None, int, float, str]] = field(default_factory=list)
 
     def at_once(self, request: Request) -> Answer | None:
         return None if request.target.startswith(b"/slow") else self.in_time(request, 0)
@@ -36,6 +37,9 @@ class Echo:
 
     def busy(self) -> Answer:
         return Answer(503, {"Content-Length": "0"}, b"")
+
+    def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
+        self.noted.append((None if request is None else request.target, answer.status, seconds, address))
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Hub], Coroutine[Any, Any, bytes]]
