@@ -142,7 +142,7 @@ class Responder:
             sole = sole_cert_id(question)
             kept = None if sole is None else self._cache.answer(sole)
             if kept is not None:
-                return self._successful(kept, cacheable=True, outcome=Outcome.KEPT)
+                return self._successful(kept, cacheable=True)
             request = parse_request(question)
             signed, outcome = self._signed(source, issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
@@ -196,7 +196,7 @@ class Responder:
             raise _away()
         raise _NotKept
 
-    def _successful(self, signed: SignedAnswer, *, cacheable: bool, outcome: Outcome) -> Answer:
+    def _successful(self, signed: SignedAnswer, *, cacheable: bool, outcome: Outcome = Outcome.KEPT) -> Answer:
         # An answer to a nonce is of use to the one client that drew it.
         headers = _caching(signed, whole_second(self._clock())) if cacheable else {"Cache-Control": "no-store"}
         return _answer(signed.der, headers, outcome)

@@ -15,8 +15,6 @@ from ocsp.http import OcspResponse
 from ocsp.responder import Outcome
 from server.tally import OTHER, Board, Tally
 
-ONE_IN = 100
-"""Of the requests that did not fail, one in so many has a line in the log."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -45,23 +43,11 @@ class Watch:
         self._clock = clock
         self._write = _to_stderr if write is None else write
         self._lock = threading.Lock()
-        self._others = 0
 
     @classmethod
     def alone(cls, doors: Sequence[str], clock: Clock) -> "Watch":
         """Return what notes the requests of a process that has no others beside it."""
         return cls(Tally(Board(doors, rows=1)), clock)
-
-    def saw(self, door: str, status: int, outcome: Outcome | None, seconds: float) -> bool:
-        """Count an answer, and tell whether a line is due; for one thread alone."""
-        self.tally.count(door, status, outcome, seconds)
-        if status >= 500:
-            return True
-        self._others += 1
-        if self._others < ONE_IN:
-            return False
-        self._others = 0
-        return True
 
     def log(self, exchange: Exchange) -> None:
         """Write an exchange's line. That the log cannot be written stops nobody's answer."""
@@ -81,9 +67,9 @@ class Watch:
             self._write(f"{json.dumps(fields)}\n")
 
     def note(self, exchange: Exchange) -> None:
-        """Count an exchange, and write its line if one is due; for any number of threads."""
+        """Count an exchange, and write its line if it is one to tell of; for any number of threads."""
         with self._lock:
-            if self.saw(exchange.door, exchange.status, exchange.outcome, exchange.seconds):
+            if self.tally.count(exchange.door, exchange.status, exchange.outcome, exchange.seconds):
                 self.log(exchange)
 
 
