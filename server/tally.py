@@ -1,6 +1,7 @@
 """What the workers count, in memory that they share: each adds to a row of its own, and whoever is asked sums them."""
 
 import mmap
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Board:
     """
 
     def __init__(self, doors: Sequence[str], rows: int = MOST_ROWS) -> None:
-        self.doors = (*doors, HEALTH, OTHER)
+        # Plain and interned, so that `kinds` finds them without comparing letters.
+        self.doors = tuple(sys.intern(str(door)) for door in (*doors, HEALTH, OTHER))
         kinds = [kind for door in self.doors for kind in _kinds(door)]
         self.kinds = {kind: _FIRST + _CELLS_OF_A_KIND * number for number, kind in enumerate(kinds)}
         """Where in a row each kind has its cells."""
@@ -114,7 +116,7 @@ class Tally:
     def count(self, door: str, status: int, outcome: Outcome | None, seconds: float) -> bool:
         """Count an answer, and tell whether it is one to tell of: each failure is, and one in `ONE_IN` of all others.
 
-        Each request comes through here, so it is one call, of a third of a microsecond.
+        Each request comes through here, so it is one call, and few lines.
         """
         begin = self._kinds.get((door, status, outcome))
         if begin is None:
