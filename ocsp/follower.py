@@ -18,6 +18,9 @@ _CURRENT_SECONDS = 1.0
 _AT_MOST = 1000
 """How many changes are read at once."""
 
+Heard = Callable[[int, float], object]
+"""Is told the position up to which all was heard of, and when, by the monotonic clock."""
+
 
 class Follower:
     """Reads the journal in a thread of its own, and tells a cache what to forget.
@@ -34,11 +37,11 @@ class Follower:
         self._position = 0
         self._current_at: float | None = None
 
-    def start(self, cache: Cache) -> None:
+    def start(self, cache: Cache, heard: Heard = lambda *_: None) -> None:
         """Hear of what was until now, and follow until `stop`; call it once, after the process was forked."""
         with suppress(JpkiError):
-            self.follow(cache)
-        self._thread = threading.Thread(target=self._run, args=(cache,), name="ocsp-follower", daemon=True)
+            self._hear(cache, heard)
+        self._thread = threading.Thread(target=self._run, args=(cache, heard), name="ocsp-follower", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -102,11 +105,16 @@ class Follower:
                 self._position = entries[-1].position
         self._current_at = begun
 
-    def _run(self, cache: Cache) -> None:
+    def _hear(self, cache: Cache, heard: Heard) -> None:
+        begun = time.monotonic()
+        self.follow(cache)
+        heard(self._position, begun)
+
+    def _run(self, cache: Cache, heard: Heard) -> None:
         was_away = False
         while not self._stopping.wait(_PAUSE_SECONDS):
             try:
-                self.follow(cache)
+                self._hear(cache, heard)
                 was_away = False
             except JpkiError as error:
                 if not was_away:

@@ -6,11 +6,17 @@ from flask import Blueprint, Response, request
 
 from jpki.ids import Serial
 from ocsp.request import MAX_REQUEST_OCTETS
-from ocsp.responder import Responder
+from ocsp.responder import Outcome, Responder
 
 # Base64 may hold `//`: it must be neither merged nor redirected. That the server has undone the URL's escapes does
 # no harm, for base64 holds no `%`. The last rule serves clients that add a slash to an address that ends in one.
 _RULES = ("/ocsp", "/ocsp/", "/ocsp/<path:encoded>", "/ocsp//<path:encoded>")
+
+
+class OcspResponse(Response):
+    """An answer of the responder, and how it came about."""
+
+    outcome: Outcome | None = None
 
 
 def make_blueprint(responder: Responder, client: Callable[[], Serial | None]) -> Blueprint:
@@ -22,7 +28,9 @@ def make_blueprint(responder: Responder, client: Callable[[], Serial | None]) ->
         body = request.stream.read(MAX_REQUEST_OCTETS + 1)
         given = responder.answer(request.method, encoded, headers, body, client())
         # A list, because Flask gives plain octets a Content-Length of their own, and HEAD's says that of GET.
-        return Response([given.body], given.status, given.headers)
+        response = OcspResponse([given.body], given.status, given.headers)
+        response.outcome = given.outcome
+        return response
 
     for rule in _RULES:
         blueprint.add_url_rule(rule, view_func=answer, methods=["GET", "POST"], merge_slashes=False)

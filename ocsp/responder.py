@@ -5,9 +5,10 @@ Flask and any other door are thin adapters of it.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from enum import StrEnum
 from functools import lru_cache
 
 from jpki.clock import Clock, whole_second
@@ -18,7 +19,7 @@ from jpki.revocation import Status
 from jpki.text import Text
 from jpki.verifier import VerifierId
 from ocsp.cache import Cache, Standing
-from ocsp.follower import Follower
+from ocsp.follower import Follower, Heard
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
 from ocsp.live import LiveSource, SignedAnswer
 from ocsp.request import MalformedRequest, OcspRequest, octets_in_path, parse_request, sole_cert_id
@@ -32,13 +33,34 @@ CACHE_LIFE = timedelta(seconds=60)
 """How long HTTP caches keep an answer: much shorter than its nextUpdate, so that a revocation shows soon."""
 
 
+class Outcome(StrEnum):
+    """How an answer came about, or by which status of OCSP the question was refused."""
+
+    KEPT = "kept"
+    """It had been signed before."""
+    SIGNED = "signed"
+    MALFORMED_REQUEST = "malformedRequest"
+    INTERNAL_ERROR = "internalError"
+    TRY_LATER = "tryLater"
+    UNAUTHORIZED = "unauthorized"
+
+
+_REFUSALS = {
+    ResponseStatus.MALFORMED_REQUEST: Outcome.MALFORMED_REQUEST,
+    ResponseStatus.INTERNAL_ERROR: Outcome.INTERNAL_ERROR,
+    ResponseStatus.TRY_LATER: Outcome.TRY_LATER,
+    ResponseStatus.UNAUTHORIZED: Outcome.UNAUTHORIZED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer."""
+    """An HTTP answer; without an `outcome` it is none of OCSP. How it came about makes it no other."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    outcome: Outcome | None = field(default=None, compare=False)
 
 
 class Responder:
@@ -70,10 +92,10 @@ class Responder:
         self._live = LiveSource(self._looked_up, clock, not_issued)
         self._kept = LiveSource(self._known if signs_at_once else _known_to_nobody, clock, not_issued)
 
-    def start(self) -> None:
-        """Follow the journal in this process, which is not forked any more."""
+    def start(self, heard: Heard = lambda *_: None) -> None:
+        """Follow the journal in this process, which is not forked any more, and tell `heard` how far."""
         if self._follower is not None:
-            self._follower.start(self._cache)
+            self._follower.start(self._cache, heard)
 
     def close(self) -> None:
         """Follow no more."""
@@ -139,18 +161,18 @@ class Responder:
             sole = sole_cert_id(question)
             kept = None if sole is None else self._cache.answer(sole)
             if kept is not None:
-                return self._successful(kept, verifier, cacheable=True)
+                return self._successful(kept, verifier, cacheable=True, outcome=Outcome.KEPT)
             request = parse_request(question)
-            signed = self._signed(source, issuer_asked(self._issuers(), request), request)
+            signed, outcome = self._signed(source, issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
             return _refused(ResponseStatus.MALFORMED_REQUEST)
         except ForeignIssuer:
             return _refused(ResponseStatus.UNAUTHORIZED)
         except JpkiError as error:
             return _refused(_refusal_for(error))
-        return self._successful(signed, verifier, cacheable=request.nonce is None)
+        return self._successful(signed, verifier, cacheable=request.nonce is None, outcome=outcome)
 
-    def _signed(self, source: LiveSource, issuer: Issuer, request: OcspRequest) -> SignedAnswer:
+    def _signed(self, source: LiveSource, issuer: Issuer, request: OcspRequest) -> tuple[SignedAnswer, Outcome]:
         """Return a kept answer or a new one.
 
         While the ledger is away a client's nonce is left out: RFC 9654 lets a responder do so, and the client decides.
@@ -159,12 +181,12 @@ class Responder:
         reusable = len(request.cert_ids) == 1 and (request.nonce is None or self._cache.is_away)
         kept = self._cache.answer(asked.raw) if reusable else None
         if kept is not None:
-            return kept
+            return kept, Outcome.KEPT
         mark = self._cache.mark()
         signed = source.answer(issuer, request)
         if reusable and request.nonce is None and signed.knows_all:
             self._cache.keep_answer(asked, signed, mark)
-        return signed
+        return signed, Outcome.SIGNED
 
     def _looked_up(self, serial: Serial) -> Status | None:
         """Return the status, of the ledger where it is not known.
@@ -191,7 +213,9 @@ class Responder:
             raise _away()
         raise _NotKept
 
-    def _successful(self, signed: SignedAnswer, verifier: VerifierId | None, *, cacheable: bool) -> Answer:
+    def _successful(
+        self, signed: SignedAnswer, verifier: VerifierId | None, *, cacheable: bool, outcome: Outcome
+    ) -> Answer:
         audience = "public"
         if verifier is not None and self._admission is not None:
             self._admission.note(verifier, signed.told)
@@ -199,8 +223,8 @@ class Responder:
             audience = "private"
         # An answer to a nonce is of use to the one client that drew it.
         if not cacheable:
-            return _answer(signed.der, {"Cache-Control": "no-store"})
-        return _answer(signed.der, _caching(signed, whole_second(self._clock()), audience))
+            return _answer(signed.der, {"Cache-Control": "no-store"}, outcome)
+        return _answer(signed.der, _caching(signed, whole_second(self._clock()), audience), outcome)
 
 
 def _refusal_for(error: JpkiError) -> ResponseStatus:
@@ -214,12 +238,12 @@ def _refusal_for(error: JpkiError) -> ResponseStatus:
 
 
 def _refused(status: ResponseStatus) -> Answer:
-    return _answer(refusal(status), {"Cache-Control": "no-store"})
+    return _answer(refusal(status), {"Cache-Control": "no-store"}, _REFUSALS[status])
 
 
-def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
+def _answer(body: bytes, headers: Mapping[str, str], outcome: Outcome) -> Answer:
     fixed = {"Content-Type": "application/ocsp-response", "Content-Length": str(len(body))}
-    return Answer(200, {**fixed, **headers}, body)
+    return Answer(200, {**fixed, **headers}, body, outcome)
 
 
 def _caching(signed: SignedAnswer, now: datetime, audience: str) -> dict[str, str]:
@@ -243,7 +267,7 @@ def _read(answer: Answer, if_none_match: str, *, head: bool) -> Answer:
     known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     if answer.headers.get("ETag") in known:
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
-        return Answer(304, kept, b"")
+        return Answer(304, kept, b"", answer.outcome)
     return replace(answer, body=b"") if head else answer
 
 

@@ -12,8 +12,11 @@ import signing.http
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server import access, health, problems
+from server import access, health, metrics, problems, watch
 from server.documents import judge_upload
+from server.metrics import Metrics
+from server.tally import HEALTH
+from server.watch import Watch
 from server.wiring import Rooms
 
 
@@ -30,8 +33,11 @@ _GUARDED = {Door.CRL, Door.VERIFY}
 """What only registered verifiers may use, where they are registered; OCSP sees to that itself, in its own words."""
 
 
-def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door)) -> Flask:
-    """Return the application with these doors open, and /livez and /readyz beside them."""
+def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
+    """Return the application with these doors open, and /livez, /readyz and /metrics beside them.
+
+    Without an `observer` its requests are counted for themselves.
+    """
     makers: dict[Door, Callable[[], Blueprint]] = {
         Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder, access.client),
         Door.CRL: lambda: crl.http.make_blueprint(rooms.home.path / "crl"),
@@ -40,13 +46,22 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door)) -> Flask:
     }
     app = Flask("jpki", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
+    observer = observer or Watch.alone(doors, rooms.clock)
+    needed = checks(rooms, doors)
     problems.register(app)
-    for door in doors:
-        blueprint = makers[door]()
+    blueprints: dict[str, Blueprint] = {door: makers[door]() for door in doors}
+    for door, blueprint in blueprints.items():
         if door in _GUARDED and rooms.admission is not None:
             access.guard(blueprint, rooms.admission)
         app.register_blueprint(blueprint)
-    app.register_blueprint(health.make_blueprint(checks(rooms, doors)))
+    beside = [
+        health.make_blueprint(needed),
+        metrics.make_blueprint(Metrics.of(rooms, needed, observer.tally.board)),
+    ]
+    for blueprint in beside:
+        app.register_blueprint(blueprint)
+    doors_by_name = {blueprint.name: door for door, blueprint in blueprints.items()}
+    watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})
     return app
 
 

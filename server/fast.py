@@ -17,9 +17,14 @@ from ocsp.responder import Answer, Responder
 from server.app import Door, checks
 from server.health import Check, readiness
 from server.http1 import LINGER_SECONDS, REQUEST_SECONDS, Connection, Hub, Request, refusal
+from server.metrics import CONTENT_TYPE, Metrics
+from server.tally import HEALTH, OTHER
+from server.watch import Exchange, Watch
 from server.wiring import Rooms
 
 _OCSP = b"/ocsp"
+_WAITING = {b"/readyz", b"/metrics"}
+_HEALTH = {b"/livez", *_WAITING}
 _SECOND = 1.0
 
 
@@ -28,21 +33,25 @@ class FastDoor:
 
     most_body_octets = MAX_REQUEST_OCTETS
 
-    def __init__(self, responder: Responder, health: Mapping[str, Check]) -> None:
+    def __init__(self, responder: Responder, health: Mapping[str, Check], metrics: Metrics, watch: Watch) -> None:
         self._responder = responder
         self._health = health
+        self._metrics = metrics
+        self.watch = watch
+        self._count = watch.tally.count
 
     @classmethod
-    def of(cls, rooms: Rooms) -> "FastDoor":
+    def of(cls, rooms: Rooms, watch: Watch) -> "FastDoor":
         """Return the door of a home."""
-        return cls(rooms.responder, checks(rooms, [Door.OCSP]))
+        needed = checks(rooms, [Door.OCSP])
+        return cls(rooms.responder, needed, Metrics.of(rooms, needed, watch.tally.board), watch)
 
     def at_once(self, request: Request) -> Answer | None:
         """Answer what is known already."""
         path = _path(request.target)
-        if path == _OCSP or path.startswith(b"/ocsp/"):
+        if _is_ocsp(path):
             return self._responder.answer_at_once(*_question(request, path))
-        return None if path == b"/readyz" else _for_method(request, _beside(path))
+        return None if path in _WAITING else _for_method(request, _beside(path))
 
     def in_time(self, request: Request) -> Answer:
         """Answer what needs the ledger, or a key in a token."""
@@ -51,11 +60,21 @@ class FastDoor:
             status, fields = readiness(self._health)
             body = json.dumps(fields, ensure_ascii=False).encode()
             return _for_method(request, _plain(status, "application/json", body))
+        if path == b"/metrics":
+            return _for_method(request, _plain(HTTPStatus.OK, CONTENT_TYPE, self._metrics.exposition()))
         return self._responder.answer(*_question(request, path))
 
     def busy(self) -> Answer:
         """Return OCSP's word for it."""
         return self._responder.busy()
+
+    def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
+        """Count the answer, and log one in a hundred."""
+        door = "ocsp"
+        if answer.outcome is None:
+            door = OTHER if request is None else _door(_path(request.target))
+        if self._count(door, answer.status, answer.outcome, seconds):
+            self.watch.log(_exchange(door, request, answer, seconds, address))
 
 
 class FastWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
@@ -76,6 +95,7 @@ class FastWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
         with suppress(asyncio.CancelledError):
             while self.alive and self.ppid == os.getppid():
                 self.notify()
+                door.watch.tally.connections(len(hub.open))
                 hub.close_overdue()
                 await asyncio.sleep(_SECOND)
         for server in self.servers:
@@ -91,6 +111,30 @@ def _path(target: bytes) -> bytes:
         _, _, rest = target.partition(b"://")
         target = b"/" + rest.partition(b"/")[2]
     return target.partition(b"?")[0]
+
+
+def _is_ocsp(path: bytes) -> bool:
+    return path == _OCSP or path.startswith(b"/ocsp/")
+
+
+def _door(path: bytes) -> str:
+    if _is_ocsp(path):
+        return "ocsp"
+    return HEALTH if path in _HEALTH else OTHER
+
+
+def _exchange(door: str, request: Request | None, answer: Answer, seconds: float, address: str) -> Exchange:
+    path = b"" if request is None else _path(request.target)
+    return Exchange(
+        door=door,
+        route="/ocsp" if door == "ocsp" else path.decode() if path in _HEALTH else OTHER,
+        method="" if request is None else request.method,
+        status=answer.status,
+        octets=len(answer.body),
+        seconds=seconds,
+        outcome=answer.outcome,
+        client=address,
+    )
 
 
 def _question(request: Request, path: bytes) -> tuple[str, str, Mapping[str, str], bytes, Serial | None]:

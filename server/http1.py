@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache, lru_cache, partial
 from http import HTTPStatus
+from time import perf_counter
 from typing import Protocol, cast
 
 import httptools
@@ -62,6 +63,13 @@ class Service(Protocol):
 
     def busy(self) -> Answer:
         """Return the answer where there is no thread for one more."""
+        ...
+
+    def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
+        """Take note of an answer, what it took, and the client's address; in the event loop, before it is sent.
+
+        Without a request it is the answer to what is none.
+        """
         ...
 
 
@@ -129,6 +137,8 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
         self._client = serial_of(transport.get_extra_info("peercert"))
+        peer = transport.get_extra_info("peername")
+        self._address: str = peer[0] if peer else ""
         if len(self._hub.open) >= MOST_CONNECTIONS:
             self._last = True
             self._transport.abort()
@@ -256,17 +266,18 @@ class Connection(asyncio.Protocol):
     def _answer_queue(self) -> None:
         while self._queue and not self._busy:
             request, connection = self._queue.popleft()
+            begun = perf_counter()
             answer = self._hub.service.at_once(request)
             if answer is None:
                 self._busy = True
-                self._hub.answer_in_time(request, partial(self._answered, connection))
+                self._hub.answer_in_time(request, partial(self._answered, request, connection, begun))
             else:
-                self._write(answer, connection)
+                self._give(request, answer, connection, begun)
         self._rest()
 
-    def _answered(self, connection: str, answer: Answer) -> None:
+    def _answered(self, request: Request, connection: str, begun: float, answer: Answer) -> None:
         self._busy = False
-        self._write(answer, connection)
+        self._give(request, answer, connection, begun)
         self._answer_queue()
 
     def _rest(self) -> None:
@@ -291,6 +302,10 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
             self.deadline = self._hub.loop.time() + LINGER_SECONDS
 
+    def _give(self, request: Request | None, answer: Answer, connection: str, begun: float) -> None:
+        self._hub.service.answered(request, answer, perf_counter() - begun, self._address)
+        self._write(answer, connection)
+
     def _write(self, answer: Answer, connection: str) -> None:
         if self._transport.is_closing():
             return
@@ -302,7 +317,7 @@ class Connection(asyncio.Protocol):
         """Answer what is no HTTP request of a bearable size, without a word of it (rule R21)."""
         self._queue.clear()
         if not self._busy:
-            self._write(refusal(status), _CLOSE)
+            self._give(None, refusal(status), _CLOSE, perf_counter())
         self._last = self._lingers = True
         self._rest()
 

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -15,7 +16,9 @@ from server.fast import FastDoor
 from server.home import Home
 from server.http1 import refusal
 from server.processes import die_with
+from server.tally import MOST_ROWS, OTHER, Board, Tally
 from server.tls import context_of
+from server.watch import Exchange, Watch
 from server.wiring import Rooms, open_rooms
 
 
@@ -39,6 +42,9 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         self._fast = fast
         self._tls = tls
         self._rooms: Rooms | None = None
+        self._board = Board(doors)
+        self.watch: Watch
+        """What this process notes of its requests, once it is a worker that has loaded."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -54,8 +60,10 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "accesslog": None,
             "errorlog": "-",
             "loglevel": "warning",
+            "pre_fork": self._take_row,
             "post_fork": _die_with_master,
             "worker_exit": self._end_worker,
+            "child_exit": self._close_row,
             **(_FAST if self._fast else _PLAIN),
         }
         if self._tls:
@@ -68,16 +76,30 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def load(self) -> Callable[..., Any] | FastDoor:
         """Open the home and build what answers; called in each worker, after the fork."""
         rooms = self._rooms = open_rooms(self._home)
+        self.watch = Watch(self._tally, rooms.clock)
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
         if Door.OCSP in self._doors:
-            rooms.responder.start()
+            self._tally.heard(0, monotonic())
+            rooms.responder.start(self._tally.heard)
         if rooms.admission is not None:
             rooms.admission.start()
         if self._tls:
             self._context = context_of(rooms)
-        return FastDoor.of(rooms) if self._fast else create_app(rooms, self._doors)
+        return FastDoor.of(rooms, self.watch) if self._fast else create_app(rooms, self._doors, self.watch)
+
+    def _take_row(self, arbiter: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's signature
+        """Choose, in the master, where the worker that is about to be forked will count.
+
+        Were there ever more than there are rows, the last ones would share one, and miss a count now and then.
+        """
+        taken = {each.row for each in arbiter.WORKERS.values()}
+        worker.row = next((row for row in range(MOST_ROWS) if row not in taken), MOST_ROWS - 1)
+        self._tally = Tally(self._board, worker.row)
+
+    def _close_row(self, _: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's signature
+        self._board.close(worker.row)
 
     def _ssl_context(self, _config: object, _default: object) -> ssl.SSLContext:
         return self._context
@@ -94,10 +116,16 @@ _FAST: Mapping[str, Any] = {"worker_class": "server.fast.FastWorker", "asgi_loop
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's threaded worker, which repeats nothing that a client sent (rule R21)."""
 
+    def notify(self) -> None:
+        """Tell the master that it lives, and the others how many connections it has."""
+        super().notify()
+        self.app.watch.tally.connections(self.nr_conns)
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002 - gunicorn's signature
         """Answer what is no HTTP request with a fixed 400, and log the kind of fault only."""
         fault = type(exc).__name__
         self.log.warning("no HTTP request: %s", fault)
+        self.app.watch.note(_refused(addr))
         with suppress(OSError):
             client.sendall(_BAD_REQUEST)
 
@@ -107,6 +135,12 @@ _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_REFUSAL.body), _REFUSAL.body)
 )
+
+
+def _refused(address: Any) -> Exchange:  # noqa: ANN401 - a socket's
+    status, octets = HTTPStatus.BAD_REQUEST, len(_REFUSAL.body)
+    client = address[0] if address else ""
+    return Exchange(door=OTHER, route=OTHER, method="", status=status, octets=octets, seconds=0.0, client=client)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,17 +1,20 @@
 """Rule R21: a holder whose attributes are found nowhere else lives through everything, and is then searched for."""
 
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from server.tally import ONE_IN
 from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.interop.authority import JPKI, Authority, Resident, enrol, found, holder, serving
 from tests.interop.programs import curl, openssl, run
@@ -62,6 +65,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         authority.do("revoke", resident.signing.serial, "--reason", "affiliationChanged")
         authority.do("crl", "publish")
         replies += _replies(authority, resident, documents)
+        _ask_often(authority)
+        replies.append(curl(f"{authority.url}/metrics").body)
     _judge(authority, documents)
     _fail(authority, resident, directory)
     return Story(authority, resident, documents, replies, authority.log.read_bytes())
@@ -106,6 +111,15 @@ def _replies(authority: Authority, resident: Resident, documents: Mapping[str, P
     for url, *options in asked_by_curl:
         reply = curl(url, *options)
         yield bytes(reply.headers) + reply.body
+
+
+def _ask_often(authority: Authority) -> None:
+    """Ask what nobody should, so often on one connection that some of it has lines in the log."""
+    with closing(HTTPConnection(f"127.0.0.1:{authority.port}", timeout=20)) as connection:
+        for number in range(2 * ONE_IN + 10):
+            path = quote(HOLDER["name"])
+            connection.request("POST", f"{('', '/ocsp', '/ca')[number % 3]}/{path}?{path}", HOLDER["name"].encode())
+            connection.getresponse().read()
 
 
 def _judge(authority: Authority, documents: Mapping[str, Path]) -> None:
@@ -182,8 +196,17 @@ def test_r21_no_door_answers_with_an_attribute(story: Story) -> None:
     assert [reply for reply in story.replies if tells(reply)] == []
 
 
+def test_r21_the_metrics_count_the_requests_and_tell_no_attribute(story: Story) -> None:
+    (metrics,) = [reply for reply in story.replies if reply.startswith(b"# HELP jpki_")]
+    refused = re.search(rb'jpki_http_requests_total\{door="other",status="404"\} (\d+)', metrics)
+    assert refused is not None
+    assert int(refused[1]) >= 70
+    assert not tells(metrics)
+
+
 def test_r21_the_service_logs_no_attribute(story: Story) -> None:
     assert b"Answering on" in story.log
+    assert story.log.count(b'"method": "POST"') >= 2
     assert not tells(story.log)
 
 

@@ -504,7 +504,8 @@ def test_a_list_that_is_not_there_is_not_stored(town: Town, front: Front) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/livez", "/readyz", "/ocsp/../readyz", "/ca/signing.cer", "/ocsps", "//ocsp", "/crl", "/verify"]
+    "path",
+    ["/", "/livez", "/readyz", "/metrics", "/ocsp/../readyz", "/ca/signing.cer", "/ocsps", "//ocsp", "/crl", "/verify"],
 )
 def test_other_doors_are_shut(front: Front, path: str) -> None:
     reply = front.ask("GET", path)

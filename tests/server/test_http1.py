@@ -24,6 +24,7 @@ class Echo:
     most_body_octets: int = 100
     asked: list[Request] = field(default_factory=list)
     pause: float = 0.05
+    noted: list[tuple[bytes | None, int, float, str]] = field(default_factory=list)
 
     def at_once(self, request: Request) -> Answer | None:
         return None if request.target.startswith(b"/slow") else self.in_time(request, 0)
@@ -36,6 +37,9 @@ class Echo:
 
     def busy(self) -> Answer:
         return Answer(503, {"Content-Length": "0"}, b"")
+
+    def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
+        self.noted.append((None if request is None else request.target, answer.status, seconds, address))
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Hub], Coroutine[Any, Any, bytes]]
@@ -314,3 +318,22 @@ def test_a_worker_that_ends_finishes_what_it_was_asked() -> None:
         return await reader.read()
 
     assert bodies(talk(ask)) == [b"/slow 0"]
+
+
+def test_every_answer_is_noted_with_its_time_and_its_clients_address() -> None:
+    service = Echo()
+    sent(GET + SLOW + LAST, service=service)
+    sent(b"no HTTP\r\n\r\n", service=service)
+    targets, statuses, seconds, addresses = zip(*service.noted, strict=True)
+    assert targets == (b"/a", b"/slow", b"/last", None)
+    assert statuses == (200, 200, 200, 400)
+    assert 0.05 <= seconds[1] < 5
+    assert seconds[0] < seconds[1]
+    assert set(addresses) == {"127.0.0.1"}
+
+
+def test_what_cannot_be_served_at_once_is_noted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "_MOST_WAITING", 0)
+    service = Echo()
+    sent(SLOW + LAST, service=service)
+    assert [(target, status) for target, status, _, _ in service.noted] == [(b"/slow", 503), (b"/last", 200)]

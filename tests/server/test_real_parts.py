@@ -1,6 +1,7 @@
 """Homes with real parts: keys in a token, a ledger on PostgreSQL, the next card; and each of them gone or wrong."""
 
 import itertools
+import re
 import shutil
 import subprocess
 import time
@@ -272,6 +273,14 @@ def test_the_ocsp_door_runs_under_a_role_that_the_server_refuses_all_else(
     shutil.copytree(pg_home / "secrets", door / "secrets")
     with serving(installed, door, "--door", "ocsp") as url:
         assert asked(tmp_path, url) == "good"
+        with urllib.request.urlopen(f"{url}/metrics") as answer:
+            told = answer.read().decode()
+        position = re.findall(r"^jpki_journal_he\w+_position (.*)", told, re.MULTILINE)
+        assert position == ["1.0", "1.0"]
+        assert len(re.findall(r"^jpki_ocsp_responder_not_after_timestamp_seconds\{", told, re.MULTILINE)) == 2
+        assert re.findall(r"^jpki_ready\{.*", told, re.MULTILINE) == [
+            f'jpki_ready{{check="{check}"}} 1.0' for check in ("database", "ocsp", "journal")
+        ]
         jpki.done("revoke", serial_of(tmp_path / "card"), "--home", pg_home, "--reason", "keyCompromise")
         time.sleep(1)
         assert asked(tmp_path, url) == "revoked"

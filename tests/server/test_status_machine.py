@@ -41,7 +41,7 @@ from jpki.ids import GenerationId, Serial
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason
 from ocsp.cache import Cache, Standing
-from ocsp.follower import Follower
+from ocsp.follower import Follower, Heard
 from ocsp.responder import Responder
 from server.app import Door, create_app
 from server.fast import FastDoor
@@ -50,6 +50,7 @@ from server.home import Home
 from server.http1 import Request
 from server.sample.keys import card_request
 from server.settings import Settings
+from server.watch import Watch
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.ocsp.authority import HASH_NAMES, NULL, cert_id, nonce_extension, question
@@ -85,7 +86,7 @@ def by_the_fast_door(rooms: Rooms) -> Ask:
     follower = FollowerByHand(rooms.store.journal.since, rooms.issuers.refresh)
     responder = Responder(rooms.issuers, rooms.store.ledger.status, rooms.clock, follower)
     responder.start()
-    door = FastDoor(responder, {})
+    door = FastDoor.of(replace(rooms, responder=responder), Watch.alone([Door.OCSP], rooms.clock))
 
     def ask(asked: bytes, method: str) -> bytes:
         follower.hear()
@@ -101,7 +102,7 @@ def by_the_fast_door(rooms: Rooms) -> Ask:
 class FollowerByHand(Follower):
     """Follows when told to, and not in a thread, so that nothing depends on how fast this machine is."""
 
-    def start(self, cache: Cache) -> None:
+    def start(self, cache: Cache, _: Heard = lambda *_: None) -> None:
         self._cache = cache
         self.hear()
 
