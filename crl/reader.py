@@ -5,16 +5,14 @@ A list that does not surely speak for a certificate has no say: the verdict is t
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import BinaryIO, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
-from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
+from cryptography.x509.oid import ExtensionOID
 
-from jpki.errors import JpkiError, Kind
+from crl.certificate_list import read_list, unreadable
+from crl.entries import UNREADABLE
 from jpki.revocation import Finding, Reason, RevocationEvidence
-from jpki.text import Text
 
 _LIST_EXTENSIONS = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
@@ -22,29 +20,33 @@ _LIST_EXTENSIONS = {
     ExtensionOID.ISSUER_ALTERNATIVE_NAME,
     ExtensionOID.ISSUING_DISTRIBUTION_POINT,
 }
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What cryptography raises while it reads what is not DER, or is not what RFC 5280 describes."""
 
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 class CrlFile:
-    """One list, PEM or DER; see `jpki.ports.RevocationSource`."""
+    """One list, PEM or DER; see `jpki.ports.RevocationSource`.
 
-    def __init__(self, data: bytes) -> None:
+    The file is read once, here; whatever becomes of it then does not matter. Each certificate is looked up in
+    microseconds.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
         """Read a list.
 
         Raises:
             JpkiError: UNPROCESSABLE `crl-unreadable`.
         """
+        self._list = read_list(file)
+        self._signers: dict[x509.Certificate, bool] = {}
+        head = self._list.head
         try:
-            self._list = _load(data)
-            self._understood = _is_understood(self._list)
-            self._issuer = self._list.issuer
-            self._point = _extension(self._list.extensions, x509.IssuingDistributionPoint)
-        except _UNREADABLE as error:
-            raise _unreadable() from error
+            self._understood = self._list.entries.understood and _is_understood(head)
+            self._issuer = head.issuer
+            self._point = _extension(head.extensions, x509.IssuingDistributionPoint)
+        except UNREADABLE as error:
+            raise unreadable() from error
 
     def evidence(
         self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
@@ -53,20 +55,17 @@ class CrlFile:
         del at
         try:
             has_say = self._understood and self._is_signed_by(issuer) and self._covers(certificate)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
         return self._word(certificate.serial_number) if has_say else None
 
     def _is_signed_by(self, issuer: x509.Certificate) -> bool:
         """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
-        usage = _extension(issuer.extensions, x509.KeyUsage)
-        if usage is not None and not usage.crl_sign:
-            return False
-        key = cast("CertificateIssuerPublicKeyTypes", issuer.public_key())
-        try:
-            return self._list.is_signature_valid(key)  # Never over MD5 or SHA-1: cryptography takes neither.
-        except TypeError:  # The key is of a kind that cannot sign.
-            return False
+        if issuer not in self._signers:
+            usage = _extension(issuer.extensions, x509.KeyUsage)
+            may_sign = usage is None or usage.crl_sign
+            self._signers[issuer] = may_sign and self._list.is_signed_by(issuer.public_key())
+        return self._signers[issuer]
 
     def _covers(self, certificate: x509.Certificate) -> bool:
         """Tell whether the list is to hold this certificate if it is revoked (RFC 5280 6.3.3 b)."""
@@ -84,16 +83,15 @@ class CrlFile:
         return not set(point.full_name).isdisjoint(_distribution_names(certificate))
 
     def _word(self, serial: int) -> RevocationEvidence | None:
-        entry = self._list.get_revoked_certificate_by_serial_number(serial)
+        entry = self._list.entries.find(serial)
         if entry is None:
             return self._evidence(Finding.GOOD)
-        given = _extension(entry.extensions, x509.CRLReason)
-        flag = x509.ReasonFlags.unspecified if given is None else given.reason
+        flag = entry.reason or x509.ReasonFlags.unspecified
         if flag is x509.ReasonFlags.remove_from_crl:
             return None  # It belongs in delta lists only (RFC 5280 5.3.1); here nobody can tell what it means.
         finding = Finding.HELD if flag is x509.ReasonFlags.certificate_hold else Finding.REVOKED
         reason = next((each for each in Reason if each.value == flag.value), None)
-        return self._evidence(finding, entry.revocation_date_utc, reason)
+        return self._evidence(finding, entry.revoked_at, reason)
 
     def _evidence(
         self, finding: Finding, revoked_at: datetime | None = None, reason: Reason | None = None
@@ -101,32 +99,18 @@ class CrlFile:
         return RevocationEvidence(
             finding=finding,
             source="crl",
-            as_of=self._list.last_update_utc,
-            fresh_until=self._list.next_update_utc,
+            as_of=self._list.head.last_update_utc,
+            fresh_until=self._list.head.next_update_utc,
             revoked_at=revoked_at,
             reason=reason,
         )
 
 
-def _load(data: bytes) -> x509.CertificateRevocationList:
-    load = x509.load_pem_x509_crl if b"-----BEGIN" in data else x509.load_der_x509_crl
-    return load(data)
-
-
-def _is_understood(parsed: x509.CertificateRevocationList) -> bool:
-    """Tell whether no critical extension, of the list or of any entry, is unknown, and the list is not a delta.
-
-    An unknown critical one in a single entry forbids the whole list (RFC 5280 5.3).
-    """
+def _is_understood(head: x509.CertificateRevocationList) -> bool:
+    """Tell whether the list has no critical extension that is unknown, and is no delta."""
     return (
-        all(each.oid in _LIST_EXTENSIONS for each in parsed.extensions if each.critical)
-        and _extension(parsed.extensions, x509.DeltaCRLIndicator) is None
-        and all(
-            each.oid == CRLEntryExtensionOID.CRL_REASON
-            for entry in parsed
-            for each in entry.extensions
-            if each.critical
-        )
+        all(each.oid in _LIST_EXTENSIONS for each in head.extensions if each.critical)
+        and _extension(head.extensions, x509.DeltaCRLIndicator) is None
     )
 
 
@@ -151,12 +135,3 @@ def _extension(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-
-
-def _unreadable() -> JpkiError:
-    return JpkiError(
-        Kind.UNPROCESSABLE,
-        "crl-unreadable",
-        Text("失効リスト（CRL）として読めません。", "This cannot be read as a certificate revocation list."),
-        Text("PEMまたはDER形式のCRLを指定してください。", "Give a CRL in PEM or DER."),
-    )

@@ -4,6 +4,7 @@ import csv
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def point(
 
 
 def word(data: bytes, leaf: x509.Certificate = LEAF, issuer: str = "s1") -> RevocationEvidence | None:
-    return CrlFile(data).evidence(leaf, generation(issuer).certificate, NOW)
+    return CrlFile(BytesIO(data)).evidence(leaf, generation(issuer).certificate, NOW)
 
 
 def finding(data: bytes, leaf: x509.Certificate = LEAF) -> Finding | None:
@@ -147,7 +148,7 @@ def test_pem_is_read_too() -> None:
 
 
 def test_a_stale_list_is_judged_by_who_asked() -> None:
-    evidence = CrlFile(ours()).evidence(LEAF, generation("s1").certificate, NEXT + timedelta(days=365))
+    evidence = CrlFile(BytesIO(ours())).evidence(LEAF, generation("s1").certificate, NEXT + timedelta(days=365))
     assert evidence is not None
     assert evidence.fresh_until == NEXT
 
@@ -180,7 +181,7 @@ def test_a_list_with_a_broken_signature_has_no_say() -> None:
 def test_an_issuer_with_another_kind_of_key_did_not_sign_it(
     key: x25519.X25519PrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey,
 ) -> None:
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(key.public_key()), NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(key.public_key()), NOW) is None
 
 
 def test_an_issuer_with_a_key_that_nobody_knows_did_not_sign_it() -> None:
@@ -188,13 +189,13 @@ def test_an_issuer_with_a_key_that_nobody_knows_did_not_sign_it() -> None:
     issuer = x509.load_der_x509_certificate(
         generation("s1").certificate.public_bytes(Encoding.DER).replace(known, unknown)
     )
-    assert CrlFile(ours()).evidence(LEAF, issuer, NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer, NOW) is None
 
 
 def test_an_issuer_that_may_not_sign_lists_has_no_say() -> None:
     public = key_of("s1").public_key()
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(public, CERTIFICATES_ONLY), NOW) is None
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(public), NOW) is not None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(public, CERTIFICATES_ONLY), NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(public), NOW) is not None
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ def test_remove_from_crl_outside_a_delta_means_nothing() -> None:
 )
 def test_what_is_no_list_is_refused(data: bytes) -> None:
     with pytest.raises(JpkiError) as error:
-        CrlFile(data)
+        CrlFile(BytesIO(data))
     assert (error.value.kind, error.value.code) == (Kind.UNPROCESSABLE, "crl-unreadable")
 
 
@@ -323,7 +324,7 @@ def test_a_list_with_extensions_that_cannot_be_read_is_refused(extensions: tuple
     head = der.integer(1), algorithm, generation("s1").name_der, der.time(TODAY), der.sequence(entry)
     odd = der.sequence(*head, der.tlv(der.context(0), der.sequence(*extensions)))
     with pytest.raises(JpkiError, match="crl-unreadable"):
-        CrlFile(signed(key_of("s1"), odd))
+        CrlFile(BytesIO(signed(key_of("s1"), odd)))
 
 
 # --- cases that others wrote -----------------------------------------------------------------------------------
@@ -338,7 +339,7 @@ def outside_cases(*suites: str) -> list[dict[str, str]]:
 
 def read_or_none(path: Path) -> CrlFile | None:
     try:
-        return CrlFile(path.read_bytes())
+        return CrlFile(BytesIO(path.read_bytes()))
     except JpkiError:
         return None
 
@@ -367,7 +368,7 @@ def test_outside_signatures_are_judged_alike() -> None:
     for case in cases:
         folder = SHARED / "conformance"
         issuer = x509.load_pem_x509_certificate((folder / case["inputs"].partition("=")[2]).read_bytes())
-        evidence = CrlFile((folder / case["path"]).read_bytes()).evidence(leaf_of(issuer), issuer, NOW)
+        evidence = CrlFile(BytesIO((folder / case["path"]).read_bytes())).evidence(leaf_of(issuer), issuer, NOW)
         assert (evidence is not None) == (case["expected"] == "valid"), case["case"]
 
 
