@@ -28,9 +28,6 @@ from jpki.text import Text
 _BLOCK = 1 << 19
 _LONGEST_ELEMENT = 1 << 20
 """Octets of a name, of all extensions, of a signature: what is read as a whole."""
-_LARGEST_PEM = 1 << 30
-"""Octets; larger lists come in DER."""
-
 _STRONG = (
     hashes.SHA224,
     hashes.SHA256,
@@ -63,7 +60,7 @@ class CertificateList:
             return False
         try:
             _verify(key, self.head, self.signed)
-        except InvalidSignature:
+        except (InvalidSignature, *UNREADABLE):
             return False
         return True
 
@@ -106,8 +103,8 @@ class _Octets:
         self._passed = 0
         self._fill(2)
         if not _is_der(self._buffer):
-            self._fill(_LARGEST_PEM)
-            self._file, self._buffer = BytesIO(_der_in(self._buffer)), b""
+            text = b"".join([self._buffer, *iter(lambda: file.read(_BLOCK), b"")])
+            self._file, self._buffer = BytesIO(_der_in(text)), b""
 
     @property
     def position(self) -> int:
@@ -185,7 +182,7 @@ def _read(octets: _Octets) -> CertificateList:
     fields = [octets.element(Tag.INTEGER)] if octets.peek() == Tag.INTEGER else []
     algorithm = octets.element(Tag.SEQUENCE)
     fields += [algorithm, octets.element(Tag.SEQUENCE), octets.element(_time(octets.peek()))]
-    if octets.position < end and octets.peek() in _TIMES:
+    if octets.peek() in _TIMES:
         fields.append(octets.element(_time(octets.peek())))
     digest = _digest_of(_list_of(fields, algorithm, _NO_SIGNATURE))
     digest.update(tbs_header + b"".join(fields))

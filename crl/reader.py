@@ -17,6 +17,7 @@ from jpki.revocation import Finding, Reason, RevocationEvidence
 _LIST_EXTENSIONS = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
     ExtensionOID.CRL_NUMBER,
+    ExtensionOID.DELTA_CRL_INDICATOR,
     ExtensionOID.ISSUER_ALTERNATIVE_NAME,
     ExtensionOID.ISSUING_DISTRIBUTION_POINT,
 }
@@ -42,9 +43,10 @@ class CrlFile:
         self._signers: dict[x509.Certificate, bool] = {}
         head = self._list.head
         try:
-            self._understood = self._list.entries.understood and _is_understood(head)
+            is_delta = extension_of(head.extensions, x509.DeltaCRLIndicator) is not None
+            self._understood = self._list.entries.understood and not unknown_critical(head) and not is_delta
             self._issuer = head.issuer
-            self._point = _extension(head.extensions, x509.IssuingDistributionPoint)
+            self._point = extension_of(head.extensions, x509.IssuingDistributionPoint)
         except UNREADABLE as error:
             raise unreadable() from error
 
@@ -62,9 +64,7 @@ class CrlFile:
     def _is_signed_by(self, issuer: x509.Certificate) -> bool:
         """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
         if issuer not in self._signers:
-            usage = _extension(issuer.extensions, x509.KeyUsage)
-            may_sign = usage is None or usage.crl_sign
-            self._signers[issuer] = may_sign and self._list.is_signed_by(issuer.public_key())
+            self._signers[issuer] = may_sign_lists(issuer) and self._list.is_signed_by(issuer.public_key())
         return self._signers[issuer]
 
     def _covers(self, certificate: x509.Certificate) -> bool:
@@ -106,22 +106,25 @@ class CrlFile:
         )
 
 
-def _is_understood(head: x509.CertificateRevocationList) -> bool:
-    """Tell whether the list has no critical extension that is unknown, and is no delta."""
-    return (
-        all(each.oid in _LIST_EXTENSIONS for each in head.extensions if each.critical)
-        and _extension(head.extensions, x509.DeltaCRLIndicator) is None
-    )
+def unknown_critical(head: x509.CertificateRevocationList) -> list[str]:
+    """Return the OIDs of a list's critical extensions that forbid it, for they are unknown here (RFC 5280 5.2)."""
+    return [each.oid.dotted_string for each in head.extensions if each.critical and each.oid not in _LIST_EXTENSIONS]
+
+
+def may_sign_lists(issuer: x509.Certificate) -> bool:
+    """Tell whether its keyUsage lets a certificate's key sign lists (RFC 5280 4.2.1.3)."""
+    usage = extension_of(issuer.extensions, x509.KeyUsage)
+    return usage is None or usage.crl_sign
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
-    constraints = _extension(certificate.extensions, x509.BasicConstraints)
+    constraints = extension_of(certificate.extensions, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
 def _distribution_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
     """Yield the names of the lists that hold this certificate for every reason, issued by its own issuer."""
-    points = _extension(certificate.extensions, x509.CRLDistributionPoints)
+    points = extension_of(certificate.extensions, x509.CRLDistributionPoints)
     if points is None:
         yield x509.DirectoryName(certificate.issuer)  # RFC 5280 6.3.3, last paragraph.
         return
@@ -130,7 +133,8 @@ def _distribution_names(certificate: x509.Certificate) -> Iterator[x509.GeneralN
             yield from point.full_name or ()
 
 
-def _extension(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+def extension_of(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+    """Return an extension's value, None where there is none."""
     try:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
