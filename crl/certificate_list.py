@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from crl.entries import UNREADABLE, Entries, EntryReader
+from crl.entry_index import UNREADABLE, EntryIndex, EntryReader
 from jpki import der
 from jpki.der import DerError, Tag
 from jpki.errors import JpkiError, Kind
@@ -50,7 +50,7 @@ class CertificateList:
     """
 
     head: x509.CertificateRevocationList
-    entries: Entries
+    entries: EntryIndex
     octets: int
     signed: bytes | None
 

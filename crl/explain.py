@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from crl.certificate_list import CertificateList, unreadable
-from crl.entries import UNREADABLE
+from crl.entry_index import UNREADABLE
 from crl.reader import extension_of, may_sign_lists, unknown_critical
 from jpki.text import Text
 

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from crl.certificate_list import read_list, unreadable
-from crl.entries import UNREADABLE
+from crl.entry_index import UNREADABLE
 from jpki.revocation import Finding, Reason, RevocationEvidence
 
 _LIST_EXTENSIONS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from crl.entries import Entry
+from crl.entry_index import Entry
 from crl.explain import SCOPES, Explanation, fingerprint
 from jpki.clock import iso
 from jpki.ids import Serial, format_serial

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.certificate_list import CertificateList, read_list
-from crl.entries import Entry
+from crl.entry_index import Entry
 from crl.reader import CrlFile
 from jpki import der, oids
 from jpki.errors import JpkiError

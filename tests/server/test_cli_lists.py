@@ -11,27 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from crl.builder import Edition, certificate_list, encode_entries
 from jpki.clock import iso, system_clock, whole_second
-from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
-from tests.crl.authority import CHIYODA, generation, key_of, serial
+from tests.crl.authority import CHIYODA, TODAY, generation, key_of, serial
+from tests.crl.test_reader import EARLIER, ours, revoked
 from tests.ocsp.servers import talking
 from tests.server.console import Jpki
 
 NOW = whole_second(system_clock())
-LONG_AGO = NOW - timedelta(days=400)
-ENTRIES = [
-    RevokedEntry(serial(1), LONG_AGO, Reason.KEY_COMPROMISE),
-    RevokedEntry(serial(2), LONG_AGO, Reason.UNSPECIFIED),
-    RevokedEntry(serial(3), LONG_AGO, Reason.SUPERSEDED),
-]
 FAILED, USAGE, TRY_AGAIN = 1, 64, 75
 
 
 def made(end: timedelta = timedelta(days=1)) -> bytes:
-    edition = Edition(number=12, this_update=LONG_AGO, next_update=NOW + end, revoked=encode_entries(ENTRIES))
-    return certificate_list(edition, generation("s1"), CHIYODA, key_of("s1"))
+    entries = [revoked(1), revoked(2, Reason.UNSPECIFIED), revoked(3, Reason.SUPERSEDED)]
+    return ours(*entries, next_update=NOW + end)
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def test_all_of_the_contract_is_told(jpki: Jpki, list_file: Path, roots: Path) -
     )
     name = "OU=JPKI for signing,O=JPKI-LAB,C=JP"
     urls = [each.value for each in CHIYODA.distribution_names(generation("s1").id)[1:]]
-    listed = {"serial": f"{serial(3):032x}", "revoked_at": iso(LONG_AGO), "reason": "superseded", "listed": True}
+    listed = {"serial": f"{serial(3):032x}", "revoked_at": iso(EARLIER), "reason": "superseded", "listed": True}
     assert told == {
         "schema": "jpki.crl-show/1",
         "source": str(list_file),
@@ -63,9 +56,9 @@ def test_all_of_the_contract_is_told(jpki: Jpki, list_file: Path, roots: Path) -
         "issuer": name,
         "kind": "partition",
         "distribution_points": [CHIYODA.name.rfc4514_string(), *urls],
-        "number": 12,
+        "number": 1,
         "base": None,
-        "this_update": iso(LONG_AGO),
+        "this_update": iso(TODAY),
         "next_update": iso(NOW + timedelta(days=1)),
         "stale": False,
         "signature_algorithm": "RSA WITH SHA256",
@@ -74,8 +67,8 @@ def test_all_of_the_contract_is_told(jpki: Jpki, list_file: Path, roots: Path) -
         "entries": 3,
         "reasons": {"keyCompromise": 1, "superseded": 1, "none": 1},
         "first": [
-            {"serial": f"{serial(1):032x}", "revoked_at": iso(LONG_AGO), "reason": "keyCompromise"},
-            {"serial": f"{serial(2):032x}", "revoked_at": iso(LONG_AGO), "reason": None},
+            {"serial": f"{serial(1):032x}", "revoked_at": iso(EARLIER), "reason": "keyCompromise"},
+            {"serial": f"{serial(2):032x}", "revoked_at": iso(EARLIER), "reason": None},
         ],
         "serials": [listed, {"serial": f"{12:032x}", "revoked_at": None, "reason": None, "listed": False}],
         "objections": [],
@@ -133,7 +126,7 @@ def test_a_url_is_fetched(jpki: Jpki) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(made()) + made()
     with talking(lambda connection: connection.sendall(answer)) as url:
         told = jpki.done("crl", "show", url)
-    assert (told["source"], told["entries"], told["number"]) == (url, 3, 12)
+    assert (told["source"], told["entries"], told["number"]) == (url, 3, 1)
 
 
 def test_a_url_where_nobody_answers_is_exit_75(jpki: Jpki) -> None:
@@ -145,7 +138,7 @@ def test_a_url_where_nobody_answers_is_exit_75(jpki: Jpki) -> None:
 
 def test_what_a_stranger_wrote_cannot_move_the_cursor(jpki: Jpki, tmp_path: Path) -> None:
     odd = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\x1b[2Jb")])
-    builder = x509.CertificateRevocationListBuilder(odd, LONG_AGO, NOW)
+    builder = x509.CertificateRevocationListBuilder(odd, TODAY, NOW)
     file = tmp_path / "odd.crl"
     file.write_bytes(builder.sign(key_of("s1"), SHA256()).public_bytes(Encoding.PEM))
     answer = jpki("crl", "show", file)

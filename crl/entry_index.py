@@ -95,7 +95,7 @@ class _Index:
         )
 
 
-class Entries:
+class EntryIndex:
     """The entries of one list, found by serial; none of the list's octets are needed any more.
 
     `understood` is False where a single entry has a critical extension that is not known here, which forbids the
@@ -130,7 +130,7 @@ class Entries:
 
 
 class EntryReader:
-    """Takes a revokedCertificates' content in blocks and makes the `Entries` of it."""
+    """Takes a revokedCertificates' content in blocks and makes the `EntryIndex` of it."""
 
     def __init__(self) -> None:
         self._found: defaultdict[int, list[_Found]] = defaultdict(list)
@@ -152,10 +152,10 @@ class EntryReader:
             self._found[length].append(_in_order([each for each in found if each.serials.itemsize == length]))
         return at
 
-    def entries(self) -> Entries:
+    def entries(self) -> EntryIndex:
         """Return all that was taken."""
         indexes = [_indexed(length, found) for length, found in self._found.items()]
-        return Entries(indexes, understood=self._understood)
+        return EntryIndex(indexes, understood=self._understood)
 
     def _read(self, rows: _Octets, places: _Numbers) -> "Iterator[_Found]":
         """Read entries of one size, each a row."""
