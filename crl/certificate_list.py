@@ -5,8 +5,9 @@ looked up, whatever becomes of the file. Never is the whole list in memory, but 
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from typing import BinaryIO
 
@@ -89,6 +90,22 @@ def read_list(file: BinaryIO) -> CertificateList:
     """
     try:
         return _read(_Octets(file))
+    except UNREADABLE as error:
+        raise unreadable() from error
+
+
+def next_update(file: BinaryIO) -> datetime | None:
+    """Return the nextUpdate of a list in DER, of which no more is read than its beginning.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `crl-unreadable`.
+    """
+    try:
+        octets = _Octets(file)
+        octets.header(Tag.SEQUENCE)
+        octets.header(Tag.SEQUENCE)
+        fields = _first_fields(octets)
+        return _list_of(fields, _algorithm_in(fields), _NO_SIGNATURE).next_update_utc
     except UNREADABLE as error:
         raise unreadable() from error
 
@@ -178,13 +195,8 @@ def _read(octets: _Octets) -> CertificateList:
     end_of_file = octets.position + whole
     tbs_header, length = octets.header(Tag.SEQUENCE)
     end = octets.position + length
-    # Each list has a version or an algorithm, an issuer and a time.
-    fields = [octets.element(Tag.INTEGER)] if octets.peek() == Tag.INTEGER else []
-    algorithm = octets.element(Tag.SEQUENCE)
-    fields += [algorithm, octets.element(Tag.SEQUENCE), octets.element(_time(octets.peek()))]
-    if octets.peek() in _TIMES:
-        fields.append(octets.element(_time(octets.peek())))
-    digest = _digest_of(_list_of(fields, algorithm, _NO_SIGNATURE))
+    fields = _first_fields(octets)
+    digest = _digest_of(_list_of(fields, _algorithm_in(fields), _NO_SIGNATURE))
     digest.update(tbs_header + b"".join(fields))
     reader = EntryReader()
     if octets.position < end and octets.peek() == Tag.SEQUENCE:
@@ -206,6 +218,20 @@ def _read(octets: _Octets) -> CertificateList:
     return CertificateList(head, reader.entries(), octets.position, digest.finalize())
 
 
+def _first_fields(octets: _Octets) -> list[bytes]:
+    """Take the TBSCertList's fields before the entries, each whole."""
+    fields = [octets.element(Tag.INTEGER)] if octets.peek() == Tag.INTEGER else []
+    # signature, issuer, thisUpdate, nextUpdate
+    fields += [octets.element(Tag.SEQUENCE), octets.element(Tag.SEQUENCE), octets.element(_time(octets.peek()))]
+    if octets.peek() in _TIMES:
+        fields.append(octets.element(_time(octets.peek())))
+    return fields
+
+
+def _algorithm_in(fields: Sequence[bytes]) -> bytes:
+    return next(each for each in fields if each[0] == Tag.SEQUENCE)
+
+
 _TIMES = (Tag.UTC_TIME, Tag.GENERALIZED_TIME)
 _NO_SIGNATURE = der.bit_string(b"")
 
@@ -214,7 +240,7 @@ def _time(tag: int | None) -> Tag:
     return Tag.GENERALIZED_TIME if tag == Tag.GENERALIZED_TIME else Tag.UTC_TIME
 
 
-def _list_of(fields: list[bytes], algorithm: bytes, signature: bytes) -> x509.CertificateRevocationList:
+def _list_of(fields: Sequence[bytes], algorithm: bytes, signature: bytes) -> x509.CertificateRevocationList:
     """Return a list without entries as cryptography reads it."""
     return x509.load_der_x509_crl(der.sequence(der.sequence(*fields), algorithm, signature))
 

@@ -13,6 +13,7 @@ from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server import health, problems
+from server.directory import distribution_points
 from server.documents import judge_upload
 from server.wiring import Rooms
 
@@ -30,7 +31,9 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door)) -> Flask:
     """Return the application with these doors open, and /livez and /readyz beside them."""
     makers: dict[Door, Callable[[], Blueprint]] = {
         Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder),
-        Door.CRL: lambda: crl.http.make_blueprint(rooms.home.path / "crl"),
+        Door.CRL: lambda: crl.http.make_blueprint(
+            rooms.home.path / "crl", lambda: distribution_points(rooms), rooms.clock
+        ),
         Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
         Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms)),
     }
