@@ -15,6 +15,7 @@ from jpki.text import Text
 from server import health, problems
 from server.directory import distribution_points
 from server.documents import judge_upload
+from server.freshness import warning_of
 from server.wiring import Rooms
 
 
@@ -73,9 +74,14 @@ def _responders(rooms: Rooms) -> None:
                 )
 
 
-def _lists(rooms: Rooms) -> None:
-    if any(mark.next_update <= rooms.clock() for mark in rooms.store.shelf.marks()):
+def _lists(rooms: Rooms) -> JpkiError | None:
+    """Require that every list holds now; return a warning where one will not for much longer."""
+    now, marks = rooms.clock(), rooms.store.shelf.marks()
+    if any(mark.next_update <= now for mark in marks):
         raise _stale("crl-stale", "期限の切れた失効リストがあります。", "A CRL is past its nextUpdate.")
+    answering = {purpose: rooms.store.generations.answering(purpose, now) for purpose in HOLDER_PURPOSES}
+    warnings = (warning_of(mark, answering[mark.purpose], now) for mark in marks)
+    return next((each for each in warnings if each is not None), None)
 
 
 def _stale(code: str, ja: str, en: str) -> JpkiError:
