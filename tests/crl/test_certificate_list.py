@@ -1,11 +1,13 @@
 """Reading lists of any size and shape in one pass: the same as cryptography reads, or nothing."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -407,6 +409,42 @@ def test_pem_is_read_alike_with_text_around_it() -> None:
     assert read(pem[:-30]) is None
     assert read(pem.replace(b"X509 CRL", b"CERTIFICATE")) is None
     assert read(b"-----BEGIN X509 CRL-----\n" + base64.b64encode(b"none") + b"\n-----END X509 CRL-----") is None
+
+
+# --- lists that others wrote -----------------------------------------------------------------------------------
+
+
+def outside_lists(shared: Path) -> Iterator[bytes]:
+    """The DER of every list among the outside cases, broken ones too."""
+    folder = shared / "conformance"
+    for file in sorted(
+        each for part in ("pkits/crls", "crl", "fuzz/crl", "fuzz/crl-odd") for each in (folder / part).rglob("*")
+    ):
+        if file.is_file():
+            data = file.read_bytes()
+            if b"-----BEGIN X509 CRL-----" in data:
+                data = base64.b64decode(data.partition(b"CRL-----")[2].partition(b"-----END")[0])
+            yield data
+
+
+def test_outside_lists_are_read_as_cryptography_reads_them(shared: Path) -> None:
+    count = 0
+    for data in outside_lists(shared):
+        assert_read_alike(data)
+        count += read(data) is not None
+    assert count > 100
+
+
+def test_what_boulder_finds_well_made_is_read(shared: Path) -> None:
+    table = (shared / "conformance" / "expected.csv").read_text("utf-8")
+    good = [
+        row
+        for row in csv.DictReader(table.splitlines())
+        if (row["suite"], row["expected"]) == ("crl-lint", "lint-pass")
+    ]
+    assert good
+    for row in good:
+        assert read((shared / "conformance" / row["path"]).read_bytes()) is not None, row["case"]
 
 
 # --- by whom it is signed --------------------------------------------------------------------------------------
