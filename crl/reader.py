@@ -5,13 +5,15 @@ A list that does not surely speak for a certificate has no say: the verdict is t
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import BinaryIO, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from crl.certificate_list import read_list, unreadable
+from crl.certificate_list import CertificateList, read_list, unreadable
 from crl.entry_index import UNREADABLE
+from jpki.der import Reader, Tag, context, object_identifier, sequence
 from jpki.revocation import Finding, Reason, RevocationEvidence
 
 _LIST_EXTENSIONS = {
@@ -40,13 +42,15 @@ class CrlFile:
             JpkiError: UNPROCESSABLE `crl-unreadable`.
         """
         self._list = read_list(file)
-        self._signers: dict[x509.Certificate, bool] = {}
+        self._is_signed_by = lru_cache(_MOST_SIGNERS)(partial(_is_signed_by, self._list))
+        self._covered: dict[_Scope, bool] = {}
         head = self._list.head
         try:
             is_delta = extension_of(head.extensions, x509.DeltaCRLIndicator) is not None
             self._understood = self._list.entries.understood and not unknown_critical(head) and not is_delta
             self._issuer = head.issuer
             self._point = extension_of(head.extensions, x509.IssuingDistributionPoint)
+            self._as_of, self._fresh_until = head.last_update_utc, head.next_update_utc
         except UNREADABLE as error:
             raise unreadable() from error
 
@@ -61,14 +65,17 @@ class CrlFile:
             return None
         return self._word(certificate.serial_number) if has_say else None
 
-    def _is_signed_by(self, issuer: x509.Certificate) -> bool:
-        """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
-        if issuer not in self._signers:
-            self._signers[issuer] = may_sign_lists(issuer) and self._list.is_signed_by(issuer.public_key())
-        return self._signers[issuer]
-
     def _covers(self, certificate: x509.Certificate) -> bool:
-        """Tell whether the list is to hold this certificate if it is revoked (RFC 5280 6.3.3 b)."""
+        """Tell whether the list is to hold this certificate if it is revoked, as of all others of its scope."""
+        scope = _scope_of(certificate)
+        if scope not in self._covered:
+            if len(self._covered) >= _MOST_SCOPES:
+                self._covered.clear()
+            self._covered[scope] = self._is_in_scope(certificate)
+        return self._covered[scope]
+
+    def _is_in_scope(self, certificate: x509.Certificate) -> bool:
+        """Tell whether the certificate is within what the list is to hold (RFC 5280 6.3.3 b)."""
         point = self._point
         if certificate.issuer != self._issuer:
             return False
@@ -99,11 +106,57 @@ class CrlFile:
         return RevocationEvidence(
             finding=finding,
             source="crl",
-            as_of=self._list.head.last_update_utc,
-            fresh_until=self._list.head.next_update_utc,
+            as_of=self._as_of,
+            fresh_until=self._fresh_until,
             revoked_at=revoked_at,
             reason=reason,
         )
+
+
+_MOST_SIGNERS = 64
+
+
+def _is_signed_by(found: CertificateList, issuer: x509.Certificate) -> bool:
+    """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
+    return may_sign_lists(issuer) and found.is_signed_by(issuer.public_key())
+
+
+_Scope = tuple[bytes, ...]
+"""All of a certificate that decides whether a list covers it, as it is encoded."""
+_MOST_SCOPES = 4096
+
+
+def _scope_of(certificate: x509.Certificate) -> _Scope:
+    """Return the issuer, and the extensions that tell of a CA and of distribution points.
+
+    cryptography makes objects of all extensions, which takes longer than all else in a look-up.
+
+    Raises:
+        DerError: the certificate is not DER.
+    """
+    fields = Reader(Reader(certificate.tbs_certificate_bytes).read(Tag.SEQUENCE))
+    fields.read_optional(context(0))  # version
+    fields.read(Tag.INTEGER)
+    fields.read(Tag.SEQUENCE)  # signature
+    issuer = fields.read_element(Tag.SEQUENCE)
+    for _ in ("validity", "subject", "subjectPublicKeyInfo"):
+        fields.read(Tag.SEQUENCE)
+    for number in (1, 2):  # the unique identifiers
+        fields.read_optional(context(number, constructed=False))
+    extensions = Reader(Reader(fields.read_optional(context(3)) or _NONE).read(Tag.SEQUENCE))
+    scope = [issuer]
+    while extensions.peek() is not None:
+        extension = extensions.read(Tag.SEQUENCE)
+        if extension.startswith(_DECISIVE):
+            scope.append(extension)
+    return tuple(scope)
+
+
+_NONE = sequence()
+_DECISIVE = tuple(
+    object_identifier(each.dotted_string)
+    for each in (ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.CRL_DISTRIBUTION_POINTS)
+)
 
 
 def unknown_critical(head: x509.CertificateRevocationList) -> list[str]:

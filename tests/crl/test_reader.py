@@ -276,6 +276,34 @@ def test_a_distribution_point_that_promises_less_is_not_matched(
     assert finding(ours(), certificate(Leaf(serial=serial(1), points=[narrow]))) is None
 
 
+@pytest.mark.parametrize("remembered", [2, 4096])
+def test_one_list_that_is_asked_again_and_again_answers_each_certificate_for_itself(
+    monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr("crl.reader._MOST_SCOPES", remembered)
+    narrow = x509.DistributionPoint(
+        full_name=[URL], relative_name=None, reasons=None, crl_issuer=[x509.DirectoryName(CHUO.name)]
+    )
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "another")])
+    stranger = x509.CertificateBuilder(name, name, key_of("s1").public_key(), serial(1), EARLIER, NEXT)
+    leaves = [
+        LEAF,
+        certificate(Leaf(serial=serial(2), points=named_in(CHIYODA))),
+        certificate(Leaf(serial=serial(1), points=named_in(CHUO))),
+        certificate(Leaf(serial=serial(1), points=named_in(CHIYODA), ca=True)),
+        certificate(Leaf(serial=serial(1), points=[narrow])),
+        certificate(Leaf(serial=serial(1))),
+        stranger.sign(key_of("s1"), SHA256()),
+    ]
+    for data in (ours(revoked(1)), ours(revoked(1), of=None), theirs(point(URL, users=True), number=1)):
+        source = CrlFile(BytesIO(data))
+        for leaf in leaves * 2:
+            assert source.evidence(leaf, generation("s1").certificate, NOW) == word(data, leaf)
+    assert [finding(ours(revoked(1)), leaf) for leaf in leaves] == [
+        Finding.REVOKED, Finding.GOOD, None, Finding.REVOKED, None, None, None,
+    ]  # fmt: skip
+
+
 # --- whether it is understood ----------------------------------------------------------------------------------
 
 
