@@ -25,13 +25,24 @@ def test_every_list_of_a_home_is_told_with_its_file(town: Town) -> None:
     folder = town.home / "crl"
     published = {path.relative_to(folder).as_posix() for path in folder.rglob("*.crl")}
     assert {f"{each['ca']}/{each['generation']}/{each['partition']}.crl" for each in told} == published
-    assert next(each["partition"] for each in told if each["ca"] == "signing") == "complete"
+    for ca in ("signing", "authentication"):
+        assert next(each["partition"] for each in told if each["ca"] == ca) == "complete"
     for each in told:
         file = folder / each["ca"] / each["generation"] / f"{each['partition']}.crl"
         assert each["sha256"] == sha256(file.read_bytes()).hexdigest()
         assert each["url"] == f"{rooms.settings.base_url}/crl/{each['ca']}/{each['generation']}/{file.name}"
         is_of_one = each["ca"] == "signing" and each["partition"] != "complete"
         assert (each["municipality"] is not None) == is_of_one
+    rooms.close()
+
+
+def test_a_part_of_a_list_that_is_not_there_is_a_problem_document(home: Path) -> None:
+    rooms = open_rooms(Home.open(home))
+    client = create_app(rooms, [Door.CRL]).test_client()
+    octets = (home / "crl" / "signing" / "s1" / "complete.crl").stat().st_size
+    answer = client.get("/crl/signing/s1/complete.crl", headers={"Range": "bytes=9999999-"}, buffered=True)
+    assert (answer.status_code, answer.content_type) == (416, "application/problem+json")
+    assert answer.headers["Content-Range"] == f"bytes */{octets}"
     rooms.close()
 
 
