@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm", "ocsp")
+ROWS = ("issue", "hsm", "ocsp", "crl_lookup")
 _OUT = Path(__file__).parent / "out"
 
 

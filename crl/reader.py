@@ -5,46 +5,54 @@ A list that does not surely speak for a certificate has no say: the verdict is t
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TypeVar, cast
+from functools import lru_cache, partial
+from typing import BinaryIO, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
-from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
+from cryptography.x509.oid import ExtensionOID
 
-from jpki.errors import JpkiError, Kind
+from crl.certificate_list import CertificateList, read_list, unreadable
+from crl.entry_index import UNREADABLE
+from jpki.der import Reader, Tag, context, object_identifier, sequence
 from jpki.revocation import Finding, Reason, RevocationEvidence
-from jpki.text import Text
 
 _LIST_EXTENSIONS = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
     ExtensionOID.CRL_NUMBER,
+    ExtensionOID.DELTA_CRL_INDICATOR,
     ExtensionOID.ISSUER_ALTERNATIVE_NAME,
     ExtensionOID.ISSUING_DISTRIBUTION_POINT,
 }
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What cryptography raises while it reads what is not DER, or is not what RFC 5280 describes."""
 
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 class CrlFile:
-    """One list, PEM or DER; see `jpki.ports.RevocationSource`."""
+    """One list, PEM or DER; see `jpki.ports.RevocationSource`.
 
-    def __init__(self, data: bytes) -> None:
+    The file is read once, here; whatever becomes of it then does not matter. Each certificate is looked up in
+    microseconds.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
         """Read a list.
 
         Raises:
             JpkiError: UNPROCESSABLE `crl-unreadable`.
         """
+        self._list = read_list(file)
+        self._is_signed_by = lru_cache(_MOST_SIGNERS)(partial(_is_signed_by, self._list))
+        self._covered: dict[_Scope, bool] = {}
+        head = self._list.head
         try:
-            self._list = _load(data)
-            self._understood = _is_understood(self._list)
-            self._issuer = self._list.issuer
-            self._point = _extension(self._list.extensions, x509.IssuingDistributionPoint)
-        except _UNREADABLE as error:
-            raise _unreadable() from error
+            is_delta = extension_of(head.extensions, x509.DeltaCRLIndicator) is not None
+            self._understood = self._list.entries.understood and not unknown_critical(head) and not is_delta
+            self._issuer = head.issuer
+            self._point = extension_of(head.extensions, x509.IssuingDistributionPoint)
+            self._as_of, self._fresh_until = head.last_update_utc, head.next_update_utc
+        except UNREADABLE as error:
+            raise unreadable() from error
 
     def evidence(
         self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
@@ -53,23 +61,21 @@ class CrlFile:
         del at
         try:
             has_say = self._understood and self._is_signed_by(issuer) and self._covers(certificate)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
         return self._word(certificate.serial_number) if has_say else None
 
-    def _is_signed_by(self, issuer: x509.Certificate) -> bool:
-        """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
-        usage = _extension(issuer.extensions, x509.KeyUsage)
-        if usage is not None and not usage.crl_sign:
-            return False
-        key = cast("CertificateIssuerPublicKeyTypes", issuer.public_key())
-        try:
-            return self._list.is_signature_valid(key)  # Never over MD5 or SHA-1: cryptography takes neither.
-        except TypeError:  # The key is of a kind that cannot sign.
-            return False
-
     def _covers(self, certificate: x509.Certificate) -> bool:
-        """Tell whether the list is to hold this certificate if it is revoked (RFC 5280 6.3.3 b)."""
+        """Tell whether the list is to hold this certificate if it is revoked, as of all others of its scope."""
+        scope = _scope_of(certificate)
+        if scope not in self._covered:
+            if len(self._covered) >= _MOST_SCOPES:
+                self._covered.clear()
+            self._covered[scope] = self._is_in_scope(certificate)
+        return self._covered[scope]
+
+    def _is_in_scope(self, certificate: x509.Certificate) -> bool:
+        """Tell whether the certificate is within what the list is to hold (RFC 5280 6.3.3 b)."""
         point = self._point
         if certificate.issuer != self._issuer:
             return False
@@ -84,16 +90,15 @@ class CrlFile:
         return not set(point.full_name).isdisjoint(_distribution_names(certificate))
 
     def _word(self, serial: int) -> RevocationEvidence | None:
-        entry = self._list.get_revoked_certificate_by_serial_number(serial)
+        entry = self._list.entries.find(serial)
         if entry is None:
             return self._evidence(Finding.GOOD)
-        given = _extension(entry.extensions, x509.CRLReason)
-        flag = x509.ReasonFlags.unspecified if given is None else given.reason
+        flag = entry.reason or x509.ReasonFlags.unspecified
         if flag is x509.ReasonFlags.remove_from_crl:
             return None  # It belongs in delta lists only (RFC 5280 5.3.1); here nobody can tell what it means.
         finding = Finding.HELD if flag is x509.ReasonFlags.certificate_hold else Finding.REVOKED
         reason = next((each for each in Reason if each.value == flag.value), None)
-        return self._evidence(finding, entry.revocation_date_utc, reason)
+        return self._evidence(finding, entry.revoked_at, reason)
 
     def _evidence(
         self, finding: Finding, revoked_at: datetime | None = None, reason: Reason | None = None
@@ -101,43 +106,78 @@ class CrlFile:
         return RevocationEvidence(
             finding=finding,
             source="crl",
-            as_of=self._list.last_update_utc,
-            fresh_until=self._list.next_update_utc,
+            as_of=self._as_of,
+            fresh_until=self._fresh_until,
             revoked_at=revoked_at,
             reason=reason,
         )
 
 
-def _load(data: bytes) -> x509.CertificateRevocationList:
-    load = x509.load_pem_x509_crl if b"-----BEGIN" in data else x509.load_der_x509_crl
-    return load(data)
+_MOST_SIGNERS = 64
 
 
-def _is_understood(parsed: x509.CertificateRevocationList) -> bool:
-    """Tell whether no critical extension, of the list or of any entry, is unknown, and the list is not a delta.
+def _is_signed_by(found: CertificateList, issuer: x509.Certificate) -> bool:
+    """Tell whether the list is by this issuer's key: generations share a name, which proves nothing (rule R23)."""
+    return may_sign_lists(issuer) and found.is_signed_by(issuer.public_key())
 
-    An unknown critical one in a single entry forbids the whole list (RFC 5280 5.3).
+
+_Scope = tuple[bytes, ...]
+"""All of a certificate that decides whether a list covers it, as it is encoded."""
+_MOST_SCOPES = 4096
+
+
+def _scope_of(certificate: x509.Certificate) -> _Scope:
+    """Return the issuer, and the extensions that tell of a CA and of distribution points.
+
+    cryptography makes objects of all extensions, which takes longer than all else in a look-up.
+
+    Raises:
+        DerError: the certificate is not DER.
     """
-    return (
-        all(each.oid in _LIST_EXTENSIONS for each in parsed.extensions if each.critical)
-        and _extension(parsed.extensions, x509.DeltaCRLIndicator) is None
-        and all(
-            each.oid == CRLEntryExtensionOID.CRL_REASON
-            for entry in parsed
-            for each in entry.extensions
-            if each.critical
-        )
-    )
+    fields = Reader(Reader(certificate.tbs_certificate_bytes).read(Tag.SEQUENCE))
+    fields.read_optional(context(0))  # version
+    fields.read(Tag.INTEGER)
+    fields.read(Tag.SEQUENCE)  # signature
+    issuer = fields.read_element(Tag.SEQUENCE)
+    for _ in ("validity", "subject", "subjectPublicKeyInfo"):
+        fields.read(Tag.SEQUENCE)
+    for number in (1, 2):  # the unique identifiers
+        fields.read_optional(context(number, constructed=False))
+    extensions = Reader(Reader(fields.read_optional(context(3)) or _NONE).read(Tag.SEQUENCE))
+    scope = [issuer]
+    while extensions.peek() is not None:
+        extension = extensions.read(Tag.SEQUENCE)
+        if extension.startswith(_DECISIVE):
+            scope.append(extension)
+    return tuple(scope)
+
+
+_NONE = sequence()
+_DECISIVE = tuple(
+    object_identifier(each.dotted_string)
+    for each in (ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.CRL_DISTRIBUTION_POINTS)
+)
+
+
+def unknown_critical(head: x509.CertificateRevocationList) -> list[str]:
+    """Return the OIDs of a list's critical extensions that forbid it, for they are unknown here (RFC 5280 5.2)."""
+    return [each.oid.dotted_string for each in head.extensions if each.critical and each.oid not in _LIST_EXTENSIONS]
+
+
+def may_sign_lists(issuer: x509.Certificate) -> bool:
+    """Tell whether its keyUsage lets a certificate's key sign lists (RFC 5280 4.2.1.3)."""
+    usage = extension_of(issuer.extensions, x509.KeyUsage)
+    return usage is None or usage.crl_sign
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
-    constraints = _extension(certificate.extensions, x509.BasicConstraints)
+    constraints = extension_of(certificate.extensions, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
 def _distribution_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
     """Yield the names of the lists that hold this certificate for every reason, issued by its own issuer."""
-    points = _extension(certificate.extensions, x509.CRLDistributionPoints)
+    points = extension_of(certificate.extensions, x509.CRLDistributionPoints)
     if points is None:
         yield x509.DirectoryName(certificate.issuer)  # RFC 5280 6.3.3, last paragraph.
         return
@@ -146,17 +186,9 @@ def _distribution_names(certificate: x509.Certificate) -> Iterator[x509.GeneralN
             yield from point.full_name or ()
 
 
-def _extension(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+def extension_of(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+    """Return an extension's value, None where there is none."""
     try:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-
-
-def _unreadable() -> JpkiError:
-    return JpkiError(
-        Kind.UNPROCESSABLE,
-        "crl-unreadable",
-        Text("失効リスト（CRL）として読めません。", "This cannot be read as a certificate revocation list."),
-        Text("PEMまたはDER形式のCRLを指定してください。", "Give a CRL in PEM or DER."),
-    )

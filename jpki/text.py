@@ -25,3 +25,12 @@ class Text:
     def as_json(self) -> dict[str, str]:
         """Return `{"ja": …, "en": …}`."""
         return {"ja": self.ja, "en": self.en}
+
+
+_LONGEST_SHOWN = 200
+
+
+def shown(foreign: str) -> str:
+    """Return what somebody else wrote so that a terminal may print it: no control characters, and not for ever."""
+    printable = "".join(character if character.isprintable() else "?" for character in foreign[: _LONGEST_SHOWN + 1])
+    return printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}…"

@@ -18,8 +18,8 @@ from jpki import der, oids
 from jpki.certificate import Validity
 from jpki.clock import iso, whole_second
 from jpki.der import DerError, Reader, Tag, context, read_integer
-from jpki.text import Text
-from ocsp.heard import RESPONSE_STATUSES, hash_name, shown
+from jpki.text import Text, shown
+from ocsp.heard import RESPONSE_STATUSES, hash_name
 from ocsp.judgement import (
     MALFORMED,
     SKEW,

@@ -3,17 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from io import BufferedReader, RawIOBase
+from http.client import HTTPException
 from socket import socket
-from typing import TYPE_CHECKING, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import cast
+from urllib.parse import SplitResult
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from ocsp.http_client import TimedResponse, connection_to, split_address, target_of
 
 MAX_RESPONSE_OCTETS = 64 * 1024
 """No more is read; a longer response is cut, and so malformed."""
@@ -70,10 +67,10 @@ def fetcher(url: str, timeout: float = 5.0) -> Fetch:
     address = _checked(url)
 
     def fetch(call: Call) -> Reply:
-        connection = _connection(address, timeout)
+        connection = connection_to(address, timeout)
         try:
             connection.request(call.method, _target(address, call), call.body, {"Connection": "close", **call.headers})
-            response = _Response(cast("socket", connection.sock), call.method, time.monotonic() + timeout)
+            response = TimedResponse(cast("socket", connection.sock), call.method, time.monotonic() + timeout)
             with response:
                 response.begin()
                 body = response.read(MAX_RESPONSE_OCTETS)
@@ -87,66 +84,25 @@ def fetcher(url: str, timeout: float = 5.0) -> Fetch:
     return fetch
 
 
-def _connection(address: SplitResult, timeout: float) -> HTTPConnection:
-    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-    return kind(address.hostname or "", address.port, timeout=timeout)
-
-
 def _target(address: SplitResult, call: Call) -> str:
     if call.path:
         return f"{address.path.rstrip('/')}/{call.path}"
-    return (address.path or "/") + (f"?{address.query}" if address.query else "")
-
-
-class _Response(HTTPResponse):
-    """A response that must be whole at a moment: a timeout of the socket alone begins anew with every octet."""
-
-    def __init__(self, connected: socket, method: str, until: float) -> None:
-        super().__init__(connected, method=method)
-        self.fp = BufferedReader(_Until(self.fp.detach(), connected, until))
-
-
-class _Until(RawIOBase):
-    """The octets of a socket until a moment of the monotonic clock."""
-
-    def __init__(self, octets: RawIOBase, connected: socket, until: float) -> None:
-        self._octets = octets
-        self._connected = connected
-        self._until = until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connected.settimeout(left)
-        return self._octets.readinto(buffer)
-
-    def close(self) -> None:
-        self._octets.close()
-        super().close()
+    return target_of(address)
 
 
 def _checked(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        named = bool(parts.hostname) and parts.port != 0 and parts.username is None
-        fits = parts.scheme in {"http", "https"} and named and url.isascii()
-    except ValueError:
-        fits = False
-    if fits:
-        return parts
-    raise JpkiError(
-        Kind.MALFORMED,
-        "ocsp-url-malformed",
-        Text("OCSPの接続先として使えないURLです。", "The URL cannot be the address of an OCSP responder."),
-        Text(
-            "http:// または https:// で始まるURLを、ユーザー名を含めずに指定してください。",
-            "Give a URL that begins with http:// or https:// and holds no user name.",
-        ),
-    )
+        return split_address(url)
+    except ValueError as error:
+        raise JpkiError(
+            Kind.MALFORMED,
+            "ocsp-url-malformed",
+            Text("OCSPの接続先として使えないURLです。", "The URL cannot be the address of an OCSP responder."),
+            Text(
+                "http:// または https:// で始まるURLを、ユーザー名を含めずに指定してください。",
+                "Give a URL that begins with http:// or https:// and holds no user name.",
+            ),
+        ) from error
 
 
 def unreachable(url: str) -> JpkiError:

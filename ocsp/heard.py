@@ -145,12 +145,3 @@ def hash_name(single: ocsp.OCSPSingleResponse) -> str | None:
         return single.hash_algorithm.name
     except UNREADABLE:
         return None
-
-
-_LONGEST_SHOWN = 100
-
-
-def shown(foreign: str) -> str:
-    """Return what somebody else wrote so that a terminal may print it: no control characters, and not for ever."""
-    printable = "".join(character if character.isprintable() else "?" for character in foreign[: _LONGEST_SHOWN + 1])
-    return printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}…"

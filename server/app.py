@@ -13,7 +13,9 @@ from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server import access, health, metrics, problems, watch
+from server.directory import distribution_points
 from server.documents import judge_upload
+from server.freshness import warning_of
 from server.metrics import Metrics
 from server.tally import HEALTH
 from server.watch import Watch
@@ -40,7 +42,9 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
     """
     makers: dict[Door, Callable[[], Blueprint]] = {
         Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder, access.client),
-        Door.CRL: lambda: crl.http.make_blueprint(rooms.home.path / "crl"),
+        Door.CRL: lambda: crl.http.make_blueprint(
+            rooms.home.path / "crl", lambda: distribution_points(rooms), rooms.clock
+        ),
         Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
         Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier)),
     }
@@ -92,9 +96,14 @@ def _responders(rooms: Rooms) -> None:
                 )
 
 
-def _lists(rooms: Rooms) -> None:
-    if any(mark.next_update <= rooms.clock() for mark in rooms.store.shelf.marks()):
+def _lists(rooms: Rooms) -> JpkiError | None:
+    """Require that every list holds now; return a warning where one will not for much longer."""
+    now, marks = rooms.clock(), rooms.store.shelf.marks()
+    if any(mark.next_update <= now for mark in marks):
         raise _stale("crl-stale", "期限の切れた失効リストがあります。", "A CRL is past its nextUpdate.")
+    answering = {purpose: rooms.store.generations.answering(purpose, now) for purpose in HOLDER_PURPOSES}
+    warnings = (warning_of(mark, answering[mark.purpose], now) for mark in marks)
+    return next((each for each in warnings if each is not None), None)
 
 
 def _stale(code: str, ja: str, en: str) -> JpkiError:

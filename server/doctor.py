@@ -15,6 +15,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
 from jpki.ids import KeyUri
 from jpki.text import Text
+from server.freshness import warning_of
 from server.standing import standing
 from server.tls import context_of
 from server.wiring import Rooms
@@ -171,8 +172,9 @@ def _lasts(rooms: Rooms, responder: Responder) -> bool:
 
 
 def _lists(rooms: Rooms) -> None:
+    served = {purpose: rooms.served(purpose) for purpose in HOLDER_PURPOSES}
     for mark in rooms.store.shelf.marks():
-        for generation in rooms.served(mark.purpose):
+        for generation in served[mark.purpose]:
             file = rooms.home.path / "crl" / mark.purpose / generation.id / f"{mark.partition}.crl"
             if not file.is_file() or mark.next_update <= rooms.clock():
                 raise _wrong(
@@ -182,6 +184,8 @@ def _lists(rooms: Rooms) -> None:
                     "jpki crl publish を実行してください。",
                     "Run `jpki crl publish`.",
                 )
+        if (warning := warning_of(mark, served[mark.purpose], rooms.clock())) is not None:
+            raise warning
 
 
 def _tls(rooms: Rooms) -> None:

@@ -65,7 +65,7 @@ def _http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     response = problem(status, (error.name or "http-error").lower().replace(" ", "-"), NO_SUCH, CHECK)
     for name, value in error.get_headers():
-        if name == "Allow":
+        if name in {"Allow", "Content-Range"}:
             response.headers[name] = value
     return response
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
+from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
 from signing import words
 from signing.report import FileVerdict, SignatureVerdict, as_json
@@ -25,14 +26,7 @@ _ROOM_FOR_MULTIPART = 64 * 1024
 _UPLOAD_FAULTS = {Kind.MALFORMED: 400, Kind.TOO_LARGE: 413}
 """The faults that the page itself shows, with their statuses; others are the server's to answer."""
 
-_PAGE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_PAGE_HEADERS = {"Cache-Control": "no-store", **PAGE_HEADERS}
 
 VerifyUpload = Callable[[Path], FileVerdict]
 """Judges the file at a path with the house's own trust."""
@@ -44,7 +38,7 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
     A failed signature is a verdict, not an error.
     """
     blueprint = Blueprint(
-        "verifications", __name__, template_folder="templates", static_folder="static", static_url_path="/verify"
+        "verifications", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/verify"
     )
 
     @blueprint.post("/api/v1/verifications")

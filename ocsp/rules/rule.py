@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jpki.text import Text
-from ocsp.heard import shown
+from jpki.text import Text, shown
 from ocsp.interview import Interview
 
 

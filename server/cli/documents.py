@@ -160,7 +160,9 @@ def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[Trust
 def _sources(rooms: Rooms | None, crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
     if rooms:
         yield rooms.evidence()
-    yield from (CrlFile(file.read_bytes()) for file in crl_files)
+    for file in crl_files:
+        with file.open("rb") as octets:
+            yield CrlFile(octets)
     if ocsp_url:
         yield OcspClient(ocsp_url, system_clock, system_randomness)
 

@@ -1,6 +1,7 @@
 """The CRL door."""
 
 import os
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from flask.testing import FlaskClient
 
 from crl.http import make_blueprint
 from jpki.errors import JpkiError
+from tests.crl.authority import NOW
+from tests.crl.test_reader import ours, revoked
 
 URL = "/crl/signing/s1/p0001.crl"
-FIRST = b"the first list"
+FIRST = ours()
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 def client(tmp_path: Path, file: Path) -> FlaskClient:
     assert file.exists()
     app = Flask("test", static_folder=None)
-    app.register_blueprint(make_blueprint(tmp_path))
+    app.register_blueprint(make_blueprint(tmp_path, list, lambda: NOW))
     app.register_error_handler(JpkiError, lambda error: (error.code, 418))
     return app.test_client()
 
@@ -118,3 +121,48 @@ def test_a_list_that_cannot_be_read_is_unavailable(client: FlaskClient, file: Pa
 
 def test_lists_are_only_read(client: FlaskClient) -> None:
     assert client.post(URL).status_code == client.delete(URL).status_code == 405
+
+
+# --- how long a cache may keep it ------------------------------------------------------------------------------
+
+
+def max_age(client: FlaskClient, file: Path, content: bytes) -> str:
+    replace_list(file, content)
+    return client.get(URL, buffered=True).headers["Cache-Control"]
+
+
+def test_r06_no_cache_keeps_a_list_past_its_end(client: FlaskClient, file: Path) -> None:
+    for left, seconds in ((7200, 3600), (3601, 3600), (90, 89), (1, 0), (0, 0), (-500, 0)):
+        assert max_age(client, file, ours(next_update=NOW + timedelta(seconds=left))) == f"public, max-age={seconds}"
+
+
+def test_what_states_no_end_is_not_kept(client: FlaskClient, file: Path) -> None:
+    assert max_age(client, file, b"no list") == "public, max-age=0"
+    assert max_age(client, file, b"") == "public, max-age=0"
+
+
+# --- parts of it -----------------------------------------------------------------------------------------------
+
+
+def test_a_download_that_broke_off_goes_on(client: FlaskClient) -> None:
+    whole = client.get(URL, buffered=True)
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    for condition in ({}, {"If-Range": whole.headers["ETag"]}):
+        rest = client.get(URL, headers={"Range": "bytes=100-", **condition}, buffered=True)
+        assert (rest.status_code, rest.data) == (206, FIRST[100:])
+        assert rest.headers["Content-Range"] == f"bytes 100-{len(FIRST) - 1}/{len(FIRST)}"
+        assert rest.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_the_rest_of_another_list_is_not_sent(client: FlaskClient, file: Path) -> None:
+    tag = client.get(URL, buffered=True).headers["ETag"]
+    second = ours(revoked(1))
+    replace_list(file, second)
+    answer = client.get(URL, headers={"Range": "bytes=100-", "If-Range": tag}, buffered=True)
+    assert (answer.status_code, answer.data) == (200, second)
+
+
+def test_a_part_that_is_not_there_is_refused(client: FlaskClient) -> None:
+    answer = client.get(URL, headers={"Range": f"bytes={len(FIRST)}-"}, buffered=True)
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(FIRST)}"

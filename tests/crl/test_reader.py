@@ -4,6 +4,7 @@ import csv
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def point(
 
 
 def word(data: bytes, leaf: x509.Certificate = LEAF, issuer: str = "s1") -> RevocationEvidence | None:
-    return CrlFile(data).evidence(leaf, generation(issuer).certificate, NOW)
+    return CrlFile(BytesIO(data)).evidence(leaf, generation(issuer).certificate, NOW)
 
 
 def finding(data: bytes, leaf: x509.Certificate = LEAF) -> Finding | None:
@@ -147,7 +148,7 @@ def test_pem_is_read_too() -> None:
 
 
 def test_a_stale_list_is_judged_by_who_asked() -> None:
-    evidence = CrlFile(ours()).evidence(LEAF, generation("s1").certificate, NEXT + timedelta(days=365))
+    evidence = CrlFile(BytesIO(ours())).evidence(LEAF, generation("s1").certificate, NEXT + timedelta(days=365))
     assert evidence is not None
     assert evidence.fresh_until == NEXT
 
@@ -180,7 +181,7 @@ def test_a_list_with_a_broken_signature_has_no_say() -> None:
 def test_an_issuer_with_another_kind_of_key_did_not_sign_it(
     key: x25519.X25519PrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey,
 ) -> None:
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(key.public_key()), NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(key.public_key()), NOW) is None
 
 
 def test_an_issuer_with_a_key_that_nobody_knows_did_not_sign_it() -> None:
@@ -188,13 +189,13 @@ def test_an_issuer_with_a_key_that_nobody_knows_did_not_sign_it() -> None:
     issuer = x509.load_der_x509_certificate(
         generation("s1").certificate.public_bytes(Encoding.DER).replace(known, unknown)
     )
-    assert CrlFile(ours()).evidence(LEAF, issuer, NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer, NOW) is None
 
 
 def test_an_issuer_that_may_not_sign_lists_has_no_say() -> None:
     public = key_of("s1").public_key()
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(public, CERTIFICATES_ONLY), NOW) is None
-    assert CrlFile(ours()).evidence(LEAF, issuer_with(public), NOW) is not None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(public, CERTIFICATES_ONLY), NOW) is None
+    assert CrlFile(BytesIO(ours())).evidence(LEAF, issuer_with(public), NOW) is not None
 
 
 @pytest.mark.parametrize(
@@ -275,6 +276,34 @@ def test_a_distribution_point_that_promises_less_is_not_matched(
     assert finding(ours(), certificate(Leaf(serial=serial(1), points=[narrow]))) is None
 
 
+@pytest.mark.parametrize("remembered", [2, 4096])
+def test_one_list_that_is_asked_again_and_again_answers_each_certificate_for_itself(
+    monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr("crl.reader._MOST_SCOPES", remembered)
+    narrow = x509.DistributionPoint(
+        full_name=[URL], relative_name=None, reasons=None, crl_issuer=[x509.DirectoryName(CHUO.name)]
+    )
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "another")])
+    stranger = x509.CertificateBuilder(name, name, key_of("s1").public_key(), serial(1), EARLIER, NEXT)
+    leaves = [
+        LEAF,
+        certificate(Leaf(serial=serial(2), points=named_in(CHIYODA))),
+        certificate(Leaf(serial=serial(1), points=named_in(CHUO))),
+        certificate(Leaf(serial=serial(1), points=named_in(CHIYODA), ca=True)),
+        certificate(Leaf(serial=serial(1), points=[narrow])),
+        certificate(Leaf(serial=serial(1))),
+        stranger.sign(key_of("s1"), SHA256()),
+    ]
+    for data in (ours(revoked(1)), ours(revoked(1), of=None), theirs(point(URL, users=True), number=1)):
+        source = CrlFile(BytesIO(data))
+        for leaf in leaves * 2:
+            assert source.evidence(leaf, generation("s1").certificate, NOW) == word(data, leaf)
+    assert [finding(ours(revoked(1)), leaf) for leaf in leaves] == [
+        Finding.REVOKED, Finding.GOOD, None, Finding.REVOKED, None, None, None,
+    ]  # fmt: skip
+
+
 # --- whether it is understood ----------------------------------------------------------------------------------
 
 
@@ -305,7 +334,7 @@ def test_remove_from_crl_outside_a_delta_means_nothing() -> None:
 )
 def test_what_is_no_list_is_refused(data: bytes) -> None:
     with pytest.raises(JpkiError) as error:
-        CrlFile(data)
+        CrlFile(BytesIO(data))
     assert (error.value.kind, error.value.code) == (Kind.UNPROCESSABLE, "crl-unreadable")
 
 
@@ -323,7 +352,7 @@ def test_a_list_with_extensions_that_cannot_be_read_is_refused(extensions: tuple
     head = der.integer(1), algorithm, generation("s1").name_der, der.time(TODAY), der.sequence(entry)
     odd = der.sequence(*head, der.tlv(der.context(0), der.sequence(*extensions)))
     with pytest.raises(JpkiError, match="crl-unreadable"):
-        CrlFile(signed(key_of("s1"), odd))
+        CrlFile(BytesIO(signed(key_of("s1"), odd)))
 
 
 # --- cases that others wrote -----------------------------------------------------------------------------------
@@ -338,7 +367,7 @@ def outside_cases(*suites: str) -> list[dict[str, str]]:
 
 def read_or_none(path: Path) -> CrlFile | None:
     try:
-        return CrlFile(path.read_bytes())
+        return CrlFile(BytesIO(path.read_bytes()))
     except JpkiError:
         return None
 
@@ -367,7 +396,7 @@ def test_outside_signatures_are_judged_alike() -> None:
     for case in cases:
         folder = SHARED / "conformance"
         issuer = x509.load_pem_x509_certificate((folder / case["inputs"].partition("=")[2]).read_bytes())
-        evidence = CrlFile((folder / case["path"]).read_bytes()).evidence(leaf_of(issuer), issuer, NOW)
+        evidence = CrlFile(BytesIO((folder / case["path"]).read_bytes())).evidence(leaf_of(issuer), issuer, NOW)
         assert (evidence is not None) == (case["expected"] == "valid"), case["case"]
 
 

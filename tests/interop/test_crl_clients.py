@@ -1,19 +1,28 @@
 """What OpenSSL and curl make of the lists that certificates point at."""
 
+import json
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto.crl import CertificateList
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from lxml import html
 
+from crl.reader import CrlFile
 from jpki.clock import system_clock
-from tests.interop.authority import Card, Town
-from tests.interop.programs import curl, openssl
+from jpki.revocation import Finding
+from tests.interop.authority import JPKI, Card, Town
+from tests.interop.programs import curl, openssl, run
 
 pytestmark = pytest.mark.slow
 
 OK = 0
+NO_LIST = 3
+FALSE_SIGNATURE = 8
+STALE = 12
 REVOKED = 23
 DIFFERENT_SCOPE = 44
 NAMES = pytest.mark.parametrize(
@@ -21,14 +30,21 @@ NAMES = pytest.mark.parametrize(
 )
 
 
-def verdict(card: Card, url: str, directory: Path) -> int:
+def verdict(card: Card, url: str, directory: Path, *options: str) -> int:
     """Return the number of openssl's error about `card` under the list at `url`, which curl fetches."""
+    return verdict_under(card, curl(url).body, directory, *options)
+
+
+def verdict_under(card: Card, octets: bytes, directory: Path, *options: str) -> int:
+    """Return the number of openssl's error about `card` under a list."""
     received, converted = directory / "list.crl", directory / "list.pem"
-    received.write_bytes(curl(url).body)
+    received.write_bytes(octets)
     assert openssl("crl", "-inform", "DER", "-in", received, "-out", converted).code == 0
-    done = openssl(
-        "verify", "-x509_strict", "-crl_check", "-CAfile", card.chain, "-CRLfile", converted, card.certificate
-    )
+    return judged(card, "-CRLfile", converted, *options)
+
+
+def judged(card: Card, *options: str | Path) -> int:
+    done = openssl("verify", "-x509_strict", "-crl_check", "-CAfile", card.chain, *options, card.certificate)
     if done.code == 0:
         assert done.out.decode() == f"{card.certificate}: OK\n"
         return OK
@@ -53,6 +69,66 @@ def test_openssl_takes_no_list_of_another_partition(town: Town, tmp_path: Path) 
     assert verdict(hanako, taro.crl_url, tmp_path) == DIFFERENT_SCOPE
     # Even the revoked one is refused for the list's scope: the list says nothing of it.
     assert verdict(taro, hanako.crl_url, tmp_path) == DIFFERENT_SCOPE
+
+
+def test_openssl_decides_nothing_without_a_list_or_by_a_stale_one(town: Town, tmp_path: Path) -> None:
+    card = town.hanako.signing
+    assert judged(card) == NO_LIST
+    end = fresh_list(card, card.crl_url).next_update_utc
+    assert end is not None
+    last = int(end.timestamp())
+    assert verdict(card, card.crl_url, tmp_path, "-attime", str(last - 1)) == OK
+    assert verdict(card, card.crl_url, tmp_path, "-attime", str(last)) == STALE, "in the last second already"
+
+
+def test_a_list_that_was_changed_says_nothing_to_openssl_and_to_us(town: Town, tmp_path: Path) -> None:
+    card = town.taro.signing
+    octets = curl(card.crl_url).body
+    listed = card.parsed.serial_number.to_bytes(16)
+    changed = octets.replace(listed, listed[:-1] + bytes((listed[-1] ^ 1,)))
+    assert changed != octets
+    assert verdict_under(card, changed, tmp_path) == FALSE_SIGNATURE
+    source = CrlFile(BytesIO(changed))
+    assert source.evidence(card.parsed, card.issuer, system_clock()) is None
+
+
+@NAMES
+def test_our_own_reader_decides_as_openssl_does(town: Town, name: str) -> None:
+    card = town.card(name)
+    finding = Finding.REVOKED if card == town.taro.signing else Finding.GOOD
+    for url in (card.crl_url, card.complete_crl_url):
+        evidence = CrlFile(BytesIO(curl(url).body)).evidence(card.parsed, card.issuer, system_clock())
+        assert evidence is not None
+        assert evidence.finding is finding
+
+
+def test_jpki_shows_the_list_at_its_url(town: Town) -> None:
+    card = town.taro.signing
+    words = ("crl", "show", card.crl_url, "--issuer", card.chain, "--serial", card.serial, "--json")
+    told = json.loads(run(JPKI, *words).out)
+    assert (told["kind"], told["signature"], told["stale"], told["entries"]) == ("partition", "valid", False, 1)
+    assert told["serials"][0]["listed"]
+    assert card.crl_url in told["distribution_points"]
+
+
+def test_the_commands_of_the_directory_fetch_and_check_a_list_as_they_stand(town: Town, tmp_path: Path) -> None:
+    card = town.hanako.signing
+    partition = card.crl_url.rpartition("/")[2].removesuffix(".crl")
+    page: Any = html.fromstring(curl(f"{town.authority.url}/crl/?q={partition}").body.decode())
+    (commands,) = page.xpath("//pre")
+    script = tmp_path / "check.sh"
+    script.write_text(f"set -e\ncd {tmp_path}\n{commands.text_content()}")
+    openssl("version")
+    done = run("sh", script)
+    assert (done.code, "verify OK" in done.text, "nextUpdate=" in done.text) == (0, True, True), done.text
+
+
+def test_curl_goes_on_with_a_download_that_broke_off(town: Town, tmp_path: Path) -> None:
+    url, part = town.taro.signing.crl_url, tmp_path / "list.crl"
+    whole = curl(url).body
+    part.write_bytes(whole[:100])
+    done = run("curl", "--silent", "--show-error", "--fail", "--continue-at", "-", "--output", part, url)
+    assert (done.code, part.read_bytes()) == (0, whole)
 
 
 @NAMES

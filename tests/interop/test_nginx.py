@@ -500,6 +500,14 @@ def test_a_list_that_is_not_there_is_not_stored(town: Town, front: Front) -> Non
     assert not file_of(front.lists, path.encode()).exists()
 
 
+def test_each_search_of_the_lists_has_its_own_page(front: Front) -> None:
+    for query, said in (("?q=nowhere", "0件"), ("?q=complete", "2件"), ("?q=nowhere", "0件")):
+        reply = front.ask("GET", f"/crl/{query}")
+        assert (reply.status, reply.headers["X-Cache-Status"]) == (200, None)
+        assert said in reply.body.decode()
+    assert front.ask("GET", "/crl/index.json").headers["Content-Type"] == "application/json"
+
+
 # --- what is not let through -------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from jpki.clock import system_clock
+from jpki.certificate import Purpose
+from jpki.clock import system_clock, whole_second
+from jpki.partition import COMPLETE
+from server.app import Door, create_app
 from server.doctor import examine
+from server.freshness import warning_of
 from server.home import Home
+from server.store import tables
 from server.store.database import Database
 from server.wiring import open_rooms
 from tests.server.console import Jpki
@@ -34,6 +40,48 @@ def test_lost_lists_are_found(jpki: Jpki, home: Path) -> None:
     assert set(failing(jpki, home)) == {"lists"}
     jpki.done("crl", "publish", "--home", home)
     assert jpki.done("doctor", "--home", home)["healthy"]
+
+
+def promise(home: Path, given: timedelta, left: timedelta) -> None:
+    """Let one list's promise, so long when it was given, have so much left."""
+    database = Database.at_file(home / "jpki.sqlite")
+    end = whole_second(system_clock()) + left
+    with database.writing() as connection:
+        chosen = tables.crl.c.partition == "complete", tables.crl.c.purpose == "signing"
+        connection.execute(update(tables.crl).where(*chosen).values(this_update=end - given, next_update=end))
+    database.close()
+
+
+def ready(home: Path) -> dict[str, Any]:
+    rooms = open_rooms(Home.open(home))
+    answer: dict[str, Any] = create_app(rooms, [Door.CRL]).test_client().get("/readyz").get_json()
+    rooms.close()
+    return answer
+
+
+def test_lists_that_end_before_long_are_told_of_while_they_still_hold(jpki: Jpki, home: Path) -> None:
+    two_days, quarter = timedelta(days=2), timedelta(hours=12)
+    promise(home, two_days, quarter + timedelta(minutes=1))
+    assert jpki.done("doctor", "--home", home)["healthy"]
+    assert ready(home)["warnings"] == {}
+    promise(home, two_days, quarter - timedelta(minutes=1))
+    found = failing(jpki, home)
+    assert set(found) == {"lists"}
+    assert "signing/complete ends soon" in found["lists"]["problem"]["en"]
+    assert (ready(home)["ready"], ready(home)["warnings"]) == (True, {"crl": "crl-ends-soon"})
+    promise(home, two_days, -timedelta(minutes=1))
+    assert (ready(home)["ready"], ready(home)["checks"]["crl"]) == (False, "crl-stale")
+
+
+def test_r25_a_list_that_ends_with_its_generation_is_as_long_as_it_can_be(home: Path) -> None:
+    rooms = open_rooms(Home.open(home))
+    (generation,) = rooms.living(Purpose.SIGNING)
+    (mark,) = rooms.store.shelf.newest(Purpose.SIGNING, [COMPLETE]).values()
+    rooms.close()
+    last = replace(mark, this_update=generation.not_after - timedelta(hours=8), next_update=generation.not_after)
+    almost = generation.not_after - timedelta(hours=1)
+    assert warning_of(last, [generation], almost) is None
+    assert warning_of(replace(last, next_update=last.next_update - timedelta(seconds=1)), [generation], almost)
 
 
 def test_a_lost_responder_key_is_found_and_mended(jpki: Jpki, home: Path) -> None:

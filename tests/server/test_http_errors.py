@@ -121,7 +121,19 @@ def broken() -> NoReturn:
 def test_ready_when_every_check_holds() -> None:
     response = healthy(database=fine, crl=fine).get("/readyz")
     assert response.status_code == 200
-    assert response.get_json() == {"schema": "jpki.ready/1", "ready": True, "checks": {"database": "ok", "crl": "ok"}}
+    assert response.get_json() == {
+        "schema": "jpki.ready/1",
+        "ready": True,
+        "checks": {"database": "ok", "crl": "ok"},
+        "warnings": {},
+    }
+
+
+def test_a_warning_is_told_and_takes_nobody_out_of_service() -> None:
+    response = healthy(database=fine, crl=lambda: failure(Kind.CONFLICT)).get("/readyz")
+    assert response.status_code == 200
+    assert response.get_json()["checks"] == {"database": "ok", "crl": "ok"}
+    assert response.get_json()["warnings"] == {"crl": "some-code"}
 
 
 def test_not_ready_when_one_does_not_and_it_says_which() -> None:
@@ -131,6 +143,7 @@ def test_not_ready_when_one_does_not_and_it_says_which() -> None:
         "schema": "jpki.ready/1",
         "ready": False,
         "checks": {"database": "ok", "crl": "some-code"},
+        "warnings": {},
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from jpki.errors import JpkiError
 from jpki.ids import Serial
 from jpki.revocation import Finding
 from jpki.verifier import LookUp, VerifierState
+from server.app import Door, create_app
 from server.cli.frame import run
 from server.home import Home
 from server.settings import read_settings
@@ -310,6 +312,25 @@ def require_look_ups_can_be_written_and_not_read(jpki: Jpki, pg_home: Path, ocsp
             act()
     for database in databases:
         database.close()
+
+
+def test_the_crl_door_tells_of_its_lists_under_its_role(
+    jpki: Jpki, pg_home: Path, ocsp_role: str, holder: Path, tmp_path: Path
+) -> None:
+    jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
+    granted = jpki.done("db", "grant", ocsp_role, "--door", "crl", "--home", pg_home)["tables"]
+    assert set(granted) == {"alembic_version", "crl", "generation", "partition"}
+    door = tmp_path / "door"
+    door.mkdir()
+    (door / "jpki.toml").write_text((pg_home / "jpki.toml").read_text().replace("postgres@", f"{ocsp_role}@"))
+    shutil.copytree(pg_home / "crl", door / "crl")
+    rooms = open_rooms(Home.open(door))
+    client = create_app(rooms, [Door.CRL]).test_client()
+    told: Any = client.get("/crl/index.json").json
+    assert [each["municipality"]["name"] for each in told["lists"] if each["municipality"]] == ["千代田区"]
+    assert all(each["sha256"] for each in told["lists"])
+    assert client.get("/crl/?q=千代田区").status_code == 200
+    rooms.close()
 
 
 def asked(folder: Path, url: str) -> str:
