@@ -6,7 +6,8 @@ from enum import StrEnum
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, Hash
 
 from jpki import der, oids
 from jpki.errors import JpkiError, Kind
@@ -65,29 +66,17 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     Raises:
         JpkiError: INTERNAL `signature-faulty` when the check fails: a broken token must not reach a holder.
     """
-    public = key.public_key()
     signature = sign_unchecked(key, message)
     try:
-        check(public, message, signature)
+        check(key.public_key(), message, signature)
     except InvalidSignature:
-        raise JpkiError(
-            Kind.INTERNAL,
-            "signature-faulty",
-            Text(
-                "鍵が誤った署名を返しました。署名は破棄しました。",
-                "The key returned a wrong signature; it was discarded.",
-            ),
-            Text("鍵装置を点検してください。", "Have the key's device inspected."),
-        ) from None
+        raise _faulty() from None
     return signature
 
 
 def sign_unchecked(key: PrivateKey, message: bytes) -> bytes:
     """Sign `message`; whoever asks for it checks the signature, or a sample of them."""
-    algorithm = algorithm_for(key.public_key())
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(message, PKCS1v15(), algorithm.hash)
-    return key.sign(message, ec.ECDSA(algorithm.hash))
+    return _signature(key, message, algorithm_for(key.public_key()).hash)
 
 
 def check(key: PublicKey, message: bytes, signature: bytes) -> None:
@@ -96,11 +85,53 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
     Raises:
         InvalidSignature: of pyca, when it does not fit.
     """
-    algorithm = algorithm_for(key)
+    _check(key, message, signature, algorithm_for(key).hash)
+
+
+def hashing(key: PublicKey) -> Hash:
+    """Return a new hash of the kind that this key signs: for a message that is too long to be held."""
+    return Hash(algorithm_for(key).hash)
+
+
+def sign_digest(key: PrivateKey, digest: bytes) -> bytes:
+    """Sign a message of which only the digest is at hand, made by `hashing`; else as `sign`."""
+    public = key.public_key()
+    signature = _signature(key, digest, Prehashed(algorithm_for(public).hash))
+    try:
+        check_digest(public, digest, signature)
+    except InvalidSignature:
+        raise _faulty() from None
+    return signature
+
+
+def check_digest(key: PublicKey, digest: bytes, signature: bytes) -> None:
+    """Verify `signature` over a message of which only the digest is at hand; else as `check`."""
+    _check(key, digest, signature, Prehashed(algorithm_for(key).hash))
+
+
+def _signature(key: PrivateKey, data: bytes, how: SHA256 | SHA384 | Prehashed) -> bytes:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, PKCS1v15(), how)
+    return key.sign(data, ec.ECDSA(how))
+
+
+def _check(key: PublicKey, data: bytes, signature: bytes, how: SHA256 | SHA384 | Prehashed) -> None:
     if isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, message, PKCS1v15(), algorithm.hash)
+        key.verify(signature, data, PKCS1v15(), how)
     else:
-        key.verify(signature, message, ec.ECDSA(algorithm.hash))
+        key.verify(signature, data, ec.ECDSA(how))
+
+
+def _faulty() -> JpkiError:
+    return JpkiError(
+        Kind.INTERNAL,
+        "signature-faulty",
+        Text(
+            "鍵が誤った署名を返しました。署名は破棄しました。",
+            "The key returned a wrong signature; it was discarded.",
+        ),
+        Text("鍵装置を点検してください。", "Have the key's device inspected."),
+    )
 
 
 def assembled(to_be_signed: bytes, signature: bytes) -> bytes:
