@@ -5,6 +5,7 @@ and differ in their extensions, issuer's key and signature only (rule R23). Neit
 memory as a whole.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,25 +126,23 @@ def encoded(lines: RevokedLines) -> bytes:
     shapes[_REASON_AT :: len(_SHAPE)] = lines.reasons
     view, begin = memoryview(shapes), 0
     pieces: list[memoryview | bytes] = []
-    for number in _odd(lines):
-        at = number * len(_SHAPE)
-        pieces += [view[begin:at], _entry(lines, number)]
+    for odd in re.finditer(rb"[^\x00]", _signs(lines)):
+        at = odd.start() * len(_SHAPE)
+        # An entry without a reason is the same but for its length and its end.
+        without = (_SHORT, view[at + 2 : at + len(_SHAPE) - _REASON_OCTETS])
+        pieces += [view[begin:at], *(without if odd[0] == _NO_REASON else (_entry(lines, odd.start()),))]
         begin = at + len(_SHAPE)
     return b"".join((*pieces, view[begin:]))
 
 
-def _odd(lines: RevokedLines) -> Iterable[int]:
-    """Yield which lines are not of the one shape."""
+def _signs(lines: RevokedLines) -> bytes:
+    """Return for each line 0 where it has the one shape, `_NO_REASON` where it lacks a reason alone."""
     signs = (
+        lines.reasons.translate(_WITH_REASON),
         lines.serials[::SERIAL_OCTETS].translate(_LEADS),
-        lines.reasons.translate(_IS_UNSPECIFIED),
         *(lines.moments[digit :: len(_MOMENT)].translate(table) for digit, table in enumerate(_OF_2000_TO_2049)),
     )
-    found = reduce(or_, map(int.from_bytes, signs)).to_bytes(len(lines))
-    number = found.find(1)
-    while number >= 0:
-        yield number
-        number = found.find(1, number + 1)
+    return reduce(or_, map(int.from_bytes, signs)).to_bytes(len(lines))
 
 
 def _entry(lines: RevokedLines, number: int) -> bytes:
@@ -166,17 +165,20 @@ def _entry_extensions(reason: int) -> bytes:
     return der.sequence(_extension(oids.CRL_REASON, der.enumerated(reason)))
 
 
-def _marks(accepted: bytes) -> bytes:
-    """Return a table that turns these octets into 0 and all others into 1."""
-    return bytes(octet not in accepted for octet in range(256))
+def _marks(accepted: bytes, mark: bytes = b"\x02") -> bytes:
+    """Return a table that turns these octets into 0, and all others into `mark`."""
+    return b"".join(b"\x00" if octet in accepted else mark for octet in range(256))
 
 
 _REASONS = {reason.number: _entry_extensions(reason.number) for reason in Reason}
+_REASON_OCTETS = len(_REASONS[Reason.KEY_COMPROMISE.number])
 _MOMENT = b"20260101000000"
 _SHAPE = der.sequence(der.integer(1 << 126), _time(_MOMENT), _REASONS[Reason.KEY_COMPROMISE.number])
+_SHORT = der.header(der.Tag.SEQUENCE, len(_SHAPE) - 2 - _REASON_OCTETS)
 _SERIAL_AT = 4
 _MOMENT_AT = _SERIAL_AT + SERIAL_OCTETS + 2
 _REASON_AT = len(_SHAPE) - 1
+_NO_REASON = b"\x01"
+_WITH_REASON = _marks(bytes(reason.number for reason in Reason if reason is not Reason.UNSPECIFIED), _NO_REASON)
 _LEADS = _marks(bytes(range(0x01, 0x80)))
-_IS_UNSPECIFIED = _marks(bytes(reason.number for reason in Reason if reason is not Reason.UNSPECIFIED))
 _OF_2000_TO_2049 = _marks(b"2"), _marks(b"0"), _marks(b"01234")

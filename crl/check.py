@@ -47,19 +47,20 @@ def _entries(file: BinaryIO, found: Outline) -> tuple[int, int | None, int | Non
     """Return how many entries there are, and the first and the last serial.
 
     Raises:
-        ValueError: they cannot be read, or the ends of blocks are not in order of serial.
+        ValueError: they cannot be read, or those that blocks begin with are not in order of serial.
     """
-    count, first, last = 0, None, None
+    count, first, before = 0, None, -1
     at, end = found.entries.start, found.entries.stop
+    parsed = found.frame
     while at < end:
         block = os.pread(file.fileno(), min(_BLOCK, end - at), at)
         length, parsed = _whole_ones(found, block, is_last=at + len(block) == end)
-        serials = [each.serial_number for each in (parsed[0], parsed[len(parsed) - 1])]
-        if serials[1] < serials[0] or (last is not None and serials[0] <= last):
+        begin = next(iter(parsed)).serial_number
+        if begin <= before:
             raise ValueError("the entries are not in order")
-        first, last = serials[0] if first is None else first, serials[1]
+        first, before = begin if first is None else first, begin
         count, at = count + len(parsed), at + length
-    return count, first, last
+    return count, first, parsed[len(parsed) - 1].serial_number if count else None
 
 
 def _whole_ones(found: Outline, block: bytes, *, is_last: bool) -> tuple[int, x509.CertificateRevocationList]:
