@@ -1,4 +1,4 @@
-"""Whatever is done, and in whatever order: a list carried over from the last one is the one built anew, to the octet."""
+"""Whatever is done, in whatever order: a list carried over from the last one is the one built anew, to the octet."""
 
 import shutil
 from collections import Counter
@@ -123,7 +123,7 @@ class Lists(RuleBasedStateMachine):
             state: sorted(each.serial for each in statuses(self.store) if each.state is state) for state in State
         }
         self.numbers = count(LISTED)
-        self.sound = True
+        self.safe = True
         self.publish()
 
     def generations(self, purpose: Purpose) -> Sequence[Generation]:
@@ -180,18 +180,21 @@ class Lists(RuleBasedStateMachine):
 
     # --- what happens seldom -----------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.sound)
-    @rule(what=st.sampled_from(["compromise", "restore", "generation", "alter", "lose", "exchange"]))
-    def trouble(self, what: str) -> None:
-        self.sound = False
-        files = sorted((self.home / "crl-archive" / "signing").rglob("*.crl"), key=lambda file: file.stat().st_mtime_ns)
+    @precondition(lambda self: self.safe)
+    @rule(what=st.sampled_from(["compromise", "generation"]))
+    def ceremony(self, what: str) -> None:
+        self.safe = False
         if what == "compromise":
             compromise(self.store, self.clock())
-        elif what == "restore":
+        else:
+            self.store.generations.add(second_generation(), 2)
+
+    @rule(what=st.sampled_from(["restore", "alter", "lose", "exchange"]))
+    def trouble(self, what: str) -> None:
+        files = sorted((self.home / "crl-archive" / "signing").rglob("*.crl"), key=lambda file: file.stat().st_mtime_ns)
+        if what == "restore":
             with self.database.writing() as connection:
                 connection.execute(update(tables.ledger).values(epoch=tables.ledger.c.epoch + 1))
-        elif what == "generation":
-            self.store.generations.add(second_generation(), 2)
         elif what == "lose":
             files[-1].unlink()
         elif what == "alter":
