@@ -24,7 +24,7 @@ from server.store.ceremonies import CeremonyKind
 from server.wiring import Store
 from tests.ca import world
 from tests.conftest import SteppingClock
-from tests.server.ledger_contract import TBS
+from tests.server.ledger_contract import TBS, published
 from tests.server.pictures import pictured
 
 S1, P0001 = GenerationId("s1"), PartitionId("p0001")
@@ -164,6 +164,13 @@ class GenerationsContract:
         for each in (P0001, PartitionId("p0002"), COMPLETE):
             assert register.last_change(Purpose.SIGNING, each) == after.position
         assert register.last_change(Purpose.AUTHENTICATION, COMPLETE) == 0
+
+    def test_of_a_list_nothing_but_all_is_told_from_then_on(self, store: Store, clock: SteppingClock) -> None:
+        since = published(store, COMPLETE)
+        assert store.partitions.changes(since, clock(), 9) is not None
+        compromise(store, clock())
+        assert store.partitions.changes(since, clock(), 9) is None
+        assert store.partitions.changes(replace(since, purpose=Purpose.AUTHENTICATION), clock(), 9) is not None
 
     def test_it_leaves_the_other_ca_alone(self, store: Store, clock: SteppingClock) -> None:
         wanted = replace(

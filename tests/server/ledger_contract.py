@@ -13,7 +13,7 @@ from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
 from jpki.partition import Partition
-from jpki.ports import KeyProvider, Reservation
+from jpki.ports import KeyProvider, Reservation, RevocationChanges, RevokedEntry, ShelfMark
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
 from jpki.signature import assembled
@@ -371,3 +371,52 @@ class LedgerContract:
         store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
         after_end = clock() + timedelta(days=1801)
         assert pictured(store, "p0001", ending_after=after_end).entries == []
+
+    def test_r26_what_changed_in_a_list_since_it_was_published_is_told(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        held, live, other = (self.live(store, clock, f"H-{number:04}") for number in range(3))
+        store.ledger.hold(held, BY, clock())
+        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        since = published(store, "complete")
+        store.ledger.release(held, BY, clock())
+        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        entry = RevokedEntry(live, clock(), Reason.KEY_COMPROMISE)
+        for mark in (since, replace(since, partition=PartitionId("p0001"))):
+            changes = store.partitions.changes(mark, clock(), 2)
+            assert changes == RevocationChanges(since.position + 2, {held: None, live: entry})
+            assert store.partitions.changes(mark, clock(), 1) is None
+        assert store.partitions.changes(replace(since, partition=PartitionId("p0002")), clock(), 0) is not None
+        nothing = store.partitions.changes(replace(since, position=since.position + 2), clock(), 0)
+        assert nothing == RevocationChanges(since.position + 2, {})
+
+    def test_what_ended_since_a_list_was_published_is_told(self, store: Store, clock: SteppingClock) -> None:
+        one = self.live(store, clock)
+        store.ledger.revoke(one, Reason.SUPERSEDED, BY, clock())
+        since = published(store, "complete")
+        after_end = clock() + timedelta(days=1801)
+        for mark in (since, replace(since, ending_after=clock()), replace(since, partition=PartitionId("p0001"))):
+            changes = store.partitions.changes(mark, after_end, 1)
+            assert changes == RevocationChanges(since.position, {one: None})
+        left_already = store.partitions.changes(replace(since, ending_after=after_end), after_end, 0)
+        assert left_already == RevocationChanges(since.position, {})
+
+    def test_of_a_list_of_another_epoch_no_changes_are_told(self, store: Store, clock: SteppingClock) -> None:
+        since = published(store, "complete")
+        assert store.partitions.changes(replace(since, epoch=since.epoch + 1), clock(), 9) is None
+
+
+def published(store: Store, partition: str) -> ShelfMark:
+    """The mark of a list that pictures the ledger as it is."""
+    picture = pictured(store, partition)
+    return ShelfMark(
+        purpose=Purpose.SIGNING,
+        partition=PartitionId(partition),
+        number=1,
+        this_update=world.NOW,
+        next_update=world.NOW,
+        epoch=1,
+        position=picture.position,
+        ending_after=None,
+        entries=len(picture.entries),
+    )
