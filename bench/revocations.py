@@ -7,6 +7,7 @@ read nothing else.
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
@@ -41,10 +42,23 @@ def filled(path: Path, revoked: int, living: int = 0) -> Rooms:
     serials = sorted(new_serial(system_randomness) for _ in range(revoked + living))
     step = (revoked + living) // living if living else 0
     rows = _rows(rooms, serials, step)
-    while chunk := list(islice(rows, _CHUNK)):
-        with rooms.store.database.writing() as connection:
-            connection.execute(insert(tables.status), chunk)
+    with _without_indexes(rooms):
+        while chunk := list(islice(rows, _CHUNK)):
+            with rooms.store.database.writing() as connection:
+                connection.execute(insert(tables.status), chunk)
     return rooms
+
+
+@contextmanager
+def _without_indexes(rooms: Rooms) -> Iterator[None]:
+    """Take the indexes away and make them again at the end: a million rows go into them many times faster at once."""
+    with rooms.store.database.writing() as connection:
+        for index in tables.status.indexes:
+            index.drop(connection)
+    yield
+    with rooms.store.database.writing() as connection:
+        for index in tables.status.indexes:
+            index.create(connection)
 
 
 def _rows(rooms: Rooms, serials: Sequence[Serial], step: int) -> Iterator[dict[str, object]]:

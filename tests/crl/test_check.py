@@ -18,7 +18,7 @@ from jpki.generation import Generation
 from jpki.ids import Serial
 from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
-from jpki.signature import PrivateKey, algorithm_for
+from jpki.signature import PrivateKey, algorithm_for, sign
 from tests.crl.authority import TODAY, generation, key_of, serial
 from tests.crl.writing import encode, in_file, list_of, spooled
 
@@ -49,10 +49,11 @@ def check(tmp_path: Path, octets: bytes, entries: Sequence[RevokedEntry] = ENTRI
 
 
 def otherwise_signed() -> bytes:
-    """A list whose signature fits, under the name of another algorithm."""
+    """A list whose signature fits, under the name of another algorithm in both places."""
     other = der.sequence(der.object_identifier("1.2.840.113549.1.1.12"), der.tlv(der.Tag.NULL))
-    begin = written().rindex(algorithm_for(SIGNER.public_key).identifier)
-    return written()[:begin] + other + written()[begin + len(other) :]
+    ours = algorithm_for(SIGNER.public_key).identifier
+    to_be_signed = x509.load_der_x509_crl(written()).tbs_certlist_bytes.replace(ours, other)
+    return der.sequence(to_be_signed, other, der.bit_string(sign(key_of("s1"), to_be_signed)))
 
 
 def many(count: int) -> list[RevokedEntry]:
