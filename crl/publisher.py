@@ -27,7 +27,7 @@ from typing import BinaryIO
 from crl.builder import Edition, signed_around
 from crl.check import check_list
 from crl.entries import Entries
-from crl.files import ListFiles, disk, land, locked, nameless, staged
+from crl.files import ListFiles, land, locked, nameless, staged
 from crl.increment import Base, NotCarriedOver, carry_over
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -221,9 +221,9 @@ class Publisher:
         entries, generation = Entries(file), wanted.generations[0]
         base = self._files(wanted.id, wanted.generations).numbered(generation, landed.number)
         try:
-            with disk(), base.open("rb", buffering=0) as opened:
+            with base.open("rb", buffering=0) as opened:
                 carry_over(Base(opened, landed, generation, wanted.partition), changes.entries, entries)
-        except NotCarriedOver:
+        except (NotCarriedOver, OSError):
             return None
         return _Picture(landed.epoch, changes.position, entries)
 

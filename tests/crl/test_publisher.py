@@ -398,6 +398,14 @@ def test_of_a_list_that_is_not_whole_nothing_is_carried_over(filled: World, gone
     assert (built_anew(filled), len(serials_at(stable(filled)))) == (1, 100)
 
 
+def test_of_a_list_that_the_disk_does_not_give_back_nothing_is_carried_over(filled: World) -> None:
+    unreadable = filled.home / "crl-archive/signing/s2/p0001-1.crl"
+    unreadable.unlink()
+    unreadable.mkdir()
+    filled.publisher().publish_all()
+    assert (built_anew(filled), len(serials_at(stable(filled)))) == (1, 100)
+
+
 def test_a_file_that_was_altered_on_disk_is_never_signed_again(filled: World) -> None:
     before = serials_at(stable(filled))
     for file in (filled.home / "crl-archive").rglob("p0001-1.crl"):
