@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm", "ocsp", "crl_lookup")
+ROWS = ("issue", "hsm", "ocsp", "crl", "crl_lookup")
 _OUT = Path(__file__).parent / "out"
 
 
@@ -39,8 +39,12 @@ def is_met(row: Row) -> bool:
 
 def _told(row: Row) -> str:
     sign = "≥" if row["better"] == "higher" else "≤"
-    raw = ", ".join(f"{side} {sorted(values)[len(values) // 2]:,.0f}" for side, values in row["raw"].items())
+    raw = ", ".join(f"{side} {_figure(sorted(values)[len(values) // 2])}" for side, values in row["raw"].items())
     return f"{row['row']:<24} {row['ratio']:>8.3f}  (target {sign} {row['target']})  load {row['load']}  {raw}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

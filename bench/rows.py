@@ -19,6 +19,13 @@ def ratio(name: str, target: float, ours: Sequence[float], against: Mapping[str,
     return _row(name, target, "higher", ratios, {"ours": ours, **against})
 
 
+def lower(name: str, target: float, ours: Sequence[float], against: Mapping[str, Sequence[float]]) -> Row:
+    """Return the row of a time (lower is better); else as `ratio`."""
+    other = next(iter(against.values()))
+    ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
+    return _row(name, target, "lower", ratios, {"ours": ours, **against})
+
+
 def absolute(
     name: str, target: float, rounds: Sequence[float], beside: Mapping[str, Sequence[float]] | None = None
 ) -> Row:
@@ -34,5 +41,5 @@ def _row(name: str, target: float, better: str, rounds: Sequence[float], raw: Ma
         "better": better,
         "rounds": [round(each, 3) for each in rounds],
         "load": round(os.getloadavg()[0], 2),
-        "raw": {side: [round(each, 1) for each in values] for side, values in raw.items()},
+        "raw": {side: [round(each, 3) for each in values] for side, values in raw.items()},
     }

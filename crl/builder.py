@@ -1,43 +1,56 @@
 """Writing a CertificateList (RFC 5280 5.1).
 
 The entries are encoded once and reused for every generation: the lists of all generations hold the same entries
-and differ in their extensions, issuer's key and signature only (rule R23).
+and differ in their extensions, issuer's key and signature only (rule R23). Neither entries nor list are ever held in
+memory as a whole.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from cryptography import x509
 
 from jpki import der, oids
 from jpki.generation import Generation
+from jpki.ids import SERIAL_OCTETS
 from jpki.partition import Partition
-from jpki.ports import RevokedEntry
+from jpki.ports import RevokedLines
 from jpki.revocation import Reason
-from jpki.signature import PrivateKey, algorithm_for, signed
+from jpki.signature import PrivateKey, algorithm_for, hashing, sign_digest
 
 _VERSION_2 = der.integer(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """What the lists of all generations have in common; `revoked` is what `encode_entries` returned."""
+    """What the lists of all generations have in common, beside their entries."""
 
     number: int
     this_update: datetime
     next_update: datetime
-    revoked: bytes
 
 
-def encode_entries(entries: Iterable[RevokedEntry]) -> bytes:
-    """Return the revokedCertificates field; it is absent where nothing is revoked (RFC 5280 5.1.2.6; rule R11)."""
-    encoded = b"".join(map(_entry, entries))
-    return der.tlv(der.Tag.SEQUENCE, encoded) if encoded else b""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A signed list but for its entries, which stand between `head` and `tail`."""
+
+    head: bytes
+    tail: bytes
 
 
-def certificate_list(edition: Edition, generation: Generation, partition: Partition | None, key: PrivateKey) -> bytes:
-    """Return the DER of a list as `generation`, whose private key is `key`, signs it.
+def signed_around(
+    entries: Iterable[bytes],
+    octets: int,
+    edition: Edition,
+    generation: Generation,
+    partition: Partition | None,
+    key: PrivateKey,
+) -> Frame:
+    """Sign a list as `generation`, whose private key is `key`; `entries` are its encoded ones, `octets` long together.
 
     Without a `partition` it is the complete list, which needs no IssuingDistributionPoint. A nextUpdate past the
     end of the generation is cut to that end: no promise outlives its signer (rule R25).
@@ -45,16 +58,29 @@ def certificate_list(edition: Edition, generation: Generation, partition: Partit
     Raises:
         JpkiError: of the key: UNAVAILABLE, or INTERNAL `signature-faulty`.
     """
-    to_be_signed = der.sequence(
-        _VERSION_2,
-        algorithm_for(generation.public_key).identifier,
-        generation.name_der,
-        der.time(edition.this_update),
-        der.time(min(edition.next_update, generation.not_after)),
-        edition.revoked,
-        der.tlv(der.context(0), der.sequence(*_extensions(edition.number, generation, partition))),
+    algorithm = algorithm_for(generation.public_key).identifier
+    before = b"".join(
+        (
+            _VERSION_2,
+            algorithm,
+            generation.name_der,
+            der.time(edition.this_update),
+            der.time(min(edition.next_update, generation.not_after)),
+            # Where nothing is revoked the field is absent (RFC 5280 5.1.2.6; rule R11).
+            der.header(der.Tag.SEQUENCE, octets) if octets else b"",
+        )
     )
-    return signed(key, to_be_signed)
+    after = der.tlv(der.context(0), der.sequence(*_extensions(edition.number, generation, partition)))
+    length = len(before) + octets + len(after)
+    to_be_signed = der.header(der.Tag.SEQUENCE, length)
+    hashed = hashing(key.public_key())
+    hashed.update(to_be_signed + before)
+    for block in entries:
+        hashed.update(block)
+    hashed.update(after)
+    tail = algorithm + der.bit_string(sign_digest(key, hashed.finalize()))
+    whole = der.header(der.Tag.SEQUENCE, len(to_be_signed) + length + len(tail))
+    return Frame(whole + to_be_signed + before, after + tail)
 
 
 def _extensions(number: int, generation: Generation, partition: Partition | None) -> Iterable[bytes]:
@@ -84,15 +110,75 @@ def _extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
     )
 
 
-def _entry(entry: RevokedEntry) -> bytes:
-    return der.sequence(der.integer(entry.serial), der.time(entry.revoked_at), _REASONS[entry.reason])
+# --- entries -------------------------------------------------------------------------------------------------------
+#
+# Nearly every entry has one shape: a positive serial of 16 octets, a moment before 2050, a reason. So many at a time
+# are encoded by copying that shape and laying the columns over it, which takes a fifth of a microsecond for each.
 
 
-def _entry_extensions(reason: Reason) -> bytes:
+def encoded(lines: RevokedLines) -> bytes:
+    """Return the lines as DER, one entry after another."""
+    shapes = bytearray(_SHAPE * len(lines))
+    for octet in range(SERIAL_OCTETS):
+        shapes[_SERIAL_AT + octet :: len(_SHAPE)] = lines.serials[octet::SERIAL_OCTETS]
+    for digit in range(len(_MOMENT) - 2):
+        shapes[_MOMENT_AT + digit :: len(_SHAPE)] = lines.moments[2 + digit :: len(_MOMENT)]
+    shapes[_REASON_AT :: len(_SHAPE)] = lines.reasons
+    view, begin = memoryview(shapes), 0
+    pieces: list[memoryview | bytes] = []
+    for odd in re.finditer(rb"[^\x00]", _signs(lines)):
+        at = odd.start() * len(_SHAPE)
+        # An entry without a reason is the same but for its length and its end.
+        without = (_SHORT, view[at + 2 : at + len(_SHAPE) - _REASON_OCTETS])
+        pieces += [view[begin:at], *(without if odd[0] == _NO_REASON else (_entry(lines, odd.start()),))]
+        begin = at + len(_SHAPE)
+    return b"".join((*pieces, view[begin:]))
+
+
+def _signs(lines: RevokedLines) -> bytes:
+    """Return for each line 0 where it has the one shape, `_NO_REASON` where it lacks a reason alone."""
+    signs = (
+        lines.reasons.translate(_WITH_REASON),
+        lines.serials[::SERIAL_OCTETS].translate(_LEADS),
+        *(lines.moments[digit :: len(_MOMENT)].translate(table) for digit, table in enumerate(_OF_2000_TO_2049)),
+    )
+    return reduce(or_, map(int.from_bytes, signs)).to_bytes(len(lines))
+
+
+def _entry(lines: RevokedLines, number: int) -> bytes:
+    serial = int.from_bytes(lines.serials[number * SERIAL_OCTETS :][:SERIAL_OCTETS])
+    moment = lines.moments[number * len(_MOMENT) :][: len(_MOMENT)]
+    return der.sequence(der.integer(serial), _time(moment), _REASONS[lines.reasons[number]])
+
+
+def _time(digits: bytes) -> bytes:
+    """Return a Time: UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 5.1.2.4)."""
+    if digits < b"2050":
+        return der.tlv(der.Tag.UTC_TIME, digits[2:], b"Z")
+    return der.tlv(der.Tag.GENERALIZED_TIME, digits, b"Z")
+
+
+def _entry_extensions(reason: int) -> bytes:
     """Return crlEntryExtensions; `unspecified` is said by leaving it out (RFC 5280 5.3.1; rule R10)."""
-    if reason is Reason.UNSPECIFIED:
+    if reason == Reason.UNSPECIFIED.number:
         return b""
-    return der.sequence(_extension(oids.CRL_REASON, der.enumerated(reason.number)))
+    return der.sequence(_extension(oids.CRL_REASON, der.enumerated(reason)))
 
 
-_REASONS = {reason: _entry_extensions(reason) for reason in Reason}
+def _marks(accepted: bytes, mark: bytes = b"\x02") -> bytes:
+    """Return a table that turns these octets into 0, and all others into `mark`."""
+    return b"".join(b"\x00" if octet in accepted else mark for octet in range(256))
+
+
+_REASONS = {reason.number: _entry_extensions(reason.number) for reason in Reason}
+_REASON_OCTETS = len(_REASONS[Reason.KEY_COMPROMISE.number])
+_MOMENT = b"20260101000000"
+_SHAPE = der.sequence(der.integer(1 << 126), _time(_MOMENT), _REASONS[Reason.KEY_COMPROMISE.number])
+_SHORT = der.header(der.Tag.SEQUENCE, len(_SHAPE) - 2 - _REASON_OCTETS)
+_SERIAL_AT = 4
+_MOMENT_AT = _SERIAL_AT + SERIAL_OCTETS + 2
+_REASON_AT = len(_SHAPE) - 1
+_NO_REASON = b"\x01"
+_WITH_REASON = _marks(bytes(reason.number for reason in Reason if reason is not Reason.UNSPECIFIED), _NO_REASON)
+_LEADS = _marks(bytes(range(0x01, 0x80)))
+_OF_2000_TO_2049 = _marks(b"2"), _marks(b"0"), _marks(b"01234")

@@ -1,53 +1,83 @@
 """The last look at a list before it leaves, with another parser than the one that wrote it."""
 
-from collections.abc import Sequence
+import os
+from pathlib import Path
+from typing import BinaryIO
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from crl.builder import Edition
+from crl.entries import Entries
+from crl.files import disk
+from crl.outline import Outline, number_of, outline, require_signed
+from jpki import der
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
-from jpki.ports import RevokedEntry
 from jpki.text import Text
 
+_BLOCK = 1 << 16
+_LONGEST_ENTRY = 53
 
-def check_list(encoded: bytes, edition: Edition, generation: Generation, entries: Sequence[RevokedEntry]) -> None:
-    """Require that a stranger reads in `encoded` what was meant.
+
+def check_list(file: Path, edition: Edition, generation: Generation, entries: Entries) -> None:
+    """Require that a stranger reads in `file` what was meant; little of a long list is held at a time.
 
     Raises:
         JpkiError: INTERNAL `crl-faulty`: it must not be published.
     """
     try:
-        parsed = x509.load_der_x509_crl(encoded)
-        as_meant = (
-            parsed.is_signature_valid(generation.public_key)
-            and parsed.issuer == generation.certificate.subject
-            and parsed.last_update_utc == edition.this_update
-            and number_of(parsed) == edition.number
-            and len(parsed) == len(entries)
-            and _ends(parsed) == [entry.serial for entry in (*entries[:1], *entries[-1:])]
-        )
-    except ValueError as error:
+        with disk(), file.open("rb", buffering=0) as opened:
+            found = outline(opened)
+            as_meant = (
+                found.frame.issuer == generation.certificate.subject
+                and found.frame.last_update_utc == edition.this_update
+                and found.frame.next_update_utc == min(edition.next_update, generation.not_after)
+                and number_of(found.frame) == edition.number
+                and _entries(opened, found) == (entries.count, entries.first, entries.last)
+            )
+            require_signed(opened, found, generation.public_key)
+    except (ValueError, InvalidSignature) as error:
         raise _faulty() from error
     if not as_meant:
         raise _faulty()
 
 
-def number_of(parsed: x509.CertificateRevocationList) -> int:
-    """Return the cRLNumber (RFC 5280 5.2.3).
+def _entries(file: BinaryIO, found: Outline) -> tuple[int, int | None, int | None]:
+    """Return how many entries there are, and the first and the last serial.
 
     Raises:
-        ValueError: there is none, or the extensions cannot be read.
+        ValueError: they cannot be read, or those that blocks begin with are not in order of serial.
     """
-    try:
-        return parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except x509.ExtensionNotFound as error:
-        raise ValueError("no cRLNumber") from error
+    count, first, before = 0, None, -1
+    at, end = found.entries.start, found.entries.stop
+    parsed = found.frame
+    while at < end:
+        block = os.pread(file.fileno(), min(_BLOCK, end - at), at)
+        length, parsed = _whole_ones(found, block, is_last=at + len(block) == end)
+        begin = next(iter(parsed)).serial_number
+        if begin <= before:
+            raise ValueError("the entries are not in order")
+        first, before = begin if first is None else first, begin
+        count, at = count + len(parsed), at + length
+    return count, first, parsed[len(parsed) - 1].serial_number if count else None
 
 
-def _ends(parsed: x509.CertificateRevocationList) -> list[int]:
-    """Return the first and the last serial, nothing for an empty list."""
-    return [parsed[0].serial_number, parsed[len(parsed) - 1].serial_number] if len(parsed) else []
+def _whole_ones(found: Outline, block: bytes, *, is_last: bool) -> tuple[int, x509.CertificateRevocationList]:
+    """Parse the whole entries that a block begins with; return how many octets they take.
+
+    Where the last of them ends is guessed by how an entry begins, a SEQUENCE whose first element is an INTEGER. A
+    wrong guess does not parse, for the entry before it would be cut short.
+    """
+    if is_last:
+        return len(block), found.around(block)
+    for at in range(len(block) - 3, len(block) - _LONGEST_ENTRY, -1):
+        if block[at] == der.Tag.SEQUENCE and block[at + 2] == der.Tag.INTEGER:
+            try:
+                return at, found.around(block[:at])
+            except ValueError:
+                continue
+    raise ValueError("no entry ends where one must")
 
 
 def _faulty() -> JpkiError:

@@ -7,14 +7,13 @@ current, and it goes from one whole list to the next in one step.
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import TemporaryFile, mkstemp
+from typing import BinaryIO
 
-from cryptography import x509
-
-from crl.check import number_of
+from crl.outline import number_of, outline
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import PartitionId
@@ -72,59 +71,12 @@ class ListFiles:
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Keep all others from linking; the lock ends with its process, however that ends.
+def disk() -> Iterator[None]:
+    """Turn the disk's refusals into ours.
 
     Raises:
         JpkiError: UNAVAILABLE `crl-unwritable`.
     """
-    with _translated():
-        path = home / "crl-archive" / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("wb")
-    with lock:
-        with _translated():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def staged(contents: Iterable[tuple[Path, bytes]]) -> Iterator[Mapping[Path, Path]]:
-    """Write each content beside its target, flushed, and yield where it waits, by target.
-
-    The waiting files have names of their own, so that two publishers of one number never meet. What has not
-    landed at the end is removed.
-
-    Raises:
-        JpkiError: UNAVAILABLE `crl-unwritable`.
-    """
-    waiting: dict[Path, Path] = {}
-    try:
-        for target, content in contents:
-            with _translated():
-                waiting[target] = path = _new_file_beside(target)
-                _write(path, content)
-        yield waiting
-    finally:
-        for path in waiting.values():
-            path.unlink(missing_ok=True)
-
-
-def land(waiting: Mapping[Path, Path]) -> None:
-    """Give each waiting file the name of its target, flushed.
-
-    Raises:
-        JpkiError: UNAVAILABLE `crl-unwritable`.
-    """
-    with _translated():
-        for target, path in waiting.items():
-            path.replace(target)
-            _flush_directory(target.parent)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the disk's refusals into ours: UNAVAILABLE `crl-unwritable`."""
     try:
         yield
     except OSError as error:
@@ -142,6 +94,72 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def nameless(home: Path) -> Iterator[BinaryIO]:
+    """Yield a file on the archive's disk that nobody can find, and that is gone when the block ends, or the process.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    with ExitStack() as open_file:
+        with disk():
+            archive = home / "crl-archive"
+            archive.mkdir(parents=True, exist_ok=True)
+            file = open_file.enter_context(TemporaryFile(dir=archive))
+        yield file
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Keep all others from linking; the lock ends with its process, however that ends.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    with disk():
+        path = home / "crl-archive" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("wb")
+    with lock:
+        with disk():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def staged(contents: Iterable[tuple[Path, Iterable[bytes]]]) -> Iterator[Mapping[Path, Path]]:
+    """Write each content, block by block, beside its target, flushed, and yield where it waits, by target.
+
+    The waiting files have names of their own, so that two publishers of one number never meet. What has not
+    landed at the end is removed.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    waiting: dict[Path, Path] = {}
+    try:
+        for target, content in contents:
+            with disk():
+                waiting[target] = path = _new_file_beside(target)
+                _write(path, content)
+        yield waiting
+    finally:
+        for path in waiting.values():
+            path.unlink(missing_ok=True)
+
+
+def land(waiting: Mapping[Path, Path]) -> None:
+    """Give each waiting file the name of its target, flushed.
+
+    Raises:
+        JpkiError: UNAVAILABLE `crl-unwritable`.
+    """
+    with disk():
+        for target, path in waiting.items():
+            path.replace(target)
+            _flush_directory(target.parent)
+
+
 def _new_file_beside(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -149,10 +167,10 @@ def _new_file_beside(target: Path) -> Path:
     return Path(name)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: Iterable[bytes]) -> None:
     with path.open("wb") as file:
         os.fchmod(file.fileno(), _READABLE)
-        file.write(content)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -166,7 +184,7 @@ def _flush_directory(directory: Path) -> None:
 
 
 def _link(numbered: Path, stable: Path) -> None:
-    with _translated():
+    with disk():
         stable.parent.mkdir(parents=True, exist_ok=True)
         new = stable.with_suffix(".new")
         new.unlink(missing_ok=True)
@@ -184,6 +202,7 @@ def _same_file(numbered: Path, stable: Path) -> bool:
 
 def _published_number(stable: Path) -> int:
     try:
-        return number_of(x509.load_der_x509_crl(stable.read_bytes()))
+        with stable.open("rb", buffering=0) as file:
+            return number_of(outline(file).frame)
     except (OSError, ValueError):
         return 0

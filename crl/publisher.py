@@ -3,9 +3,10 @@
 One publication takes these steps, and a crash between any two of them leaves a whole list under the stable name:
 
 1. read the newest mark, then what the register holds: a picture can only be newer than the mark it will replace;
-   choose a number under which nothing lies in the archive;
+   choose a number under which nothing lies in the archive; encode the entries into a nameless file, those that did
+   not change since the last publication out of its own file (docs/adr/0016);
 2. tell the audit, which may refuse (rule R18);
-3. for each generation: sign, read back with another parser, write to a waiting file of its own name, flush;
+3. for each generation: sign, write to a waiting file of its own name, flush, read back with another parser;
 4. swap the mark, committed. This decides: of several publishers of one number exactly one wins;
 5. the winner alone gives its waiting files the numbered names, so one number never stands for two contents;
 6. under a lock, link the stable names to the numbered files, unless they bear a higher number already: a publisher
@@ -16,14 +17,18 @@ files do not stand under the stable names. `repair` takes step 6 again; where st
 the winner's files any more, and nobody ever saw them: the list is due, and the next number is published.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
-from crl.builder import Edition, certificate_list, encode_entries
+from crl.builder import Edition, signed_around
 from crl.check import check_list
-from crl.files import ListFiles, land, locked, staged
+from crl.entries import Entries
+from crl.files import ListFiles, land, locked, nameless, staged
+from crl.increment import Base, NotCarriedOver, carry_over
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, iso, whole_second
@@ -31,13 +36,15 @@ from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import KeyUri, PartitionId
 from jpki.partition import COMPLETE, Partition
-from jpki.ports import AuditSink, CrlShelf, Generations, RevocationRegister, RevokedEntry, ShelfMark
+from jpki.ports import AuditSink, CrlShelf, Generations, RevocationRegister, ShelfMark
 from jpki.signature import PrivateKey
 from jpki.text import Text
 
 _PERIOD = timedelta(hours=24)
 _PROMISE = timedelta(hours=48)
 _ATTEMPTS = 3
+_ENTRIES_TO_A_CHANGE = 50
+"""Where there are fewer to each that changed, a list is built anew: to find their places would cost more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,15 @@ class _List:
     @property
     def id(self) -> PartitionId:
         return COMPLETE if self.partition is None else self.partition.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """The entries of a list, and the journal's epoch and position that they picture."""
+
+    epoch: int
+    position: int
+    entries: Entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,17 +164,19 @@ class Publisher:
     def _publish(self, wanted: _List) -> ShelfMark | None:
         """Publish one list in the steps above; return None where another publisher was faster."""
         old = self.shelf.newest(wanted.purpose, [wanted.id]).get(wanted.id)
-        mark, entries = self._next(wanted, old)
-        self._announce(mark)
-        with staged(self._signed(wanted, mark, entries)) as waiting:
-            if not self.shelf.swap(old, mark, SYSTEM):
-                return None
-            land(waiting)
+        with nameless(self.home) as file:
+            mark, entries = self._next(wanted, old, file)
+            self._announce(mark)
+            with staged(self._signed(wanted, mark, entries)) as waiting:
+                self._check(wanted, mark, entries, waiting)
+                if not self.shelf.swap(old, mark, SYSTEM):
+                    return None
+                land(waiting)
         self._project(mark, wanted.generations)
         return mark
 
-    def _next(self, wanted: _List, old: ShelfMark | None) -> tuple[ShelfMark, Sequence[RevokedEntry]]:
-        """Return what will be published: the mark and its entries.
+    def _next(self, wanted: _List, old: ShelfMark | None, file: BinaryIO) -> tuple[ShelfMark, Entries]:
+        """Return what will be published: the mark, and its entries encoded in `file`.
 
         thisUpdate never goes back. The mark's nextUpdate is the latest of its lists' (rule R25).
         """
@@ -167,18 +185,47 @@ class Publisher:
         this_update = now if old is None else max(now, old.this_update)
         # A revoked certificate leaves after a list from past its end was published (RFC 5280 3.3): an old mark
         # whose files never landed does not count.
-        ending_after = old.this_update if old is not None and files.landed(old.number) else None
-        picture = self.register.revocations(wanted.purpose, wanted.id, ending_after)
+        landed = old if old is not None and files.landed(old.number) else None
+        picture = (None if landed is None else self._carried_over(wanted, landed, file)) or self._anew(
+            wanted, None if landed is None else landed.this_update, file
+        )
         mark = ShelfMark(
             purpose=wanted.purpose,
             partition=wanted.id,
             number=files.next_number(0 if old is None else old.number),
             this_update=this_update,
             next_update=min(this_update + _PROMISE, max(each.not_after for each in wanted.generations)),
+            epoch=picture.epoch,
             position=picture.position,
-            entries=len(picture.entries),
+            ending_after=None if landed is None else landed.this_update,
+            entries=picture.entries.count,
         )
         return mark, picture.entries
+
+    def _anew(self, wanted: _List, ending_after: datetime | None, file: BinaryIO) -> _Picture:
+        """Encode all entries out of the register."""
+        entries = Entries(file)
+        with self.register.revocations(wanted.purpose, wanted.id, ending_after) as revocations:
+            for lines in revocations.lines:
+                entries.add(lines)
+        return _Picture(revocations.epoch, revocations.position, entries)
+
+    def _carried_over(self, wanted: _List, landed: ShelfMark, file: BinaryIO) -> _Picture | None:
+        """Take the entries out of the last publication but for what changed; None where it cannot be done, or pays not.
+
+        All generations' files hold the same entries.
+        """
+        changes = self.register.changes(landed, landed.this_update, landed.entries // _ENTRIES_TO_A_CHANGE)
+        if changes is None:
+            return None
+        entries, generation = Entries(file), wanted.generations[0]
+        base = self._files(wanted.id, wanted.generations).numbered(generation, landed.number)
+        try:
+            with base.open("rb", buffering=0) as opened:
+                carry_over(Base(opened, landed, generation, wanted.partition), changes.entries, entries)
+        except (NotCarriedOver, OSError):
+            return None
+        return _Picture(landed.epoch, changes.position, entries)
 
     def _announce(self, mark: ShelfMark) -> None:
         self.audit.record(
@@ -191,19 +238,19 @@ class Publisher:
             )
         )
 
-    def _signed(self, wanted: _List, mark: ShelfMark, entries: Sequence[RevokedEntry]) -> Iterator[tuple[Path, bytes]]:
-        """Yield each generation's list with its numbered name, signed and read back."""
-        edition = Edition(
-            number=mark.number,
-            this_update=mark.this_update,
-            next_update=mark.next_update,
-            revoked=encode_entries(entries),
-        )
-        files = self._files(wanted.id, wanted.generations)
-        for generation in wanted.generations:
-            encoded = certificate_list(edition, generation, wanted.partition, self.signer(generation.key))
-            check_list(encoded, edition, generation, entries)
-            yield files.numbered(generation, mark.number), encoded
+    def _signed(self, wanted: _List, mark: ShelfMark, entries: Entries) -> Iterator[tuple[Path, Iterable[bytes]]]:
+        """Yield each generation's list with its numbered name, signed."""
+        files, edition = self._files(wanted.id, wanted.generations), _edition(mark)
+        for each in wanted.generations:
+            key = self.signer(each.key)
+            frame = signed_around(entries.blocks(), entries.octets, edition, each, wanted.partition, key)
+            yield files.numbered(each, mark.number), chain([frame.head], entries.blocks(), [frame.tail])
+
+    def _check(self, wanted: _List, mark: ShelfMark, entries: Entries, waiting: Mapping[Path, Path]) -> None:
+        """Read each generation's waiting list back."""
+        files, edition = self._files(wanted.id, wanted.generations), _edition(mark)
+        for each in wanted.generations:
+            check_list(waiting[files.numbered(each, mark.number)], edition, each, entries)
 
     def _project(self, mark: ShelfMark, generations: Sequence[Generation]) -> bool:
         """Give the list of `mark` the stable names that bear no higher number; tell whether it has all of them now."""
@@ -215,6 +262,10 @@ class Publisher:
 
     def _files(self, partition: PartitionId, generations: Sequence[Generation]) -> ListFiles:
         return ListFiles(self.home, partition, generations)
+
+
+def _edition(mark: ShelfMark) -> Edition:
+    return Edition(number=mark.number, this_update=mark.this_update, next_update=mark.next_update)
 
 
 def _contended() -> JpkiError:

@@ -4,10 +4,11 @@ Every method states its durability: "committed" means that it survives a power c
 All of them raise `JpkiError` and nothing else; UNAVAILABLE means that a later try may succeed.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 from cryptography import x509
@@ -17,7 +18,7 @@ from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.delegate import Delegate
 from jpki.generation import Generation, Responder
-from jpki.ids import GenerationId, HolderCode, KeyUri, PartitionId, Serial
+from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
 from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
@@ -368,11 +369,48 @@ class RevokedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RevokedLines:
+    """Some lines of a CRL in order of serial, by column: millions of them pass as octets and never as objects.
+
+    Each line has 16 octets of `serials`, 14 of `moments`, which are digits, YYYYMMDDhhmmss in UTC, and one of
+    `reasons`, the CRLReason value.
+    """
+
+    serials: bytes
+    moments: bytes
+    reasons: bytes
+
+    @classmethod
+    def of(cls, entries: Sequence[RevokedEntry]) -> "RevokedLines":
+        """Return the lines of these entries."""
+        return cls(
+            b"".join(each.serial.to_bytes(SERIAL_OCTETS) for each in entries),
+            "".join(each.revoked_at.astimezone(UTC).strftime("%Y%m%d%H%M%S") for each in entries).encode(),
+            bytes(each.reason.number for each in entries),
+        )
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
 class Revocations:
-    """The entries of one list and the journal position of which they are the exact picture."""
+    """The lines of one list, and the journal's epoch and position of which they are the exact picture."""
+
+    epoch: int
+    position: int
+    lines: Iterator[RevokedLines]
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationChanges:
+    """What became of a list since a publication of it: of each certificate concerned its entry, None for none.
+
+    `position` is the journal's, in the epoch of that publication.
+    """
 
     position: int
-    entries: Sequence[RevokedEntry]
+    entries: Mapping[Serial, RevokedEntry | None]
 
 
 class RevocationRegister(Protocol):
@@ -393,24 +431,39 @@ class RevocationRegister(Protocol):
         """
         ...
 
-    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
-        """Return what the list must hold, over all generations, in order of serial, as one consistent picture.
+    def revocations(
+        self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
+    ) -> AbstractContextManager[Revocations]:
+        """Show what the list must hold, over all generations, as one consistent picture while the block runs.
 
         Left out are certificates whose notAfter lies before `ending_after`.
+        """
+        ...
+
+    def changes(self, since: "ShelfMark", ending_after: datetime, at_most: int) -> RevocationChanges | None:
+        """Return what differs from the list `since` in the one that `revocations` would show now.
+
+        None where that cannot be told from the journal alone, for it is of another epoch than the list or a
+        generation is compromised; and where it is about more than `at_most` certificates.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShelfMark:
-    """The newest publication of one list: one number for all generations' signatures of it."""
+    """The newest publication of one list: one number for all generations' signatures of it.
+
+    It pictures a `position` in an `epoch` of the journal, without the certificates that ended before `ending_after`.
+    """
 
     purpose: Purpose
     partition: PartitionId
     number: int
     this_update: datetime
     next_update: datetime
+    epoch: int
     position: int
+    ending_after: datetime | None
     entries: int
 
 

@@ -1,12 +1,14 @@
 """Signing DER with any key of the house: one algorithm per kind of key, each signature checked before it leaves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, Hash
 
 from jpki import der, oids
 from jpki.errors import JpkiError, Kind
@@ -45,12 +47,6 @@ class Algorithm:
 
     hash: SHA256 | SHA384
     identifier: bytes
-    ecdsa: ec.ECDSA = field(init=False, repr=False)
-    """What pyca is told of it, for a key on a curve."""
-
-    def __post_init__(self) -> None:
-        """Make once what every signature needs."""
-        object.__setattr__(self, "ecdsa", ec.ECDSA(self.hash))
 
 
 _RSA = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.RSA_SHA256), der.tlv(der.Tag.NULL)))
@@ -71,29 +67,17 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     Raises:
         JpkiError: INTERNAL `signature-faulty` when the check fails: a broken token must not reach a holder.
     """
-    public = key.public_key()
     signature = sign_unchecked(key, message)
     try:
-        check(public, message, signature)
+        check(key.public_key(), message, signature)
     except InvalidSignature:
-        raise JpkiError(
-            Kind.INTERNAL,
-            "signature-faulty",
-            Text(
-                "鍵が誤った署名を返しました。署名は破棄しました。",
-                "The key returned a wrong signature; it was discarded.",
-            ),
-            Text("鍵装置を点検してください。", "Have the key's device inspected."),
-        ) from None
+        raise _faulty() from None
     return signature
 
 
 def sign_unchecked(key: PrivateKey, message: bytes) -> bytes:
     """Sign `message`; whoever asks for it checks the signature, or a sample of them."""
-    algorithm = algorithm_for(key)
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(message, PKCS1v15(), algorithm.hash)
-    return key.sign(message, algorithm.ecdsa)
+    return _signature(key, message, algorithm_for(key).hash)
 
 
 def check(key: PublicKey, message: bytes, signature: bytes) -> None:
@@ -102,11 +86,59 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
     Raises:
         InvalidSignature: of pyca, when it does not fit.
     """
-    algorithm = algorithm_for(key)
+    _check(key, message, signature, algorithm_for(key).hash)
+
+
+def hashing(key: PublicKey) -> Hash:
+    """Return a new hash of the kind that this key signs: for a message that is too long to be held."""
+    return Hash(algorithm_for(key).hash)
+
+
+def sign_digest(key: PrivateKey, digest: bytes) -> bytes:
+    """Sign a message of which only the digest is at hand, made by `hashing`; else as `sign`."""
+    public = key.public_key()
+    signature = _signature(key, digest, Prehashed(algorithm_for(public).hash))
+    try:
+        check_digest(public, digest, signature)
+    except InvalidSignature:
+        raise _faulty() from None
+    return signature
+
+
+def check_digest(key: PublicKey, digest: bytes, signature: bytes) -> None:
+    """Verify `signature` over a message of which only the digest is at hand; else as `check`."""
+    _check(key, digest, signature, Prehashed(algorithm_for(key).hash))
+
+
+@lru_cache(maxsize=16)
+def _ecdsa(how: SHA256 | SHA384 | Prehashed) -> ec.ECDSA:
+    """Return how pyca is told of it: made once, for OCSP signs many a second."""
+    return ec.ECDSA(how)
+
+
+def _signature(key: PrivateKey, data: bytes, how: SHA256 | SHA384 | Prehashed) -> bytes:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, PKCS1v15(), how)
+    return key.sign(data, _ecdsa(how))
+
+
+def _check(key: PublicKey, data: bytes, signature: bytes, how: SHA256 | SHA384 | Prehashed) -> None:
     if isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, message, PKCS1v15(), algorithm.hash)
+        key.verify(signature, data, PKCS1v15(), how)
     else:
-        key.verify(signature, message, algorithm.ecdsa)
+        key.verify(signature, data, _ecdsa(how))
+
+
+def _faulty() -> JpkiError:
+    return JpkiError(
+        Kind.INTERNAL,
+        "signature-faulty",
+        Text(
+            "鍵が誤った署名を返しました。署名は破棄しました。",
+            "The key returned a wrong signature; it was discarded.",
+        ),
+        Text("鍵装置を点検してください。", "Have the key's device inspected."),
+    )
 
 
 def assembled(to_be_signed: bytes, signature: bytes) -> bytes:

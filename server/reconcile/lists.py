@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from crl.check import number_of
 from crl.files import ListFiles
+from crl.outline import number_of
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, whole_second
 from jpki.generation import Generation

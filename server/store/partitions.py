@@ -1,21 +1,44 @@
 """Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+)
 
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
-from jpki.ids import PartitionId
+from jpki.ids import SERIAL_OCTETS, PartitionId, Serial
 from jpki.partition import COMPLETE, Partition
-from jpki.ports import Revocations, RevokedEntry
+from jpki.ports import RevocationChanges, Revocations, RevokedEntry, RevokedLines, ShelfMark
 from jpki.revocation import LISTED_STATES, SIGNED_STATES, Reason
 from jpki.text import Text
 from server.store import tables
 from server.store.database import Database
 from server.store.rows import status_from
+
+_ROWS = 4000
+_DIGITS = 2 * SERIAL_OCTETS
+_MOMENT = [_DIGITS + place for place, letter in enumerate("YYYY-MM-DD hh:mm:ss") if letter.isalpha()]
+"""Where the digits of a moment stand in a line."""
+_WIDTH = _DIGITS + len("YYYY-MM-DD hh:mm:ss.ffffff") + 1
+_VALUES = bytes.maketrans(b"0123456", bytes(range(7)))
 
 
 class SqlPartitions:
@@ -86,18 +109,62 @@ class SqlPartitions:
         with self._database.reading() as connection:
             return max(connection.execute(query).scalar() or 0 for query in (changes, compromises))
 
-    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
-        """Return the list's entries in order of serial, and the journal position they picture."""
+    @contextmanager
+    def revocations(
+        self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
+    ) -> Iterator[Revocations]:
+        """Show the list's lines in order of serial, and the place in the journal that they picture."""
         status = tables.status
-        current = [
-            belongs(status.c.partition, purpose, partition),
-            *([] if ending_after is None else [status.c.not_after >= ending_after]),
-        ]
+        current = [] if ending_after is None else [status.c.not_after >= ending_after]
         with self._database.reading() as connection:
-            position = connection.execute(select(tables.ledger.c.position)).scalar_one()
+            ledger = connection.execute(select(tables.ledger)).one()
             since = compromises(connection, purpose)
-            entries = _under_compromise(connection, since, current) if since else _listed(connection, current)
-        return Revocations(position, entries)
+            if since:
+                lines = _under_compromise(
+                    connection, since, [belongs(tables.status.c.partition, purpose, partition), *current]
+                )
+            else:
+                lines = _listed(connection, [_is_listed(purpose, partition), *current])
+            yield Revocations(ledger.epoch, ledger.position, lines)
+
+    def changes(self, since: ShelfMark, ending_after: datetime, at_most: int) -> RevocationChanges | None:
+        """Return what became of a list since a publication; see `jpki.ports.RevocationRegister`."""
+        with self._database.reading() as connection:
+            ledger = connection.execute(select(tables.ledger)).one()
+            if ledger.epoch != since.epoch or compromises(connection, since.purpose):
+                return None
+            entries: dict[Serial, RevokedEntry | None] = {}
+            for concerned in (_changed(since), _ended(since, ending_after)):
+                rows = connection.execute(concerned.limit(at_most + 1)).all()
+                entries.update((row.serial, _entry(row, ending_after)) for row in rows)
+        return None if len(entries) > at_most else RevocationChanges(ledger.position, entries)
+
+
+def _changed(since: ShelfMark) -> Select[Any]:
+    """Return the query of the statuses that changed in a list since it was published."""
+    journal, status = tables.journal, tables.status
+    changed = select(journal.c.serial).where(
+        journal.c.epoch == since.epoch,
+        journal.c.position > since.position,
+        journal.c.listed == 1,
+        belongs(journal.c.partition, since.purpose, since.partition),
+    )
+    return select(status).where(status.c.serial.in_(changed))
+
+
+def _ended(since: ShelfMark, ending_after: datetime) -> Select[Any]:
+    """Return the query of those on a list whose certificates ended, so that they are on the next one no more."""
+    status = tables.status
+    ended = [status.c.not_after < ending_after]
+    if since.ending_after is not None:
+        ended.append(status.c.not_after >= since.ending_after)
+    return select(status).where(_is_listed(since.purpose, since.partition), *ended)
+
+
+def _entry(row: Row[Any], ending_after: datetime) -> RevokedEntry | None:
+    if row.revoked_at is None or row.not_after < ending_after:
+        return None
+    return RevokedEntry(row.serial, row.revoked_at, Reason(row.reason))
 
 
 def compromises(connection: Connection, purpose: Purpose, position: int | None = None) -> dict[str, datetime]:
@@ -114,32 +181,80 @@ def compromises(connection: Connection, purpose: Purpose, position: int | None =
     return {row.id: row.compromised_at for row in connection.execute(compromised)}
 
 
-def _listed(connection: Connection, current: Sequence[ColumnElement[bool]]) -> list[RevokedEntry]:
+def _listed(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[RevokedLines]:
+    """Yield the lines, read as text of one width: one object a row, and no more."""
     status = tables.status
-    listed = select(status.c.serial, status.c.revoked_at, status.c.reason).where(
-        status.c.state.in_(LISTED_STATES), *current
+    query = select(_line(connection.dialect.name)).where(*conditions).order_by(status.c.serial)
+    for rows in _texts(connection, query):
+        yield _lines("".join(rows).encode("ascii"))
+
+
+def _texts(connection: Connection, query: Select[str]) -> Iterator[Sequence[str]]:
+    """Yield rows of one text each, of SQLite by the driver's own cursor: that saves a third of the time."""
+    if connection.dialect.name == "sqlite":
+        cursor = connection.execute(query).cursor
+        while rows := cursor.fetchmany(_ROWS):
+            yield [text for (text,) in rows]
+    else:
+        with connection.execute(query, execution_options={"yield_per": _ROWS}) as result:
+            yield from result.scalars().partitions()
+
+
+def _line(dialect: str) -> ColumnElement[str]:
+    """Return 32 digits of the serial, the moment as YYYY-MM-DD hh:mm:ss.ffffff in UTC, and a digit for the reason."""
+    status = tables.status
+    reason = case({reason.value: str(reason.number) for reason in Reason}, value=status.c.reason)
+    if dialect == "sqlite":
+        return type_coerce(status.c.serial, String).concat(type_coerce(status.c.revoked_at, String)).concat(reason)
+    serial = func.replace(cast(status.c.serial, String), "-", "", type_=String)
+    moment = func.to_char(func.timezone("UTC", status.c.revoked_at), "YYYY-MM-DD HH24:MI:SS.US", type_=String)
+    return serial.concat(moment).concat(reason)
+
+
+def _lines(rows: bytes) -> RevokedLines:
+    count = len(rows) // _WIDTH
+    serials, moments = bytearray(_DIGITS * count), bytearray(len(_MOMENT) * count)
+    for digit in range(_DIGITS):
+        serials[digit::_DIGITS] = rows[digit::_WIDTH]
+    for digit, place in enumerate(_MOMENT):
+        moments[digit :: len(_MOMENT)] = rows[place::_WIDTH]
+    return RevokedLines(
+        bytes.fromhex(serials.decode("ascii")), bytes(moments), rows[_WIDTH - 1 :: _WIDTH].translate(_VALUES)
     )
-    rows = connection.execute(listed.order_by(status.c.serial))
-    return [RevokedEntry(row.serial, row.revoked_at, Reason(row.reason)) for row in rows]
 
 
 def _under_compromise(
-    connection: Connection, since: Mapping[str, datetime], current: Sequence[ColumnElement[bool]]
-) -> list[RevokedEntry]:
-    """Return what is listed, and beside it all that the compromised generations may have signed."""
+    connection: Connection, since: Mapping[str, datetime], conditions: Sequence[ColumnElement[bool]]
+) -> Iterator[RevokedLines]:
+    """Yield what is listed, and beside it all that the compromised generations may have signed."""
     status = tables.status
     listed = select(status).where(
         status.c.state.in_(SIGNED_STATES),
         or_(status.c.state.in_(LISTED_STATES), status.c.generation.in_(since)),
-        *current,
+        *conditions,
     )
-    entries = []
-    for row in connection.execute(listed.order_by(status.c.serial)):
-        own, compromised_at = status_from(row), since.get(row.generation)
-        found = own if compromised_at is None else own.under_compromise(compromised_at)
-        if found.revoked_at is not None and found.reason is not None:
-            entries.append(RevokedEntry(found.serial, found.revoked_at, found.reason))
-    return entries
+    with connection.execute(listed.order_by(status.c.serial), execution_options={"yield_per": _ROWS}) as result:
+        for rows in result.partitions():
+            entries = []
+            for row in rows:
+                own, compromised_at = status_from(row), since.get(row.generation)
+                found = own if compromised_at is None else own.under_compromise(compromised_at)
+                if found.revoked_at is not None and found.reason is not None:
+                    entries.append(RevokedEntry(found.serial, found.revoked_at, found.reason))
+            if entries:
+                yield RevokedLines.of(entries)
+
+
+def _is_listed(purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
+    """Return the condition that a row is on this list, in the form that finds the index made for it.
+
+    All of a CA come along an index in order of serial; those of a partition, by partition and state.
+    """
+    status, generation = tables.status, tables.generation
+    if partition != COMPLETE:
+        return and_(status.c.partition == partition, status.c.state.in_(LISTED_STATES))
+    of_purpose = select(generation.c.id).where(generation.c.purpose == purpose)
+    return and_(status.c.revoked_at.is_not(None), status.c.generation.in_(of_purpose))
 
 
 def belongs(column: ColumnElement[str], purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:

@@ -48,7 +48,9 @@ class SqlShelf:
             "number": new.number,
             "this_update": new.this_update,
             "next_update": new.next_update,
+            "epoch": new.epoch,
             "position": new.position,
+            "ending_after": new.ending_after,
             "entries": new.entries,
         }
         with self._database.writing() as connection:
@@ -80,6 +82,8 @@ def _mark(row: Row[Any]) -> ShelfMark:
         number=row.number,
         this_update=row.this_update,
         next_update=row.next_update,
+        epoch=row.epoch,
         position=row.position,
+        ending_after=row.ending_after,
         entries=row.entries,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from server.store.types import Moment, SerialColumn
@@ -177,12 +178,27 @@ status = Table(
     Column("revoked_at", Moment),
     Column("position", BigInteger, nullable=False),
     Index("status_list", "partition", "state", "serial"),
+    Index(
+        "status_revoked",
+        *("serial", "generation", "revoked_at", "reason", "not_after"),
+        sqlite_where=text("revoked_at IS NOT NULL"),
+        postgresql_where=text("revoked_at IS NOT NULL"),
+    ),
+    Index(
+        "status_ending",
+        "not_after",
+        sqlite_where=text("revoked_at IS NOT NULL"),
+        postgresql_where=text("revoked_at IS NOT NULL"),
+    ),
     CheckConstraint(
         "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL) AND (revoked_at IS NULL) = (reason IS NULL)",
         name="status_listed",
     ),
 )
-"""All that OCSP and CRLs are made of, and nothing about a person."""
+"""All that OCSP and CRLs are made of, and nothing about a person.
+
+`status_revoked` holds a complete list in its order and needs no look at the table; `status_ending` finds what leaves.
+"""
 
 place = Table(
     "place",
@@ -304,10 +320,12 @@ crl = Table(
     Column("number", Integer, nullable=False),
     Column("this_update", Moment, nullable=False),
     Column("next_update", Moment, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0"),
     Column("position", BigInteger, nullable=False),
+    Column("ending_after", Moment),
     Column("entries", Integer, nullable=False),
 )
-"""The newest publication of each list; the files are its projection."""
+"""The newest publication of each list; the files are its projection. One of epoch 0 was made before they were told."""
 
 verifier = Table(
     "verifier",

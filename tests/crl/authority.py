@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -67,10 +68,12 @@ def root(purpose: Purpose) -> list[x509.NameAttribute[str]]:
 
 
 _keys: defaultdict[str, rsa.RSAPrivateKey] = defaultdict(lambda: rsa.generate_private_key(65537, 2048))
+_making_a_key = Lock()
 
 
 def key_of(generation_id: str) -> rsa.RSAPrivateKey:
-    return _keys[generation_id]
+    with _making_a_key:
+        return _keys[generation_id]
 
 
 def signer(uri: KeyUri) -> PrivateKey:

@@ -1,7 +1,8 @@
 """In memory, the ports that the publisher is given; and a fuse that crashes it at any step."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +14,14 @@ from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import PartitionId, Serial
 from jpki.partition import COMPLETE, Partition
-from jpki.ports import Generations, Revocations, RevokedEntry, ShelfMark
+from jpki.ports import Generations, RevocationChanges, Revocations, RevokedEntry, RevokedLines, ShelfMark
 from jpki.revocation import Reason
 from jpki.text import Text
 from tests.crl.authority import BUCKET, CHIYODA, END, NOW, generations, signer
 
 _P = TypeVar("_P")
+LINES = 3
+"""Few, so that a picture comes in several pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class MemoryRegister:
     partitions: list[Partition] = field(default_factory=lambda: [CHIYODA, BUCKET])
     rows: list[Row] = field(default_factory=list)
     position: int = 0
+    epoch: int = 1
 
     def revoke(
         self,
@@ -58,11 +62,31 @@ class MemoryRegister:
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         return max((row.position for row in self._rows(purpose, partition)), default=0)
 
-    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
+    @contextmanager
+    def revocations(
+        self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
+    ) -> Iterator[Revocations]:
         rows = [
             row for row in self._rows(purpose, partition) if ending_after is None or not row.not_after < ending_after
         ]
-        return Revocations(self.position, sorted((row.entry for row in rows), key=lambda entry: entry.serial))
+        entries = sorted((row.entry for row in rows), key=lambda entry: entry.serial)
+        chunks = (RevokedLines.of(entries[at : at + LINES]) for at in range(0, len(entries), LINES))
+        yield Revocations(self.epoch, self.position, chunks)
+
+    def changes(self, since: ShelfMark, ending_after: datetime, at_most: int) -> RevocationChanges | None:
+        rows = self._rows(since.purpose, since.partition)
+        changed: dict[Serial, RevokedEntry | None] = {
+            row.entry.serial: None if row.not_after < ending_after else row.entry
+            for row in rows
+            if row.position > since.position or row.not_after < ending_after
+        }
+        if self.epoch != since.epoch or len(changed) > at_most:
+            return None
+        return RevocationChanges(self.position, changed)
+
+    def entries(self, purpose: Purpose, partition: PartitionId) -> list[RevokedEntry]:
+        """All that was ever listed, in order."""
+        return sorted((row.entry for row in self._rows(purpose, partition)), key=lambda entry: entry.serial)
 
     def _rows(self, purpose: Purpose, partition: PartitionId) -> list[Row]:
         return [

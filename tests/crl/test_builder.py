@@ -1,6 +1,7 @@
 """The octets of a list, against cryptography's own builder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,28 +11,24 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.builder import Edition, certificate_list, encode_entries
+from crl.builder import Edition
 from jpki import der
 from jpki.ids import Serial
 from jpki.partition import Partition
 from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
 from tests.crl.authority import CHIYODA, END, TODAY, generation, key_of, partition, serial
+from tests.crl.writing import encode, list_of
 
 TWO_DAYS = timedelta(hours=48)
 
 
-def edition(entries: Sequence[RevokedEntry], number: int = 1, this_update: datetime = TODAY) -> Edition:
-    return Edition(
-        number=number,
-        this_update=this_update,
-        next_update=this_update + TWO_DAYS,
-        revoked=encode_entries(entries),
-    )
+def edition(number: int = 1, this_update: datetime = TODAY) -> Edition:
+    return Edition(number=number, this_update=this_update, next_update=this_update + TWO_DAYS)
 
 
 def ours(entries: Sequence[RevokedEntry], of: Partition | None = CHIYODA, number: int = 1) -> bytes:
-    return certificate_list(edition(entries, number), generation("s1"), of, key_of("s1"))
+    return list_of(entries, edition(number), generation("s1"), of, key_of("s1"))
 
 
 def theirs(entries: Sequence[RevokedEntry], of: Partition | None = CHIYODA, number: int = 1) -> bytes:
@@ -70,14 +67,12 @@ def parsed(encoded: bytes) -> x509.CertificateRevocationList:
     return x509.load_der_x509_crl(encoded)
 
 
-an_entry = st.builds(
-    RevokedEntry,
-    st.integers(1, (1 << 159) - 1).map(Serial),
-    st.datetimes(datetime(1950, 1, 1), datetime(2060, 1, 1)).map(  # noqa: DTZ001 - the next line adds the zone
-        lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
-    ),
-    st.sampled_from(Reason),
+a_serial = st.one_of(st.integers(1 << 126, (1 << 127) - 1), st.integers(1, (1 << 128) - 1)).map(Serial)
+"""Of our form nearly always, and of any length else."""
+a_moment = st.datetimes(datetime(1950, 1, 1), datetime(2060, 1, 1)).map(  # noqa: DTZ001 - the next line adds the zone
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
 )
+an_entry = st.builds(RevokedEntry, a_serial, a_moment, st.sampled_from(Reason))
 
 
 @settings(max_examples=60)
@@ -90,17 +85,50 @@ def test_a_list_is_what_cryptography_writes(entries: list[RevokedEntry], of: Par
     assert ours(entries, of, number=number) == theirs(entries, of, number)
 
 
-@pytest.mark.parametrize("octets", [127, 128, 255, 256, 65535, 65536])
-def test_lengths_at_the_boundaries(octets: int) -> None:
-    entries = [RevokedEntry(Serial(1 << 8 * (each - 20)), TODAY, Reason.UNSPECIFIED) for each in entry_lengths(octets)]
-    assert encode_entries(entries) == der.header(der.Tag.SEQUENCE, octets) + encode_entries(entries)[-octets:]
+def of_length(octets: int) -> list[RevokedEntry]:
+    """Entries that take so many octets together; one takes its serial's octets and 19 more."""
+    count = -(-octets // 35)
+    lengths = [octets // count + (number < octets % count) for number in range(count)]
+    return [RevokedEntry(Serial(1 << 8 * (each - 20)), TODAY, Reason.UNSPECIFIED) for each in lengths]
+
+
+BOUNDARIES = (127, 128, 255, 256, 65535, 65536)
+
+
+@pytest.mark.parametrize("octets", BOUNDARIES)
+def test_lengths_are_minimal_at_every_boundary(octets: int) -> None:
+    entries = of_length(octets)
+    assert len(encode(entries)) == octets
+    assert der.header(der.Tag.SEQUENCE, octets) + encode(entries) in ours(entries)
     assert ours(entries) == theirs(entries)
 
 
-def entry_lengths(octets: int) -> list[int]:
-    """Lengths of entries that take so many octets together; an entry takes its serial's octets and 19 more."""
-    count = -(-octets // 39)
-    return [octets // count + (number < octets % count) for number in range(count)]
+@pytest.mark.parametrize("octets", BOUNDARIES[2:])
+def test_the_lengths_around_the_entries_are_minimal_at_every_boundary(octets: int) -> None:
+    """What is signed, and the whole list, pass each boundary with fewer entries than the entries themselves."""
+    without = {len(ours([])), len(parsed(ours([])).tbs_certlist_bytes)}
+    for length in (octets - around + difference for around in without for difference in range(-12, 13)):
+        if length > 21:
+            assert ours(of_length(length)) == theirs(of_length(length))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [999, 1000, 5000])
+def test_thousands_of_entries_of_every_kind_are_what_cryptography_writes(count: int) -> None:
+    """Among others in the one shape, each odd one: a serial of another length, no reason, a time from 2050 on."""
+    kinds = [
+        RevokedEntry(Serial((1 << 126) + 3), TODAY, Reason.KEY_COMPROMISE),
+        RevokedEntry(Serial(1 << 127), TODAY, Reason.SUPERSEDED),
+        RevokedEntry(Serial(77), TODAY, Reason.CERTIFICATE_HOLD),
+        RevokedEntry(Serial((1 << 126) + 4), TODAY, Reason.UNSPECIFIED),
+        RevokedEntry(Serial((1 << 126) + 5), datetime(2050, 1, 1, tzinfo=UTC), Reason.CA_COMPROMISE),
+        RevokedEntry(Serial((1 << 126) + 6), datetime(1999, 12, 31, tzinfo=UTC), Reason.CESSATION_OF_OPERATION),
+    ]
+    entries = [
+        replace(kinds[number * number % 7 % 6 if number % 5 == 0 else 0], serial=Serial(number * 1000 + (1 << 126)))
+        for number in range(count)
+    ] + kinds
+    assert ours(entries) == theirs(entries)
 
 
 def test_r10_a_reason_is_encoded_unless_it_is_unspecified() -> None:
@@ -109,11 +137,11 @@ def test_r10_a_reason_is_encoded_unless_it_is_unspecified() -> None:
         reasons = [each.value.reason.value for each in written.extensions if isinstance(each.value, x509.CRLReason)]
         assert reasons == ([] if entry.reason is Reason.UNSPECIFIED else [entry.reason.value])
         assert not any(each.critical for each in written.extensions)
-    assert b"\x0a\x01\x00" not in encode_entries(entries)
+    assert b"\x0a\x01\x00" not in encode(entries)
 
 
 def test_r11_an_empty_list_has_no_revoked_certificates() -> None:
-    assert encode_entries([]) == b""
+    assert encode([]) == b""
     assert ours([]) == theirs([])
 
 
@@ -138,17 +166,15 @@ def test_a_partition_names_itself_by_all_its_names_and_the_complete_list_by_none
 
 def test_r25_a_list_promises_nothing_beyond_its_generation() -> None:
     ending = generation("s8", end=TODAY + timedelta(hours=5))
-    written = parsed(certificate_list(edition([]), ending, None, key_of("s8")))
+    written = parsed(list_of([], edition(), ending, None, key_of("s8")))
     assert written.next_update_utc == ending.not_after
-    in_time = parsed(
-        certificate_list(edition([], this_update=END - 2 * TWO_DAYS), generation("s1"), None, key_of("s1"))
-    )
+    in_time = parsed(list_of([], edition(this_update=END - 2 * TWO_DAYS), generation("s1"), None, key_of("s1")))
     assert in_time.next_update_utc == END - TWO_DAYS
 
 
 def test_times_from_2050_on_are_generalized() -> None:
     late = RevokedEntry(serial(1), datetime(2050, 1, 1, tzinfo=UTC), Reason.UNSPECIFIED)
     last = RevokedEntry(serial(2), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC), Reason.UNSPECIFIED)
-    encoded = encode_entries([late, last])
+    encoded = encode([late, last])
     assert b"\x18\x0f20500101000000Z" in encoded
     assert b"\x17\x0d491231235959Z" in encoded

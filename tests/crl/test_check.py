@@ -3,20 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from crl.builder import Edition, certificate_list, encode_entries
-from crl.check import check_list, number_of
+from crl.builder import Edition, signed_around
+from crl.check import check_list
+from crl.outline import number_of
+from jpki import der
 from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
+from jpki.ids import Serial
 from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
+from jpki.signature import PrivateKey, algorithm_for, sign
 from tests.crl.authority import TODAY, generation, key_of, serial
+from tests.crl.writing import encode, in_file, list_of, spooled
 
 ENTRIES = [RevokedEntry(serial(number), TODAY, Reason.SUPERSEDED) for number in range(3)]
-MEANT = Edition(number=5, this_update=TODAY, next_update=TODAY + timedelta(days=2), revoked=encode_entries(ENTRIES))
+MEANT = Edition(number=5, this_update=TODAY, next_update=TODAY + timedelta(days=2))
 SIGNER = generation("s1")
 STRANGER = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stranger")])
 RENAMED = replace(
@@ -27,40 +34,85 @@ RENAMED = replace(
 )
 
 
-def written(edition: Edition = MEANT) -> bytes:
-    return certificate_list(edition, SIGNER, None, key_of("s1"))
+def written(
+    entries: Sequence[RevokedEntry] = ENTRIES,
+    edition: Edition = MEANT,
+    signer: Generation = SIGNER,
+    key: PrivateKey | None = None,
+) -> bytes:
+    return list_of(entries, edition, signer, None, key or key_of("s1"))
 
 
-def with_entries(entries: Sequence[RevokedEntry]) -> bytes:
-    return written(replace(MEANT, revoked=encode_entries(entries)))
+def check(tmp_path: Path, octets: bytes, entries: Sequence[RevokedEntry] = ENTRIES) -> None:
+    with spooled(entries) as spool:
+        check_list(in_file(tmp_path / "list", octets), MEANT, SIGNER, spool)
 
 
-def test_what_was_meant_passes() -> None:
-    check_list(written(), MEANT, SIGNER, ENTRIES)
-    check_list(with_entries([]), MEANT, SIGNER, [])
-    check_list(with_entries(ENTRIES[:1]), MEANT, SIGNER, ENTRIES[:1])
+def otherwise_signed() -> bytes:
+    """A list whose signature fits, under the name of another algorithm in both places."""
+    other = der.sequence(der.object_identifier("1.2.840.113549.1.1.12"), der.tlv(der.Tag.NULL))
+    ours = algorithm_for(SIGNER.public_key).identifier
+    to_be_signed = x509.load_der_x509_crl(written()).tbs_certlist_bytes.replace(ours, other)
+    return der.sequence(to_be_signed, other, der.bit_string(sign(key_of("s1"), to_be_signed)))
+
+
+def many(count: int) -> list[RevokedEntry]:
+    return [RevokedEntry(serial(number), TODAY, list(Reason)[number % 7]) for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 1000, 5000])
+def test_what_was_meant_passes(tmp_path: Path, count: int) -> None:
+    check(tmp_path, written(many(count)), many(count))
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         lambda: written()[:-1],
+        lambda: written() + b"\x00",
         lambda: written()[:-1] + bytes([written()[-1] ^ 1]),
-        lambda: certificate_list(MEANT, SIGNER, None, key_of("s2")),
-        lambda: certificate_list(MEANT, RENAMED, None, key_of("s1")),
-        lambda: written(replace(MEANT, number=6)),
-        lambda: written(replace(MEANT, this_update=TODAY + timedelta(seconds=1))),
-        lambda: with_entries([]),
-        lambda: with_entries([ENTRIES[0], ENTRIES[2]]),
-        lambda: with_entries([*ENTRIES[:2], replace(ENTRIES[2], serial=serial(9))]),
-        lambda: with_entries([replace(ENTRIES[0], serial=serial(9)), *ENTRIES[1:]]),
+        lambda: written(key=key_of("s2")),
+        otherwise_signed,
+        lambda: written(signer=RENAMED),
+        lambda: written(edition=replace(MEANT, number=6)),
+        lambda: written(edition=replace(MEANT, this_update=TODAY + timedelta(seconds=1))),
+        lambda: written(edition=replace(MEANT, next_update=TODAY + timedelta(days=3))),
+        lambda: written([]),
+        lambda: written([ENTRIES[0], ENTRIES[2]]),
+        lambda: written([*ENTRIES[:2], replace(ENTRIES[2], serial=serial(9))]),
+        lambda: written([replace(ENTRIES[0], serial=serial(9)), *ENTRIES[1:]]),
     ],
-    ids=["cut", "broken", "key", "issuer", "number", "time", "empty", "one less", "last", "first"],
+    ids=[
+        *("cut", "followed", "broken", "key", "algorithm", "issuer", "number", "time", "promise"),
+        *("empty", "one less", "last", "first"),
+    ],
 )
-def test_anything_else_does_not(wrong: Callable[[], bytes]) -> None:
+def test_anything_else_does_not(tmp_path: Path, wrong: Callable[[], bytes]) -> None:
     with pytest.raises(JpkiError) as error:
-        check_list(wrong(), MEANT, SIGNER, ENTRIES)
+        check(tmp_path, wrong())
     assert (error.value.kind, error.value.code) == (Kind.INTERNAL, "crl-faulty")
+
+
+@pytest.mark.parametrize("flaw", ["swapped", "one odd octet"])
+def test_a_flaw_in_the_midst_of_thousands_of_entries_does_not(tmp_path: Path, flaw: str) -> None:
+    """Signed with it: the signature alone would not tell."""
+    entries = many(5000)
+    octets = bytearray(encode(entries))
+    if flaw == "swapped":
+        octets = bytearray(encode(entries[2500:] + entries[:2500]))
+        entries = entries[2500:] + entries[:2500]
+    else:
+        octets[octets.index(b"\x17", 120_000)] = 0x16
+    frame = signed_around([bytes(octets)], len(octets), MEANT, SIGNER, None, key_of("s1"))
+    with pytest.raises(JpkiError, match="crl-faulty"):
+        check(tmp_path, frame.head + octets + frame.tail, entries)
+
+
+def test_octets_after_the_last_that_look_like_an_entry_are_no_place_to_end_at(tmp_path: Path) -> None:
+    """A serial that holds what an entry begins with, at every place where a block of the check might end."""
+    misleading = Serial(int.from_bytes(bytes.fromhex("40" + "302f02" * 5)))
+    entries = [RevokedEntry(Serial(misleading + (number << 112)), TODAY, Reason.SUPERSEDED) for number in range(4000)]
+    check(tmp_path, written(entries), entries)
 
 
 def test_a_list_without_number_has_none() -> None:

@@ -1,8 +1,9 @@
 """Publishers that die at any step, meet, or oversleep: the world always reads a whole list, never an older one."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from jpki.certificate import Purpose
 from jpki.errors import JpkiError
 from jpki.ids import PartitionId
 from jpki.partition import COMPLETE
-from jpki.ports import Revocations, ShelfMark
+from jpki.ports import RevocationChanges, Revocations, ShelfMark
 from tests.crl.authority import CHIYODA, generation, generations, serial
 from tests.crl.fakes import Crash, Fuse, MemoryRegister, MemoryShelf, World
 
@@ -104,11 +105,11 @@ def assert_all_stand(world: World) -> None:
     """Every mark's number is what each of its generations publishes, and the revoked are on it."""
     lists, numbers = lists_of(world), numbers_of(world)
     for mark in world.shelf.marks():
-        picture = world.register.revocations(mark.purpose, mark.partition, None)
+        entries = world.register.entries(mark.purpose, mark.partition)
         for each in generations(mark.purpose):
             name = f"{each.id}/{mark.partition}"
             assert numbers[name] == mark.number
-            assert [entry.serial_number for entry in lists[name]] == [entry.serial for entry in picture.entries]
+            assert [entry.serial_number for entry in lists[name]] == [entry.serial for entry in entries]
 
 
 def test_what_a_dead_publisher_left_is_never_published(world: World) -> None:
@@ -162,10 +163,19 @@ class MeetingRegister(MemoryRegister):
 
     meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=10))
 
-    def revocations(self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None) -> Revocations:
-        picture = super().revocations(purpose, partition, ending_after)
-        self.meeting.wait()
-        return picture
+    @contextmanager
+    def revocations(
+        self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
+    ) -> Iterator[Revocations]:
+        with super().revocations(purpose, partition, ending_after) as picture:
+            self.meeting.wait()
+            yield picture
+
+    def changes(self, since: ShelfMark, ending_after: datetime, at_most: int) -> RevocationChanges | None:
+        changes = super().changes(since, ending_after, at_most)
+        if changes is not None:
+            self.meeting.wait()
+        return changes
 
 
 def test_two_publishers_of_one_number_never_both_publish_it(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """When lists are published, and what of them lies on disk."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import PartitionId
 from jpki.partition import COMPLETE
-from jpki.ports import ShelfMark
+from jpki.ports import Revocations, ShelfMark
 from jpki.revocation import Reason
 from tests.crl.authority import BUCKET, CHIYODA, CHUO, DAY, END, NOW, TODAY, generation, generations, serial
-from tests.crl.fakes import MemoryShelf, World
+from tests.crl.fakes import MemoryRegister, MemoryShelf, World
 
 SECOND = timedelta(seconds=1)
 
@@ -328,3 +329,91 @@ def test_a_held_certificate_is_listed_as_held(world: World) -> None:
     world.publisher().publish_due()
     reason = read(stable(world))[0].extensions.get_extension_for_class(x509.CRLReason).value.reason
     assert reason is x509.ReasonFlags.certificate_hold
+
+
+# --- increments ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class CountingRegister(MemoryRegister):
+    """Counts how often the signing lists are built of all rows."""
+
+    anew: int = 0
+
+    @contextmanager
+    def revocations(
+        self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
+    ) -> Iterator[Revocations]:
+        self.anew += purpose is Purpose.SIGNING
+        with super().revocations(purpose, partition, ending_after) as picture:
+            yield picture
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> World:
+    """A world whose two signing lists have a hundred entries, and were published."""
+    register = CountingRegister()
+    for number in range(0, 200, 2):
+        register.revoke(serial(number << 100))
+    world = World(tmp_path, register=register)
+    world.publisher().publish_due()
+    register.anew = 0
+    return world
+
+
+def built_anew(world: World) -> int:
+    assert isinstance(world.register, CountingRegister)
+    return world.register.anew
+
+
+def test_a_few_revocations_are_laid_into_the_last_list(filled: World) -> None:
+    filled.register.revoke(serial(51 << 100))
+    filled.publisher().publish_due()
+    wanted = [serial(number << 100) for number in sorted([*range(0, 200, 2), 51])]
+    for generation_id in ("s1", "s2"):
+        assert serials_at(stable(filled, generation_id=generation_id)) == wanted
+        assert serials_at(stable(filled, COMPLETE, generation_id)) == wanted
+    assert {mark.entries for mark in filled.shelf.marks() if mark.purpose is Purpose.SIGNING} == {101}
+    assert built_anew(filled) == 0
+
+
+def test_r09_many_revocations_are_read_with_all_others(filled: World) -> None:
+    for number in (1, 3, 5):
+        filled.register.revoke(serial(number << 100))
+    filled.publisher().publish_due()
+    assert len(serials_at(stable(filled))) == 103
+    assert built_anew(filled) == 2
+
+
+def test_of_another_epoch_nothing_is_carried_over(filled: World) -> None:
+    filled.register.epoch = 2
+    filled.publisher().publish_all()
+    assert built_anew(filled) == 2
+
+
+@pytest.mark.parametrize("gone", ["s1", "s2"])
+def test_of_a_list_that_is_not_whole_nothing_is_carried_over(filled: World, gone: str) -> None:
+    (filled.home / f"crl-archive/signing/{gone}/p0001-1.crl").unlink()
+    filled.publisher().publish_all()
+    assert (built_anew(filled), len(serials_at(stable(filled)))) == (1, 100)
+
+
+def test_of_a_list_that_the_disk_does_not_give_back_nothing_is_carried_over(filled: World) -> None:
+    unreadable = filled.home / "crl-archive/signing/s2/p0001-1.crl"
+    unreadable.unlink()
+    unreadable.mkdir()
+    filled.publisher().publish_all()
+    assert (built_anew(filled), len(serials_at(stable(filled)))) == (1, 100)
+
+
+def test_a_file_that_was_altered_on_disk_is_never_signed_again(filled: World) -> None:
+    before = serials_at(stable(filled))
+    for file in (filled.home / "crl-archive").rglob("p0001-1.crl"):
+        octets = bytearray(file.read_bytes())
+        octets[octets.index(serial(100 << 100).to_bytes(16)) + 15] ^= 1
+        file.write_bytes(octets)
+    assert serials_at(stable(filled)) != before
+    filled.publisher().publish_all()
+    for generation_id in ("s1", "s2"):
+        assert serials_at(stable(filled, generation_id=generation_id)) == before
+    assert built_anew(filled) == 1

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from crl.builder import Edition, certificate_list, encode_entries
+from crl.builder import Edition
 from crl.reader import CrlFile
 from jpki import der, oids
 from jpki.errors import JpkiError, Kind
@@ -37,6 +37,7 @@ from tests.crl.authority import (
     named_in,
     serial,
 )
+from tests.crl.writing import list_of
 
 EARLIER = TODAY - timedelta(days=1)
 NEXT = TODAY + timedelta(days=2)
@@ -48,8 +49,8 @@ PROBE = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.25.1"), b"\x05\x00")
 def ours(
     *entries: RevokedEntry, of: Partition | None = CHIYODA, signer: str = "s1", next_update: datetime = NEXT
 ) -> bytes:
-    edition = Edition(number=1, this_update=TODAY, next_update=next_update, revoked=encode_entries(entries))
-    return certificate_list(edition, generation(signer), of, key_of(signer))
+    edition = Edition(number=1, this_update=TODAY, next_update=next_update)
+    return list_of(entries, edition, generation(signer), of, key_of(signer))
 
 
 def revoked(number: int, reason: Reason = Reason.KEY_COMPROMISE) -> RevokedEntry:

@@ -63,6 +63,14 @@ class KeyProviderContract:
         signature.check(key.public_key(), b"message", signature.sign(key, b"message"))
 
     @pytest.mark.parametrize("spec", SPECS)
+    def test_a_digest_is_signed_as_the_message_that_it_is_of(self, provider: KeyProvider, spec: KeySpec) -> None:
+        key = provider.signer(provider.create("ca-1", spec))
+        hashed = signature.hashing(key.public_key())
+        hashed.update(b"a very long ")
+        hashed.update(b"message")
+        signature.check(key.public_key(), b"a very long message", signature.sign_digest(key, hashed.finalize()))
+
+    @pytest.mark.parametrize("spec", SPECS)
     def test_many_messages_are_signed_in_their_order(self, provider: KeyProvider, spec: KeySpec) -> None:
         uri = provider.create("ca-1", spec)
         public = provider.signer(uri).public_key()

@@ -24,7 +24,8 @@ from server.store.ceremonies import CeremonyKind
 from server.wiring import Store
 from tests.ca import world
 from tests.conftest import SteppingClock
-from tests.server.ledger_contract import TBS
+from tests.server.ledger_contract import TBS, published
+from tests.server.pictures import pictured
 
 S1, P0001 = GenerationId("s1"), PartitionId("p0001")
 NOBODY_ELSE = default_plan(CARD_V1, {}, "a test").as_json()
@@ -140,10 +141,7 @@ class GenerationsContract:
         compromise(store, clock())
         status = store.ledger.status(wanted.serial)
         assert status is not None
-        listed = {
-            each.serial: (each.reason, each.revoked_at)
-            for each in store.partitions.revocations(Purpose.SIGNING, P0001, None).entries
-        }
+        listed = {each.serial: (each.reason, each.revoked_at) for each in pictured(store, P0001).entries}
         expected = {
             State.REVOKED: (Reason.SUPERSEDED, before),
             State.HELD: (Reason.CA_COMPROMISE, before),
@@ -159,13 +157,20 @@ class GenerationsContract:
         for _ in range(3):
             brought_to(store, clock, State.ACTIVE)
         register = store.partitions
-        before = register.revocations(Purpose.SIGNING, P0001, None)
+        before = pictured(store, P0001)
         compromise(store, clock())
-        after = register.revocations(Purpose.SIGNING, P0001, None)
+        after = pictured(store, P0001)
         assert (after.position - before.position, len(before.entries), len(after.entries)) == (1, 0, 3)
         for each in (P0001, PartitionId("p0002"), COMPLETE):
             assert register.last_change(Purpose.SIGNING, each) == after.position
         assert register.last_change(Purpose.AUTHENTICATION, COMPLETE) == 0
+
+    def test_of_a_list_nothing_but_all_is_told_from_then_on(self, store: Store, clock: SteppingClock) -> None:
+        since = published(store, COMPLETE)
+        assert store.partitions.changes(since, clock(), 9) is not None
+        compromise(store, clock())
+        assert store.partitions.changes(since, clock(), 9) is None
+        assert store.partitions.changes(replace(since, purpose=Purpose.AUTHENTICATION), clock(), 9) is not None
 
     def test_it_leaves_the_other_ca_alone(self, store: Store, clock: SteppingClock) -> None:
         wanted = replace(
@@ -180,13 +185,13 @@ class GenerationsContract:
         status = store.ledger.status(wanted.serial)
         assert status is not None
         assert status.state is State.INTENDED
-        assert store.partitions.revocations(Purpose.AUTHENTICATION, COMPLETE, None).entries == []
+        assert pictured(store, COMPLETE, Purpose.AUTHENTICATION).entries == []
 
     def test_ended_certificates_leave_their_lists_as_ever(self, store: Store, clock: SteppingClock) -> None:
         brought_to(store, clock, State.ACTIVE)
         compromise(store, clock())
         after_end = clock() + timedelta(days=1801)
-        assert store.partitions.revocations(Purpose.SIGNING, P0001, after_end).entries == []
+        assert pictured(store, P0001, ending_after=after_end).entries == []
 
     def test_its_holders_can_have_new_certificates(self, store: Store, clock: SteppingClock) -> None:
         wanted = brought_to(store, clock, State.ACTIVE)

@@ -13,7 +13,7 @@ from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
 from jpki.partition import Partition
-from jpki.ports import KeyProvider, Reservation
+from jpki.ports import KeyProvider, Reservation, RevocationChanges, RevokedEntry, ShelfMark
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
 from jpki.signature import assembled
@@ -21,6 +21,7 @@ from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import SteppingClock
+from tests.server.pictures import pictured
 
 TBS = world.draft(Purpose.SIGNING).to_be_signed()
 
@@ -200,14 +201,14 @@ class LedgerContract:
     def test_a_hold_is_listed_and_released_and_listed_no_more(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
         store.ledger.hold(serial, BY, clock())
-        listed = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None)
+        listed = pictured(store, "p0001")
         assert [entry.reason for entry in listed.entries] == [Reason.CERTIFICATE_HOLD]
         with pytest.raises(JpkiError) as refused:
             store.ledger.reserve([self.wanted(clock)], BY, clock())
         assert code_of(refused) == "certificate-live"
         store.ledger.release(serial, BY, clock())
         assert self.state(store, serial) is State.ACTIVE
-        assert store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries == []
+        assert pictured(store, "p0001").entries == []
         assert store.partitions.last_change(Purpose.SIGNING, PartitionId("p0001")) > listed.position
 
     def test_what_was_on_hold_counts_as_revoked_from_the_hold_on(self, store: Store, clock: SteppingClock) -> None:
@@ -240,7 +241,7 @@ class LedgerContract:
         store.ledger.reserve([reservation], BY, clock())
         store.ledger.discard([reservation.serial], BY, clock())
         assert self.state(store, reservation.serial) is State.VOID
-        assert not store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
+        assert not pictured(store, "p0001").entries
         self.live(store, clock)
 
     @pytest.mark.parametrize("completed", [False, True])
@@ -253,7 +254,7 @@ class LedgerContract:
         if completed:
             store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
         store.ledger.discard([reservation.serial], BY, clock())
-        entries = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).entries
+        entries = pictured(store, "p0001").entries
         assert [(entry.serial, entry.reason) for entry in entries] == [(reservation.serial, Reason.UNSPECIFIED)]
 
     def test_an_abandoned_certificate_blocks_for_ten_minutes_only(self, store: Store, clock: SteppingClock) -> None:
@@ -330,7 +331,7 @@ class LedgerContract:
 
     def test_r26_positions_are_gap_free_under_concurrent_writers(self, store: Store, clock: SteppingClock) -> None:
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(12)]
-        begun = store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), None).position
+        begun = pictured(store, "p0001").position
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(lambda serial: store.ledger.revoke(serial, Reason.SUPERSEDED, BY, clock()), serials))
         statuses = [store.ledger.status(serial) for serial in serials]
@@ -360,13 +361,62 @@ class LedgerContract:
         register = store.partitions
         assert [each.id for each in register.partitions_in_use(Purpose.SIGNING)] == ["p0001"]
         for listed in ("p0001", "complete"):
-            assert [e.serial for e in register.revocations(Purpose.SIGNING, PartitionId(listed), None).entries] == [one]
+            assert [e.serial for e in pictured(store, listed).entries] == [one]
             assert register.last_change(Purpose.SIGNING, PartitionId(listed)) == 2
-        assert register.revocations(Purpose.SIGNING, PartitionId("p0002"), None).entries == []
+        assert pictured(store, "p0002").entries == []
         assert register.last_change(Purpose.AUTHENTICATION, PartitionId("complete")) == 0
 
     def test_an_ended_certificate_leaves_its_list_when_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
         store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
         after_end = clock() + timedelta(days=1801)
-        assert store.partitions.revocations(Purpose.SIGNING, PartitionId("p0001"), after_end).entries == []
+        assert pictured(store, "p0001", ending_after=after_end).entries == []
+
+    def test_r26_what_changed_in_a_list_since_it_was_published_is_told(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        held, live, other = (self.live(store, clock, f"H-{number:04}") for number in range(3))
+        store.ledger.hold(held, BY, clock())
+        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        since = published(store, "complete")
+        store.ledger.release(held, BY, clock())
+        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        entry = RevokedEntry(live, clock(), Reason.KEY_COMPROMISE)
+        for mark in (since, replace(since, partition=PartitionId("p0001"))):
+            changes = store.partitions.changes(mark, clock(), 2)
+            assert changes == RevocationChanges(since.position + 2, {held: None, live: entry})
+            assert store.partitions.changes(mark, clock(), 1) is None
+        assert store.partitions.changes(replace(since, partition=PartitionId("p0002")), clock(), 0) is not None
+        nothing = store.partitions.changes(replace(since, position=since.position + 2), clock(), 0)
+        assert nothing == RevocationChanges(since.position + 2, {})
+
+    def test_what_ended_since_a_list_was_published_is_told(self, store: Store, clock: SteppingClock) -> None:
+        one = self.live(store, clock)
+        store.ledger.revoke(one, Reason.SUPERSEDED, BY, clock())
+        since = published(store, "complete")
+        after_end = clock() + timedelta(days=1801)
+        for mark in (since, replace(since, ending_after=clock()), replace(since, partition=PartitionId("p0001"))):
+            changes = store.partitions.changes(mark, after_end, 1)
+            assert changes == RevocationChanges(since.position, {one: None})
+        left_already = store.partitions.changes(replace(since, ending_after=after_end), after_end, 0)
+        assert left_already == RevocationChanges(since.position, {})
+
+    def test_of_a_list_of_another_epoch_no_changes_are_told(self, store: Store, clock: SteppingClock) -> None:
+        since = published(store, "complete")
+        assert store.partitions.changes(replace(since, epoch=since.epoch + 1), clock(), 9) is None
+
+
+def published(store: Store, partition: str) -> ShelfMark:
+    """The mark of a list that pictures the ledger as it is."""
+    picture = pictured(store, partition)
+    return ShelfMark(
+        purpose=Purpose.SIGNING,
+        partition=PartitionId(partition),
+        number=1,
+        this_update=world.NOW,
+        next_update=world.NOW,
+        epoch=1,
+        position=picture.position,
+        ending_after=None,
+        entries=len(picture.entries),
+    )

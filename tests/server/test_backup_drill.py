@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.key_policy import holder_key
-from crl.check import number_of
+from crl.outline import number_of
 from enroll.orders import Terms, first_order
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import CARD, Purpose

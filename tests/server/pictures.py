@@ -1,0 +1,40 @@
+"""What a list would hold now, line by line."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jpki.certificate import Purpose
+from jpki.ids import PartitionId, Serial
+from jpki.ports import RevokedEntry, RevokedLines
+from jpki.revocation import Reason
+from server.wiring import Store
+
+_BY_NUMBER = {reason.number: reason for reason in Reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A list's entries, and the journal's position that they picture."""
+
+    position: int
+    entries: list[RevokedEntry]
+
+
+def pictured(
+    store: Store, partition: str, purpose: Purpose = Purpose.SIGNING, ending_after: datetime | None = None
+) -> Pictured:
+    with store.partitions.revocations(purpose, PartitionId(partition), ending_after) as picture:
+        return Pictured(picture.position, entries_of(picture.lines))
+
+
+def entries_of(chunks: Iterable[RevokedLines]) -> list[RevokedEntry]:
+    return [
+        RevokedEntry(
+            Serial(int.from_bytes(lines.serials[16 * number :][:16])),
+            datetime.strptime(lines.moments[14 * number :][:14].decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC),
+            _BY_NUMBER[lines.reasons[number]],
+        )
+        for lines in chunks
+        for number in range(len(lines))
+    ]
