@@ -1,8 +1,7 @@
 """Signing DER with any key of the house: one algorithm per kind of key, each signature checked before it leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -41,12 +40,27 @@ def spec_of(key: PublicKey) -> KeySpec:
     return KeySpec(f"rsa-{key.key_size}" if isinstance(key, rsa.RSAPublicKey) else _CURVES.get(key.curve.name, "other"))
 
 
+class _Given:
+    """How pyca is told what a key is given, a message or a digest of one: made once, for OCSP signs many a second."""
+
+    def __init__(self, how: SHA256 | SHA384 | Prehashed) -> None:
+        self.hash = how
+        self.ecdsa = ec.ECDSA(how)
+
+
 @dataclass(frozen=True, slots=True)
 class Algorithm:
     """A signature algorithm: its hash and its AlgorithmIdentifier's DER."""
 
     hash: SHA256 | SHA384
     identifier: bytes
+    message: _Given = field(init=False, repr=False)
+    digest: _Given = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Tell pyca's words for it."""
+        object.__setattr__(self, "message", _Given(self.hash))
+        object.__setattr__(self, "digest", _Given(Prehashed(self.hash)))
 
 
 _RSA = Algorithm(SHA256(), der.sequence(der.object_identifier(oids.RSA_SHA256), der.tlv(der.Tag.NULL)))
@@ -77,7 +91,7 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 def sign_unchecked(key: PrivateKey, message: bytes) -> bytes:
     """Sign `message`; whoever asks for it checks the signature, or a sample of them."""
-    return _signature(key, message, algorithm_for(key).hash)
+    return _signature(key, message, algorithm_for(key).message)
 
 
 def check(key: PublicKey, message: bytes, signature: bytes) -> None:
@@ -86,7 +100,7 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
     Raises:
         InvalidSignature: of pyca, when it does not fit.
     """
-    _check(key, message, signature, algorithm_for(key).hash)
+    _check(key, message, signature, algorithm_for(key).message)
 
 
 def hashing(key: PublicKey) -> Hash:
@@ -97,7 +111,7 @@ def hashing(key: PublicKey) -> Hash:
 def sign_digest(key: PrivateKey, digest: bytes) -> bytes:
     """Sign a message of which only the digest is at hand, made by `hashing`; else as `sign`."""
     public = key.public_key()
-    signature = _signature(key, digest, Prehashed(algorithm_for(public).hash))
+    signature = _signature(key, digest, algorithm_for(public).digest)
     try:
         check_digest(public, digest, signature)
     except InvalidSignature:
@@ -107,26 +121,20 @@ def sign_digest(key: PrivateKey, digest: bytes) -> bytes:
 
 def check_digest(key: PublicKey, digest: bytes, signature: bytes) -> None:
     """Verify `signature` over a message of which only the digest is at hand; else as `check`."""
-    _check(key, digest, signature, Prehashed(algorithm_for(key).hash))
+    _check(key, digest, signature, algorithm_for(key).digest)
 
 
-@lru_cache(maxsize=16)
-def _ecdsa(how: SHA256 | SHA384 | Prehashed) -> ec.ECDSA:
-    """Return how pyca is told of it: made once, for OCSP signs many a second."""
-    return ec.ECDSA(how)
-
-
-def _signature(key: PrivateKey, data: bytes, how: SHA256 | SHA384 | Prehashed) -> bytes:
+def _signature(key: PrivateKey, data: bytes, how: _Given) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, PKCS1v15(), how)
-    return key.sign(data, _ecdsa(how))
+        return key.sign(data, PKCS1v15(), how.hash)
+    return key.sign(data, how.ecdsa)
 
 
-def _check(key: PublicKey, data: bytes, signature: bytes, how: SHA256 | SHA384 | Prehashed) -> None:
+def _check(key: PublicKey, data: bytes, signature: bytes, how: _Given) -> None:
     if isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, data, PKCS1v15(), how)
+        key.verify(signature, data, PKCS1v15(), how.hash)
     else:
-        key.verify(signature, data, _ecdsa(how))
+        key.verify(signature, data, how.ecdsa)
 
 
 def _faulty() -> JpkiError:
