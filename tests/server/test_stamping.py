@@ -177,6 +177,18 @@ def test_after_the_roots_compromise_its_unit_stamps_no_more_and_the_job_makes_an
     assert stamping.living(Purpose.INFRASTRUCTURE)[0].id != root.id
 
 
+def test_with_a_root_that_is_retired_its_units_keys_are_destroyed(stamping: Rooms, time: SteppingClock) -> None:
+    (unit,), (root,) = units(stamping), stamping.living(Purpose.INFRASTRUCTURE)
+    plan = default_plan(CARD_V1, {Purpose.INFRASTRUCTURE: 2}, "a test")
+    time.now = root.not_after - timedelta(days=1)
+    stamping.ceremonies.new_generation(plan, "jpki ceremony new-generation")
+    time.advance(days=2)
+    stamping.ceremonies.retire(root.id, ATTENDANCE, "jpki ceremony retire")
+    with pytest.raises(JpkiError) as refused:
+        stamping.keys.signer(unit.key)
+    assert refused.value.code == "key-not-found"
+
+
 def test_a_unit_whose_key_is_lost_is_passed_over_and_the_job_makes_another(home: Path, time: SteppingClock) -> None:
     with closing(open_rooms(Home(home), time)) as rooms:
         rooms.units.open()
