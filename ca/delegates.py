@@ -1,4 +1,4 @@
-"""Certificates that the CAs sign for the house itself: OCSP responders, clients, servers and the audit's keys."""
+"""Certificates that the CAs sign for the house itself: OCSP responders, clients, servers, the audit, time-stamps."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from ca.recorder import Recorder, Subject
 from jpki import oids
 from jpki.acts import Actor
 from jpki.clock import Clock, whole_second
-from jpki.delegate import DelegateKind
+from jpki.delegate import DelegateKind, TimeStampingUnit
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation, Responder
 from jpki.ids import KeyUri
@@ -25,9 +25,13 @@ RENEW_RESPONDER_BEFORE = timedelta(days=10)
 CLIENT_LIFE = timedelta(days=365)
 SERVER_LIFE = timedelta(days=365)
 AUDIT_LIFE = timedelta(days=365)
+TIME_STAMPING_LIFE = timedelta(days=3 * 365)
 _CLIENT_AUTHENTICATION = ExtendedKeyUsageOID.CLIENT_AUTH
 _SERVER_AUTHENTICATION = ExtendedKeyUsageOID.SERVER_AUTH
 _AUDIT_SIGNING = x509.ObjectIdentifier(oids.LAB_AUDIT_SIGNING)
+_TIME_STAMPING = ExtendedKeyUsageOID.TIME_STAMPING
+_CRITICAL = x509.ExtendedKeyUsage([_TIME_STAMPING])
+"""The one usage that must be critical (RFC 3161 2.3)."""
 
 
 class Delegation:
@@ -114,6 +118,21 @@ class Delegation:
         extensions = _below_infrastructure(_AUDIT_SIGNING)
         return self._sign(root, subject, f"Audit {label}", public_key, extensions, by), uri
 
+    def time_stamping_unit(self, root: Generation, by: Actor) -> TimeStampingUnit:
+        """Make a key that time-stamps, and its certificate under the infrastructure root."""
+        label, uri = self._new_key("tsa", root)
+        subject = Subject(
+            generation=root.id,
+            kind=DelegateKind.TSA,
+            name=label,
+            key=uri,
+            not_after=self._end(root, TIME_STAMPING_LIFE),
+        )
+        public_key = self._keys.signer(uri).public_key()
+        extensions = _below_infrastructure(_TIME_STAMPING)
+        certificate = self._sign(root, subject, f"Time-stamping {label}", public_key, extensions, by)
+        return TimeStampingUnit(certificate=certificate, key=uri)
+
     def _new_responder(self, generation: Generation, by: Actor) -> Responder:
         label, uri = self._new_key(f"ocsp-{generation.id}", generation)
         subject = Subject(
@@ -152,7 +171,7 @@ class Delegation:
             .add_extension(key_usage(digital_signature=True), critical=True)
         )
         for extension in (*extensions, *_key_identifiers(generation, public_key)):
-            builder = builder.add_extension(extension, critical=False)
+            builder = builder.add_extension(extension, critical=extension == _CRITICAL)
         return self._recorder.sign(subject, builder, self._keys.signer(generation.key), by)
 
     def _end(self, generation: Generation, life: timedelta) -> datetime:

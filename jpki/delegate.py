@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from cryptography import x509
+
 from jpki.ids import GenerationId, KeyUri, Serial
 
 
@@ -16,6 +18,7 @@ class DelegateKind(StrEnum):
     AUDIT = "audit"
     VERIFIER = "verifier"
     SERVER = "server"
+    TSA = "tsa"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +36,11 @@ class Delegate:
     key: KeyUri | None
     not_after: datetime
     to_be_signed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeStampingUnit:
+    """A key that time-stamps, and its certificate (ETSI EN 319 421)."""
+
+    certificate: x509.Certificate
+    key: KeyUri

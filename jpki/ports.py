@@ -16,7 +16,7 @@ from cryptography import x509
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
 from jpki.certificate import Carrier, Purpose, Validity
-from jpki.delegate import Delegate
+from jpki.delegate import Delegate, TimeStampingUnit
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import Partition
@@ -506,6 +506,14 @@ class ResponderBook(Protocol):
 
     def responders(self, generation: GenerationId) -> Sequence[Responder]:
         """Return the generation's responders whose certificates were signed, the one that lives longest first."""
+        ...
+
+
+class TimeStampingBook(Protocol):
+    """The record of the keys that time-stamp."""
+
+    def time_stamping_units(self, generation: GenerationId) -> Sequence[TimeStampingUnit]:
+        """Return the units certified under a generation of the infrastructure root, the longest-lived first."""
         ...
 
 

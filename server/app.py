@@ -29,10 +29,14 @@ class Door(StrEnum):
     CRL = "crl"
     CA = "ca"
     VERIFY = "verify"
+    TSA = "tsa"
 
 
 _GUARDED = {Door.CRL, Door.VERIFY}
-"""What only registered verifiers may use, where they are registered; OCSP sees to that itself, in its own words."""
+"""What only registered verifiers may use, where they are registered; OCSP sees to that itself, in its own words.
+
+A time-stamp tells of no holder, and is for everyone.
+"""
 
 
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
@@ -47,6 +51,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         ),
         Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
         Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier)),
+        Door.TSA: lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps),
     }
     app = Flask("jpki", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
@@ -77,6 +82,8 @@ def checks(rooms: Rooms, doors: Sequence[Door]) -> dict[str, health.Check]:
         needed["journal"] = rooms.responder.require_current
     if Door.CRL in doors:
         needed["crl"] = lambda: _lists(rooms)
+    if Door.TSA in doors:
+        needed["tsa"] = rooms.time_stamps.require_ready
     return needed
 
 

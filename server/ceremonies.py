@@ -70,7 +70,7 @@ class Ceremonies:
         return self._open(CeremonyKind.COMPROMISE, plan, command, self.acts.generations.find(identifier).id)
 
     def retire(self, identifier: GenerationId, plan: Plan, command: str) -> Ceremony:
-        """Destroy the key of a generation that has ended, and its responders' keys.
+        """Destroy the key of a generation that has ended, and those of its responders and time-stamping units.
 
         Raises:
             JpkiError: NOT_FOUND `generation-unknown`; CONFLICT `generation-alive`, `generation-destroyed`,

@@ -58,6 +58,11 @@ def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
         ("responders", Text("OCSPレスポンダが使える", "the OCSP responders can answer"), _responders),
         ("lists", Text("失効リストが新しく、公開されている", "the lists are fresh and published"), _lists),
         ("tls", Text("TLSのサーバー証明書が使える", "the certificate for TLS can be used"), _tls),
+        (
+            "time-stamps",
+            Text("タイムスタンプの証明書が使える", "the certificate for time-stamps can be used"),
+            _time_stamps,
+        ),
         ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
         ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
         ("ceremonies", Text("セレモニーが終わり、記録がある", "ceremonies are finished and on record"), _ceremonies),
@@ -201,6 +206,18 @@ def _tls(rooms: Rooms) -> None:
             f"The certificate for TLS ends at {iso(certificate.not_valid_after_utc)}.",
             "jpki tls certify で更新し、jpki serve を再起動してください。",
             "Renew it with `jpki tls certify`, and start `jpki serve` anew.",
+        )
+
+
+def _time_stamps(rooms: Rooms) -> None:
+    """Of a home that stamps."""
+    if rooms.units.are_used() and not rooms.units.has_lasting():
+        raise _wrong(
+            "time-stamping-unit-ends",
+            "タイムスタンプ用の証明書の残りが1年未満か、その鍵がここにありません。",
+            "No certificate for time-stamping whose key is here lasts for another year.",
+            "運用基盤の認証局の鍵のあるところで jpki serve --door tsa を動かすと更新されます。",
+            "Run `jpki serve --door tsa` where the infrastructure root's key is: it renews it.",
         )
 
 

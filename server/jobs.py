@@ -1,4 +1,4 @@
-"""What happens by itself: abandoned certificates closed, responders renewed, due lists published.
+"""What happens by itself: abandoned certificates closed, keys that answer or stamp renewed, lists published.
 
 A lease sees to it that one process of all begins a job in a minute; the jobs bear it when one lasts longer and another
 process begins the next.
@@ -13,6 +13,8 @@ from jpki.clock import Clock
 from jpki.errors import JpkiError
 from server.store.leases import SqlLeases
 
+TIME_STAMPING = "time-stamping"
+"""The job of a process that stamps, whether or not it holds the CA keys."""
 _PERIOD = timedelta(seconds=60)
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,10 @@ class Maintenance:
             except Exception as error:  # noqa: BLE001 - a fault in one job must not end them all
                 # Only the type is written down: the text may hold what was being worked on (rule R21).
                 _log.error("job %s: unexpected %s", name, type(error).__name__)
+
+    def only(self, name: str) -> "Maintenance":
+        """Return what runs one of the jobs alone, for a process without the keys that the others need."""
+        return Maintenance(self._leases, {name: self.jobs[name]}, self._clock)
 
     def start(self) -> None:
         """Run for as long as the process lives, in a thread of its own."""

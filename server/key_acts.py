@@ -11,9 +11,9 @@ from ca.record import canonical
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import Clock
-from jpki.delegate import DelegateKind
+from jpki.delegate import DelegateKind, TimeStampingUnit
 from jpki.errors import JpkiError
-from jpki.generation import Generation
+from jpki.generation import Generation, Responder
 from jpki.ids import GenerationId, KeyUri
 from jpki.ports import KeyProvider
 from server.ceremony_body import body_of, key_entry
@@ -86,10 +86,12 @@ class KeyActs:
         retired = self.generations.find(GenerationId(ceremony.subject or ""))
         if not ceremony.minutes["destroyed"]:
             keys = [key_entry(self.keys, retired.key, retired.certificate)]
+            below: list[Responder | TimeStampingUnit] = [
+                *self.delegates.responders(retired.id),
+                *self.delegates.time_stamping_units(retired.id),
+            ]
             keys += [
-                key_entry(self.keys, each.key, each.certificate)
-                for each in self.delegates.responders(retired.id)
-                if _is_here(self.keys, each.key)
+                key_entry(self.keys, each.key, each.certificate) for each in below if _is_here(self.keys, each.key)
             ]
             ceremony = self.ledger.will_destroy(ceremony, keys, LOCAL_OPERATOR, self.clock())
         for entry in ceremony.minutes["destroyed"]:

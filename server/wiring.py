@@ -35,11 +35,12 @@ from server.admission import RegisteredOnly
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
-from server.jobs import Maintenance
+from server.jobs import TIME_STAMPING, Maintenance
 from server.key_acts import KeyActs
 from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, TokenSettings, read_settings
+from server.stamping import TimeStampingUnits
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
@@ -59,6 +60,7 @@ from server.store.samples import SqlSamples
 from server.store.seal import Seal
 from server.store.shelf import SqlShelf
 from server.store.verifiers import SqlVerifiers
+from signing.tsa import TimeStampAuthority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class Rooms:
     admission: RegisteredOnly | None
     """Who may ask, in `registered` mode."""
     responder: Responder
+    units: TimeStampingUnits
+    time_stamps: TimeStampAuthority
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
@@ -247,6 +251,14 @@ def assemble(
     admission = None
     if settings.verifiers == "registered":
         admission = RegisteredOnly(store.verifiers.admitted, store.verifiers.record, clock)
+    units = TimeStampingUnits(
+        book=store.delegates,
+        keys=keys,
+        delegation=delegation,
+        live=lambda purpose: store.generations.live(purpose, clock()),
+        ever=store.generations.ever,
+        clock=clock,
+    )
     issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
@@ -271,8 +283,12 @@ def assemble(
             not_issued=Unknown() if settings.ocsp_not_issued == "unknown" else NotIssued(),
             admission=admission,
         ),
+        units=units,
+        time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
         maintenance=Maintenance(
-            store.leases, _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest}, clock
+            store.leases,
+            _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
+            clock,
         ),
     )
 

@@ -1,6 +1,6 @@
-"""The verification door: an API route that judges an uploaded document, and a page that does it for people.
+"""The verification door, an API route and a page that judge an uploaded document; and the time-stamp door.
 
-Both are open to anonymous callers and alike in what they take and what they tell (docs/contract.md).
+The former's two are open to anonymous callers and alike in what they take and what they tell (docs/contract.md).
 """
 
 import tempfile
@@ -18,6 +18,7 @@ from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
 from signing import words
 from signing.report import FileVerdict, SignatureVerdict, as_json
+from signing.tsa import MAX_REQUEST_OCTETS, TimeStampAuthority
 
 _MIB = 1024 * 1024
 LARGEST_UPLOAD = 20 * _MIB
@@ -64,6 +65,24 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
             if error.kind not in _UPLOAD_FAULTS:
                 raise
             return _page(_UPLOAD_FAULTS[error.kind], error=error)
+
+    return blueprint
+
+
+def make_time_stamp_blueprint(authority: TimeStampAuthority) -> Blueprint:
+    """Return the blueprint with `POST /tsa` (RFC 3161 3.4).
+
+    The octets alone decide, as at the OCSP door: whatever Content-Type they come with, they are a request or are not.
+    """
+    blueprint = Blueprint("tsa", __name__)
+
+    @blueprint.post("/tsa")
+    def stamp() -> Response:
+        """Answer with a time-stamp or a rejection; the body is read no further than the cap."""
+        body = authority.answer(request.stream.read(MAX_REQUEST_OCTETS + 1))
+        response = Response(body, content_type="application/timestamp-reply")
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     return blueprint
 

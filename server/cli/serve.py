@@ -28,7 +28,7 @@ from server.wsgi import Server, listen
 def serve(  # noqa: PLR0913 - one for each option
     home: Home, host: str, port: int, names: tuple[str, ...], workers: int, output: Output, *, fast: bool, tls: bool
 ) -> None:
-    """Serve OCSP, CRLs, CA certificates and document validation; runs in the foreground."""
+    """Serve OCSP, CRLs, CA certificates, document validation and time-stamps; runs in the foreground."""
     doors = [Door(name) for name in names] or list(Door)
     if fast and doors != [Door.OCSP]:
         raise click.UsageError("--fast serves the OCSP door alone: name it, and no other, by --door ocsp")
@@ -65,6 +65,8 @@ def _require_ready(home: Home, doors: Sequence[Door], *, tls: bool) -> None:
             rooms.maintenance.run()
         if Door.CRL in doors:
             rooms.publisher.repair()
+        if Door.TSA in doors:
+            rooms.units.open()
         for check in checks(rooms, doors).values():
             check()
 

@@ -7,7 +7,7 @@ from cryptography import x509
 from sqlalchemy import Connection, insert, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
-from jpki.delegate import Delegate, DelegateKind
+from jpki.delegate import Delegate, DelegateKind, TimeStampingUnit
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Responder
 from jpki.ids import GenerationId, KeyUri, Serial, format_serial
@@ -74,23 +74,25 @@ class SqlDelegates:
 
     def responders(self, generation: GenerationId) -> Sequence[Responder]:
         """Return the generation's responders, the one that lives longest first."""
+        keyed = self._keyed(generation, DelegateKind.RESPONDER)
+        return [Responder(generation=generation, certificate=certificate, key=key) for certificate, key in keyed]
+
+    def time_stamping_units(self, generation: GenerationId) -> Sequence[TimeStampingUnit]:
+        """Return the units certified under the generation, the one that lives longest first."""
+        keyed = self._keyed(generation, DelegateKind.TSA)
+        return [TimeStampingUnit(certificate=certificate, key=key) for certificate, key in keyed]
+
+    def _keyed(self, generation: GenerationId, kind: DelegateKind) -> Sequence[tuple[x509.Certificate, KeyUri]]:
+        """Return the signed certificates of a kind whose keys are the house's, the one that lives longest first."""
         table = tables.delegate
         own = (
             select(table)
-            .where(
-                table.c.generation == generation,
-                table.c.kind == DelegateKind.RESPONDER,
-                table.c.certificate.is_not(None),
-            )
+            .where(table.c.generation == generation, table.c.kind == kind, table.c.certificate.is_not(None))
             .order_by(table.c.not_after.desc())
         )
         with self._database.reading() as connection:
             return [
-                Responder(
-                    generation=generation,
-                    certificate=x509.load_der_x509_certificate(row.certificate),
-                    key=KeyUri(row.key_uri),
-                )
+                (x509.load_der_x509_certificate(row.certificate), KeyUri(row.key_uri))
                 for row in connection.execute(own)
             ]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptography import x509
 
 from jpki.acts import Actor
-from jpki.delegate import Delegate, DelegateKind
+from jpki.delegate import Delegate, DelegateKind, TimeStampingUnit
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Responder
 from jpki.ids import GenerationId, Serial
@@ -35,6 +35,16 @@ class MemoryDelegates:
         self.before_completing(serial)
         self.signed[serial] = x509.load_der_x509_certificate(certificate)
         assert self.signed[serial].tbs_certificate_bytes == self.intended[serial].to_be_signed
+
+    def time_stamping_units(self, generation: GenerationId) -> Sequence[TimeStampingUnit]:
+        found = [
+            TimeStampingUnit(certificate=certificate, key=intent.key)
+            for serial, certificate in self.signed.items()
+            if (intent := self.intended[serial]).generation == generation
+            and intent.kind is DelegateKind.TSA
+            and intent.key is not None
+        ]
+        return sorted(found, key=lambda each: each.certificate.not_valid_after_utc, reverse=True)
 
     def responders(self, generation: GenerationId) -> Sequence[Responder]:
         found = [

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import ExtensionOID as Oid
 
-from ca.delegates import AUDIT_LIFE, RESPONDER_LIFE, Delegation
+from ca.delegates import AUDIT_LIFE, RESPONDER_LIFE, TIME_STAMPING_LIFE, Delegation
+from ca.extensions import key_usage
 from ca.recorder import Recorder
 from hsm_adapter.software import SoftwareKeys
 from jpki import oids
@@ -168,5 +169,56 @@ def test_r19_no_audit_key_is_made_where_its_issuers_key_is_not(scene: Scene, tmp
     )
     with pytest.raises(JpkiError) as refused:
         delegation.audit_key(scene.generation, LOCAL_OPERATOR)
+    assert refused.value.code == "key-not-found"
+    assert (list(tmp_path.iterdir()), scene.ledger.intended) == ([], {})
+
+
+def test_a_time_stamping_certificate_stamps_and_nothing_else(scene: Scene) -> None:
+    unit = scene.delegation.time_stamping_unit(scene.generation, LOCAL_OPERATOR)
+    certificate = unit.certificate
+    certificate.verify_directly_issued_by(scene.generation.certificate)
+    assert [(each.oid, each.critical) for each in certificate.extensions] == [
+        (Oid.KEY_USAGE, True),
+        (Oid.EXTENDED_KEY_USAGE, True),
+        (Oid.CERTIFICATE_POLICIES, False),
+        (Oid.AUTHORITY_KEY_IDENTIFIER, False),
+        (Oid.SUBJECT_KEY_IDENTIFIER, False),
+    ]
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usages) == [ExtendedKeyUsageOID.TIME_STAMPING]
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage == key_usage(digital_signature=True)
+    assert certificate.not_valid_before_utc == NOW
+    assert certificate.not_valid_after_utc == NOW + TIME_STAMPING_LIFE
+    assert scene.keys.signer(unit.key).public_key() == certificate.public_key()
+    assert unit.key.startswith("software:tsa-")
+
+
+def test_r25_a_time_stamping_certificate_ends_with_its_root(scene: Scene) -> None:
+    scene.clock.now = scene.generation.not_after - timedelta(days=365)
+    unit = scene.delegation.time_stamping_unit(scene.generation, LOCAL_OPERATOR)
+    assert unit.certificate.not_valid_after_utc == scene.generation.not_after
+
+
+def test_r02_a_time_stamping_certificate_is_recorded_before_it_is_signed(scene: Scene) -> None:
+    unit = scene.delegation.time_stamping_unit(scene.generation, LOCAL_OPERATOR)
+    (intent,) = scene.ledger.intended.values()
+    assert (intent.serial, intent.kind, intent.key) == (unit.certificate.serial_number, DelegateKind.TSA, unit.key)
+    assert intent.to_be_signed == unit.certificate.tbs_certificate_bytes
+    scene.ledger.full = True
+    with pytest.raises(JpkiError) as refused:
+        scene.delegation.time_stamping_unit(scene.generation, LOCAL_OPERATOR)
+    assert refused.value.code == "audit-unavailable"
+    assert len(scene.ledger.signed) == 1
+
+
+def test_r19_no_time_stamping_key_is_made_where_its_issuers_key_is_not(scene: Scene, tmp_path: Path) -> None:
+    elsewhere = SoftwareKeys(tmp_path, lambda: b"passphrase")
+    recorder = Recorder(ledger=scene.ledger, clock=scene.clock, randomness=system_randomness)
+    delegation = Delegation(
+        keys=elsewhere, recorder=recorder, book=scene.ledger, clock=scene.clock, randomness=system_randomness
+    )
+    with pytest.raises(JpkiError) as refused:
+        delegation.time_stamping_unit(scene.generation, LOCAL_OPERATOR)
     assert refused.value.code == "key-not-found"
     assert (list(tmp_path.iterdir()), scene.ledger.intended) == ([], {})

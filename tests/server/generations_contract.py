@@ -105,6 +105,17 @@ class GenerationsContract:
         assert list(store.delegates.responders(S1)) == [responder]
         assert list(store.delegates.certificates(S1)) == [(DelegateKind.RESPONDER, responder.certificate)]
 
+    def test_time_stamping_units_are_known_by_their_generation(self, store: Store, clock: SteppingClock) -> None:
+        generation, _ = world.authority(Purpose.SIGNING)
+        delegation = self.delegation(store, clock)
+        delegation.renew_responders([generation], BY)
+        first = delegation.time_stamping_unit(generation, BY)
+        clock.advance(days=1)
+        second = delegation.time_stamping_unit(generation, BY)
+        assert list(store.delegates.time_stamping_units(S1)) == [second, first]
+        assert store.delegates.time_stamping_units(GenerationId("i9")) == []
+        assert len(store.delegates.responders(S1)) == 1
+
     def test_r02_what_was_intended_is_completed_once_and_with_its_own_octets(
         self, store: Store, clock: SteppingClock
     ) -> None:
