@@ -13,7 +13,7 @@ from ocsp.cache import Cache, Standing
 
 _log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05
 _CURRENT_SECONDS = 1.0
 _AT_MOST = 1000
 """How many changes are read at once."""

@@ -47,7 +47,7 @@ def test_the_service_lives_and_is_ready(town: Town) -> None:
     assert curl(f"{town.authority.url}/livez").body == b"ok\n"
     ready = json.loads(curl(f"{town.authority.url}/readyz").body)
     assert ready["ready"] is True
-    assert set(ready["checks"]) == {"database", "ocsp", "crl", "journal"}
+    assert set(ready["checks"]) == {"database", "ocsp", "crl", "tsa", "journal"}
     assert set(ready["checks"].values()) == {"ok"}
 
 

@@ -262,7 +262,9 @@ def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
     aged_home: Path, tmp_path: Path, present: SteppingClock, *, at_length: bool
 ) -> None:
     """In `make test` every fourth step; in which order the steps come depends on nothing."""
+    begun = present()
     for steps in range(0, 400, 1 if at_length else 4):
+        present.now = begun
         rooms = open_rooms(Home(shutil.copytree(aged_home, tmp_path / f"{steps}")), present)
         wanted = opened(rooms)
         try:

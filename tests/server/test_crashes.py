@@ -199,7 +199,7 @@ def test_r04_renewal_and_its_activation_killed_at_every_step(stage: Stage) -> No
 
 
 def test_r03_hold_release_revocation_and_publication_killed_at_every_step(stage: Stage) -> None:
-    scene = stage(50, 1200)
+    scene = stage(80, 1200)
     pool = scene.serials("W-")
     for steps in range(MOST_STEPS):
         before = scene.first_live(pool)

@@ -84,7 +84,7 @@ def test_freshness_is_the_ledgers(rooms: Rooms) -> None:
     found = asked(rooms)
     assert {name: value for name, value in found.items() if name.startswith("jpki_ready")} == {
         f'jpki_ready{{check="{check}"}}': 1.0 for check in ("database", "ocsp", "journal", "crl")
-    }
+    } | {'jpki_ready{check="tsa"}': 0.0}, "no door was opened, which makes the key that stamps"
     assert found["jpki_journal_head_position"] == rooms.store.journal.since(0, 1).head > 0
     for purpose, generation in zip(HOLDER_PURPOSES, ("s1", "a1"), strict=True):
         (responder,) = rooms.store.delegates.responders(rooms.living(purpose)[0].id)
@@ -165,6 +165,7 @@ def test_what_is_about_to_end_or_has_ended_shows(aged: AgedHome) -> None:
     assert sorted(name for name, value in ready.items() if not value) == [
         'jpki_ready{check="crl"}',
         'jpki_ready{check="ocsp"}',
+        'jpki_ready{check="tsa"}',
     ]
     assert found['jpki_crl_next_update_timestamp_seconds{ca="signing"}'] < time.time()
 
@@ -179,6 +180,7 @@ def test_r07_without_the_database_the_rest_is_told(town: Town, rooms: Rooms) -> 
         'jpki_ready{check="database"}': 0.0,
         'jpki_ready{check="ocsp"}': 0.0,
         'jpki_ready{check="crl"}': 0.0,
+        'jpki_ready{check="tsa"}': 0.0,
         'jpki_ready{check="journal"}': 1.0,
     }
     responder = next(name for name in before if name.startswith("jpki_ocsp_responder"))

@@ -313,8 +313,10 @@ def check(answer: bytes, asked: bytes) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)
-def test_a_mutant_is_refused_or_its_own_request_is_granted(house: House, asked: bytes) -> None:
-    granted = [mutant for mutant in mutants(asked) if check(house.authority.answer(mutant), mutant)]
+def test_a_mutant_is_refused_or_its_own_request_is_granted(house: House, asked: bytes, *, at_length: bool) -> None:
+    """In `make test` every fifth mutant."""
+    some = list(mutants(asked))[:: 1 if at_length else 5]
+    granted = [mutant for mutant in some if check(house.authority.answer(mutant), mutant)]
     # Some ask for another digest or with another nonce: to refuse them all would prove nothing.
     assert granted
 
