@@ -38,6 +38,7 @@ class Standing(Enum):
 class _Kept:
     serial: Serial
     signed: SignedAnswer
+    reused_until: datetime
 
 
 class Cache:
@@ -85,8 +86,9 @@ class Cache:
             if kept is None:
                 return None
             self._answers.move_to_end(question)
-        ends = _reused_until(kept.signed) if standing is Standing.CURRENT else kept.signed.period.next_update
-        return kept.signed if kept.signed.period.this_update <= self._clock() < ends else None
+        period = kept.signed.period
+        ends = kept.reused_until if standing is Standing.CURRENT else period.next_update
+        return kept.signed if period.this_update <= self._clock() < ends else None
 
     def keep_status(self, status: Status, since: int) -> None:
         """Keep what was read after `mark` returned `since`, unless anything changed meanwhile."""
@@ -100,7 +102,7 @@ class Cache:
         """Keep an answer made of what was read after `mark` returned `since`, unless anything changed meanwhile."""
         with self._lock:
             if self._changes == since:
-                self._answers[asked.raw] = _Kept(asked.serial, signed)
+                self._answers[asked.raw] = _Kept(asked.serial, signed, _reused_until(signed))
                 self._questions.setdefault(asked.serial, set()).add(asked.raw)
                 if len(self._answers) > self._at_most:
                     question, kept = self._answers.popitem(last=False)
