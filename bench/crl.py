@@ -1,8 +1,9 @@
 """Lists: how long one takes out of stored rows, and again after more revocations, of what `openssl ca -gencrl` takes.
 
 The product's own publisher publishes in a process of its own, whose memory is measured: read from SQLite, built, signed
-with RSA-2048, checked by another parser, flushed to disk, given its stable name. A second process then reads the
-published list as a verifier does, and its time counts too. openssl writes a list of as many entries out of its index.
+with RSA-2048, checked by cryptography's parser, flushed to disk, given its stable name. A second process then reads the
+published list as a verifier does, every entry and the signature, and its time counts too; what it reads of the last
+list, cryptography must read as well. openssl writes a list of as many entries out of its index.
 The rows are inserted, not issued; the thousand revocations between two lists are the ledger's own.
 """
 
@@ -21,6 +22,7 @@ from cryptography import x509
 
 from bench.revocations import OpensslCa, filled, in_use, living
 from bench.rows import Row, absolute, lower
+from crl.certificate_list import read_list
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import system_clock
@@ -71,6 +73,7 @@ def _complete(folder: Path, size: int, full: tuple[str, float], increment: tuple
         again.append(seconds)
         memory.append(megabytes)
         theirs.append(openssl.seconds())
+    _require_cryptography_agrees(rooms, size)
     yield lower(*full, built, {"openssl": theirs})
     yield lower(*increment, again, {"openssl": theirs})
     on_disk = {"list, MB": [_list_of(rooms).stat().st_size / 1e6], "ledger, MB": [_ledger_megabytes(rooms)]}
@@ -129,13 +132,19 @@ def _most_megabytes() -> float:
 
 
 def _read(rooms: Rooms) -> dict[str, float]:
-    file, signer = _list_of(rooms), _generation(rooms)
+    file, key = _list_of(rooms), _generation(rooms).public_key
     begun = time.perf_counter()
-    parsed = x509.load_der_x509_crl(file.read_bytes())
-    if not parsed.is_signature_valid(signer.public_key):
+    with file.open("rb") as opened:
+        found = read_list(opened)
+    if not found.is_signed_by(key):
         raise WrongList(file)
-    entries = len(parsed)
-    return {"seconds": time.perf_counter() - begun, "entries": entries}
+    return {"seconds": time.perf_counter() - begun, "entries": len(found.entries)}
+
+
+def _require_cryptography_agrees(rooms: Rooms, entries: int) -> None:
+    parsed = x509.load_der_x509_crl(_list_of(rooms).read_bytes())
+    if not parsed.is_signature_valid(_generation(rooms).public_key) or len(parsed) != entries:
+        raise WrongList(_list_of(rooms))
 
 
 def _generation(rooms: Rooms) -> Generation:

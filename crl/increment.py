@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import BinaryIO
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from crl.builder import encoded
 from crl.entries import Entries
 from crl.outline import number_of, octets_of, outline, require_algorithm
 from jpki import der
@@ -21,12 +23,14 @@ from jpki.partition import Partition
 from jpki.ports import RevokedEntry, RevokedLines, ShelfMark
 from jpki.signature import check_digest, hashing
 
-_ENTRY = re.compile(rb"0[\x21\x23\x2f\x31]\x02\x10[\x01-\x7f][\x00-\xff]{15}(?:\x17\r[0-9]{12}|\x18\x0f[0-9]{14})Z")
+_ENTRY = re.compile(rb"0[\x21\x23\x2f\x31]\x02\x10([\x01-\x7f][\x00-\xff]{15})(?:\x17\r[0-9]{12}|\x18\x0f[0-9]{14})Z")
 """How an entry of ours begins: with a serial of 16 octets, and a moment; a reason may follow."""
 _LONGEST = 64
 """An entry of ours has 51 octets at most."""
 _SERIAL_AT = 4
 _NEAR = 1024
+_LEAST = 1 << 126
+"""The least serial of ours, and how many there may be: their two highest bits are 01 (DESIGN)."""
 
 
 class NotCarriedOver(Exception):  # noqa: N818 - a reason to build the list anew, and no error of anybody
@@ -92,14 +96,13 @@ class _Carrying:
         require_algorithm(self.found, self._key)
         signed, at, end = self.found.to_be_signed, self.found.entries.start, self.found.entries.stop
         self._pass_over(signed.start, at)
-        for serial in sorted(changes):
+        for serial, encoding in _encodings(changes):
             begin, after = self._place(serial, at)
             self._copy(at, begin)
             self._pass_over(begin, after)
-            self._entries.count -= after > begin
-            entry = changes[serial]
-            if entry is not None:
-                self._entries.add(RevokedLines.of([entry]))
+            if encoding:
+                self._entries.copy([encoding], serial, serial)
+            self._entries.count += bool(encoding) - (after > begin)
             at = after
         self._copy(at, end)
         self._pass_over(end, signed.stop)
@@ -111,7 +114,7 @@ class _Carrying:
 
     def _copy(self, begin: int, end: int) -> None:
         if begin < end:
-            self._entries.copy(self._hashed_blocks(begin, end), self._entry(begin)[0], self._last(begin, end))
+            self._entries.copy(self._hashed_blocks(begin, end), self._serial(begin), self._last(begin, end))
 
     def _hashed_blocks(self, begin: int, end: int) -> Iterator[bytes]:
         for block in octets_of(self._file, range(begin, end)):
@@ -123,47 +126,79 @@ class _Carrying:
     def _place(self, serial: Serial, low: int) -> tuple[int, int]:
         """Return where the entry of a serial begins and ends, or twice where it would stand; not before `low`.
 
-        All that begins before `low` bears lesser serials, and all from `high` on this one or greater.
+        All that begins before `low` bears lesser serials, and all from `high` on this one or greater. As serials are
+        random, one lies about as far within the list as within their range: the two places beside that are tried
+        first, and what is left is halved.
         """
-        high = self.found.entries.stop
+        entries = self.found.entries
+        high, about = entries.stop, entries.start + len(entries) * (serial - _LEAST) // _LEAST
+        beside = _LONGEST * isqrt(len(entries) // _LONGEST)
+        likely = [about - beside, about + beside]
         while high - low > _NEAR:
-            middle = (low + high) // 2
-            begin = self._beginning(middle, high)
-            if begin is not None and self._entry(begin)[0] < serial:
-                low = begin
-            else:
-                high = middle
-        while low < self.found.entries.stop:
-            found, end = self._entry(low)
+            middle = likely.pop() if likely else (low + high) // 2
+            if low < middle < high:
+                found = self._entry_from(middle, high)
+                if found is not None and found[1] < serial:
+                    low = found[0]
+                else:
+                    high = middle
+        return self._place_after(low, serial)
+
+    def _place_after(self, at: int, serial: Serial) -> tuple[int, int]:
+        """Return the same where it is near: the octets after `at`, where an entry begins, are read at once."""
+        octets, stop = self._octets(at, _NEAR + 2 * _LONGEST), self.found.entries.stop
+        here = 0
+        while at + here < stop:
+            found, end = _entry(octets, here)
             if found >= serial:
-                return low, (end if found == serial else low)
-            low = end
-        return low, low
+                return at + here, at + (end if found == serial else here)
+            here = end
+        return stop, stop
 
     def _last(self, begin: int, end: int) -> int:
         """Return the last serial between two places where an entry begins."""
-        at = begin
-        while (later := self._beginning(max(at + 1, end - _LONGEST), end)) is not None:
-            at = later
-        return self._entry(at)[0]
+        last = begin, self._serial(begin)
+        while (later := self._entry_from(max(last[0] + 1, end - _LONGEST), end)) is not None:
+            last = later
+        return last[1]
 
-    def _beginning(self, at: int, end: int) -> int | None:
-        """Return where the first entry at or after `at` begins, None where none does before `end`.
+    def _entry_from(self, at: int, end: int) -> tuple[int, int] | None:
+        """Return where the first entry at or after `at` begins, and its serial; None where none begins before `end`.
 
         It is known by its form, of which 16 octets are random: nothing else looks like it by chance.
 
         Raises:
             ValueError: there must be one, and none has the form.
         """
-        seen = os.pread(self._file.fileno(), min(2 * _LONGEST, self.found.entries.stop - at), at)
-        match = _ENTRY.search(seen)
-        if match is None and len(seen) == 2 * _LONGEST:
+        octets = self._octets(at, 2 * _LONGEST)
+        match = _ENTRY.search(octets)
+        if match is None and len(octets) == 2 * _LONGEST:
             raise ValueError("entries are not of our form")
-        return None if match is None or at + match.start() >= end else at + match.start()
+        return None if match is None or at + match.start() >= end else (at + match.start(), int.from_bytes(match[1]))
 
-    def _entry(self, at: int) -> tuple[int, int]:
-        """Return the serial of the entry that begins here, and where it ends."""
-        head = os.pread(self._file.fileno(), _LONGEST, at)
-        if len(head) < _SERIAL_AT or head[0] != der.Tag.SEQUENCE or head[2] != der.Tag.INTEGER:
-            raise ValueError("no entry begins where one must")
-        return int.from_bytes(head[_SERIAL_AT : _SERIAL_AT + head[3]]), at + 2 + head[1]
+    def _serial(self, at: int) -> int:
+        """Return the serial of the entry that begins here."""
+        return _entry(self._octets(at, _LONGEST), 0)[0]
+
+    def _octets(self, at: int, count: int) -> bytes:
+        """Return the octets of entries from `at` on, so many or as many as there are."""
+        return os.pread(self._file.fileno(), min(count, self.found.entries.stop - at), at)
+
+
+def _entry(octets: bytes, at: int) -> tuple[int, int]:
+    """Return the serial of the entry that begins here, and where it ends."""
+    header = octets[at : at + _SERIAL_AT]
+    if len(header) < _SERIAL_AT or header[0] != der.Tag.SEQUENCE or header[2] != der.Tag.INTEGER:
+        raise ValueError("no entry begins where one must")
+    serial = at + _SERIAL_AT
+    return int.from_bytes(octets[serial : serial + header[3]]), at + 2 + header[1]
+
+
+def _encodings(changes: Mapping[Serial, RevokedEntry | None]) -> Iterator[tuple[Serial, bytes]]:
+    """Yield the serials in order, each with its entry as it is now, encoded, and no octets for none."""
+    serials = sorted(changes)
+    octets, at = encoded(RevokedLines.of([entry for each in serials if (entry := changes[each]) is not None])), 0
+    for each in serials:
+        end = at if changes[each] is None else _entry(octets, at)[1]
+        yield each, octets[at:end]
+        at = end
