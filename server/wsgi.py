@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from server.jobs import TIME_STAMPING
 from server.processes import die_with
 from server.tally import MOST_ROWS, OTHER, Board, Tally
 from server.tls import context_of
-from server.watch import Exchange, Watch
+from server.watch import Exchange, Lines, Watch
 from server.wiring import Rooms, open_rooms
 
 
@@ -77,7 +78,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def load(self) -> Callable[..., Any] | FastDoor:
         """Open the home and build what answers; called in each worker, after the fork."""
         rooms = self._rooms = open_rooms(self._home)
-        self.watch = Watch(self._tally, rooms.clock)
+        self._log = Lines(sys.stderr)
+        self.watch = Watch(self._tally, rooms.clock, self._log.write)
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
@@ -110,6 +112,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def _end_worker(self, _arbiter: object, _worker: object) -> None:
         if self._rooms is not None:
             self._rooms.close()
+            self._log.close()
 
 
 _PLAIN: Mapping[str, Any] = {"worker_class": "server.wsgi.Worker", "threads": 8}

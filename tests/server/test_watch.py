@@ -1,10 +1,12 @@
 """The access log: which requests have a line, and what it tells and does not tell of them (rule R21)."""
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any, NoReturn
 
 import pytest
@@ -16,7 +18,7 @@ from ocsp.responder import Outcome
 from server.app import Door, create_app
 from server.home import Home
 from server.tally import ONE_IN, Board, Tally
-from server.watch import Exchange, Watch
+from server.watch import MOST_LINES, Exchange, Lines, Watch
 from server.wiring import Rooms, open_rooms
 
 NOW = datetime(2026, 4, 1, 3, 2, 1, tzinfo=UTC)
@@ -68,6 +70,24 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     board = Board(["ocsp"], rows=1)
     Watch(Tally(board), lambda: NOW, fail).note(exchange())
     assert sum(total.count for _, total in board.totals()) == 1
+
+
+def test_a_log_that_nobody_reads_stops_nobody_and_tells_later_what_it_lacks() -> None:
+    reading, writing = os.pipe()
+    line, most = "x" * 99 + "\n", MOST_LINES + 5000
+    with os.fdopen(reading) as read, os.fdopen(writing, "w") as stream:
+        lines = Lines(stream)
+        for _ in range(most):
+            lines.write(line)  # a pipe holds some 650 of them
+        told = Thread(target=lines.close)
+        told.start()
+        seen = dropped = 0
+        while seen + dropped < most:
+            found = read.readline()
+            seen += found == line
+            dropped += 0 if found == line else json.loads(found)["dropped"]
+        told.join()
+    assert MOST_LINES <= seen < most
 
 
 def test_threads_count_exactly() -> None:
