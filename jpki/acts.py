@@ -44,6 +44,8 @@ class Act(StrEnum):
     VERIFIER_CERTIFIED = "verifier may bear a certificate"
     VERIFIER_CHANGED = "verifier changed"
     KEY_BLOCKED = "key blocked"
+    TRUST_ADDED = "trust anchor added"
+    TRUST_REMOVED = "trust anchor removed"
     CLOCK_ACCEPTED = "clock accepted"
     SEALING_KEY_MADE = "sealing key will be made"
     SEALING_KEY_DESTROYED = "sealing key will be destroyed"

@@ -18,6 +18,7 @@ from jpki.text import Text
 from server.freshness import warning_of
 from server.standing import standing
 from server.tls import context_of
+from server.trust import other_anchors
 from server.wiring import Rooms
 
 _ISSUING_MARGIN = timedelta(days=90)
@@ -63,6 +64,7 @@ def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
             Text("タイムスタンプの証明書が使える", "the certificate for time-stamps can be used"),
             _time_stamps,
         ),
+        ("trust", Text("信頼の基点を読める", "the trust anchors can be read"), _trust),
         ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
         ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
         ("ceremonies", Text("セレモニーが終わり、記録がある", "ceremonies are finished and on record"), _ceremonies),
@@ -219,6 +221,10 @@ def _time_stamps(rooms: Rooms) -> None:
             "運用基盤の認証局の鍵のあるところで jpki serve --door tsa を動かすと更新されます。",
             "Run `jpki serve --door tsa` where the infrastructure root's key is: it renews it.",
         )
+
+
+def _trust(rooms: Rooms) -> None:
+    list(other_anchors(rooms.home, rooms.settings))
 
 
 def _pending(rooms: Rooms) -> None:

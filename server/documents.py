@@ -9,9 +9,10 @@ from pathlib import Path
 from jpki.ports import RevocationSource
 from jpki.verifier import VerifierId
 from server.evidence import NotedEvidence
+from server.trust import other_anchors
 from server.wiring import Rooms
 from signing.report import FileVerdict
-from signing.validation import TrustAnchor, Validation
+from signing.validation import LAB_POLICIES, TrustAnchor, Validation
 from signing.verify import verify
 
 LAB = "lab"
@@ -19,8 +20,12 @@ LAB = "lab"
 
 
 def anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
-    """Return the home's CAs, all generations there ever were."""
-    return [TrustAnchor(certificate=each.certificate, domain=LAB) for each in rooms.every_generation()]
+    """Return the home's CAs, all generations there ever were, and whom else it trusts."""
+    own = [
+        TrustAnchor(certificate=each.certificate, domain=LAB, policies=LAB_POLICIES)
+        for each in rooms.every_generation()
+    ]
+    return [*own, *other_anchors(rooms.home, rooms.settings)]
 
 
 def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:

@@ -65,6 +65,11 @@ class Home:
         return self.path / "tls" / "key.pem"
 
     @property
+    def trust(self) -> Path:
+        """Roots of the real JPKI that were imported, one a file, in PEM."""
+        return self.path / "trust"
+
+    @property
     def ceremonies(self) -> Path:
         """The signed records of ceremonies."""
         return self.path / "ceremonies"

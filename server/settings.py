@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
@@ -16,6 +16,8 @@ DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _PATH = r"(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?"
+
+_OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 
 BaseUrl = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}{_PATH}$")]
 """An http or https URL without a slash at its end: it goes into every certificate."""
@@ -60,6 +62,19 @@ class Pkcs11Settings(TokenSettings):
         return text
 
 
+class TrustSettings(BaseModel):
+    """Authorities that are trusted beside the home's own: a file of certificates, and the policies that count there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Annotated[str, StringConstraints(pattern=r"^/")]
+    policies: Annotated[tuple[Annotated[str, StringConstraints(pattern=_OID)], ...], Field(min_length=1)]
+
+    def as_toml(self) -> str:
+        """Return the table's text."""
+        return f"\n[[trust]]\nfile = {json.dumps(self.file)}\npolicies = {json.dumps(self.policies)}\n"
+
+
 class Settings(BaseModel):
     """The contents of jpki.toml. Without `database` the ledger is the home's SQLite file."""
 
@@ -73,6 +88,7 @@ class Settings(BaseModel):
     audit_anchor: Annotated[str, StringConstraints(pattern=r"^/")] | None = None
     ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
     verifiers: Literal["open", "registered"] = "open"
+    trust: tuple[TrustSettings, ...] = ()
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -97,7 +113,9 @@ class Settings(BaseModel):
             text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
-        return text
+        if self.trust:
+            text += "\n# Whose signatures are judged beside those under our own CAs, and which policies count there.\n"
+        return text + "".join(each.as_toml() for each in self.trust)
 
 
 _EXPECTED = {
@@ -107,6 +125,10 @@ _EXPECTED = {
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
     "ocsp_not_issued": Text("は unknown 又は revoked にしてください", "must be unknown or revoked"),
+    "trust": Text(
+        "には証明書のファイル名（file、/ から）と認めるポリシーのOID（policies）が必要です",
+        "needs a file of certificates, its name from / on, and policies, the OIDs that count there",
+    ),
     "verifiers": Text("は open 又は registered にしてください", "must be open or registered"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),
     "pkcs11": Text(

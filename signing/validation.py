@@ -10,19 +10,23 @@ from jpki import oids
 from jpki.clock import Clock
 from jpki.ports import RevocationSource
 
-SIGNING_POLICIES = frozenset({oids.LAB_SIGNING_POLICY, oids.LAB_MOBILE_SIGNING_POLICY, oids.REAL_SIGNING_POLICY})
-"""The policies of certificates that are for signing documents: the lab's, on cards and devices, and the real cards'."""
+LAB_POLICIES = frozenset({oids.LAB_SIGNING_POLICY, oids.LAB_MOBILE_SIGNING_POLICY})
+"""The policies of the lab's certificates that are for signing documents, on cards and devices."""
+SIGNING_POLICIES = LAB_POLICIES | {oids.REAL_SIGNING_POLICY}
+"""Those, and the policy of the real cards' certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustAnchor:
-    """A certificate that is trusted as it stands, and the domain that it speaks for: `lab`, `real JPKI`, `configured`.
+    """A certificate that is trusted as it stands, and the domain that it speaks for: `lab`, `jpki`, `configured`.
 
-    Anchors of several generations share one name; the key tells them apart (docs/adr/0004).
+    Anchors of several generations share one name; the key tells them apart (docs/adr/0004). What hangs below it must
+    bear one of the `policies`: a lab's certificate never passes for a real one, nor the other way round.
     """
 
     certificate: x509.Certificate
     domain: str
+    policies: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,5 +40,4 @@ class Validation:
     revocation: Sequence[RevocationSource]
     clock: Clock
     at: datetime | None = None
-    allowed_policies: frozenset[str] = SIGNING_POLICIES
     show_attributes: bool = False

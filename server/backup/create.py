@@ -58,7 +58,7 @@ def create(rooms: Rooms, file: Path, by: Actor, progress: Callable[[str], None],
 def _files(home: Home, *, with_keys: bool) -> Iterator[Path]:
     """Yield the home's files that go along. Secrets never do, nor tokens, nor what is given to clerks."""
     yield home.settings
-    for folder in (home.ceremonies, *([home.keys] if with_keys else [])):
+    for folder in (home.ceremonies, home.trust, *([home.keys] if with_keys else [])):
         if folder.is_dir():
             yield from sorted(path for path in folder.iterdir() if path.is_file())
 

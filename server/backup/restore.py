@@ -25,7 +25,8 @@ from server.store.replay import Replayed
 from server.store.restoration import restoring
 from server.wiring import database_of
 
-_FOLDERS = ("ceremonies", "keys")
+_FOLDERS = {"ceremonies": 0o644, "trust": 0o644, "keys": 0o600}
+"""What a backup holds of a home's folders, and who may read it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +155,7 @@ def _write_files(archive: Archive, manifest: Manifest, home: Home) -> None:
     for name in manifest.parts:
         path = PurePosixPath(name.removeprefix(HOME))
         if name.startswith(HOME) and len(path.parts) == 2 and path.parts[0] in _FOLDERS:
-            mode = 0o644 if path.parts[0] == "ceremonies" else 0o600
-            write_new(home.path / path, archive.octets(name), mode)
+            write_new(home.path / path, archive.octets(name), _FOLDERS[path.parts[0]])
 
 
 def _other_version(schema: str) -> JpkiError:

@@ -14,22 +14,20 @@ from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
 from ocsp.client import OcspClient
-from server.cli.certificate_files import certificates_in
+from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
 from server.documents import anchors_of
 from server.home import Home, write_new
+from server.trust import CONFIGURED
 from server.wiring import Rooms
 from signing.credential import Credential
 from signing.intake import Format, recognise
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
 from signing.sign import sign as sign_document
-from signing.validation import TrustAnchor, Validation
+from signing.validation import SIGNING_POLICIES, TrustAnchor, Validation
 from signing.verdict import Decision, worst
 from signing.verify import verify as verify_document
-
-CONFIGURED = "configured"
-"""The trust domain of certificates given by --trust."""
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -150,7 +148,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
 
 def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
     given = [
-        TrustAnchor(certificate=certificate, domain=CONFIGURED)
+        TrustAnchor(certificate=certificate, domain=CONFIGURED, policies=SIGNING_POLICIES)
         for file in trust_files
         for certificate in certificates_in(file)
     ]

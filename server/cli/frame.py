@@ -53,6 +53,7 @@ _COMMANDS = {
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
+    "trust": "server.cli.trust",
 }
 """Where each command lives: a module is imported only when its command is asked for, so that `jpki` starts at once."""
 

@@ -8,12 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from jpki import oids
 from jpki.revocation import Finding
 from signing.credential import Credential
 from signing.intake import Format
+from signing.jpki_roots import POLICIES
 from signing.sign import sign
 from signing.trust import find_chain
-from signing.validation import TrustAnchor, Validation
+from signing.validation import LAB_POLICIES, TrustAnchor, Validation
 from signing.verdict import Cause, Decision, SubIndication
 from tests.signing.conftest import Judge
 from tests.signing.expect import causes
@@ -106,10 +108,20 @@ def test_a_holder_is_no_issuer(town: Town, judge: Judge) -> None:
 
 
 def test_the_trust_domain_is_named(town: Town, judge: Judge) -> None:
-    anchor = TrustAnchor(certificate=town.root.certificate, domain="configured")
+    anchor = TrustAnchor(certificate=town.root.certificate, domain="configured", policies=LAB_POLICIES)
     verdict = judge(_by_holder(town), Validation(anchors=(anchor,), revocation=(good(),), clock=lambda: NOW))
     assert verdict.signatures[0].signer is not None
     assert verdict.signatures[0].signer.trust_domain == "configured"
+
+
+@pytest.mark.parametrize("policy", [oids.REAL_SIGNING_POLICY, oids.LAB_SIGNING_POLICY])
+def test_lab_and_real_never_mix(town: Town, judge: Judge, policy: str) -> None:
+    """Each domain takes the policies of its own alone, whoever signed the certificate."""
+    signed = _signed(town, make_certificate(town.holder.key, town.root, policy=policy))
+    for allowed in (POLICIES, LAB_POLICIES):
+        anchor = TrustAnchor(certificate=town.root.certificate, domain="configured", policies=allowed)
+        verdict = judge(signed, Validation(anchors=(anchor,), revocation=(good(),), clock=lambda: NOW))
+        assert causes(verdict) == [set() if policy in allowed else {Cause.WRONG_POLICY}]
 
 
 # --- policy and period -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from jpki.revocation import Finding, RevocationEvidence
 from jpki.signature import PrivateKey
 from jpki.text import Text
 from signing.credential import Credential
-from signing.validation import TrustAnchor, Validation
+from signing.validation import LAB_POLICIES, TrustAnchor, Validation
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ROOT_NAME = x509.Name(
@@ -42,7 +42,7 @@ class Authority:
 
     @property
     def anchor(self) -> TrustAnchor:
-        return TrustAnchor(certificate=self.certificate, domain="lab")
+        return TrustAnchor(certificate=self.certificate, domain="lab", policies=LAB_POLICIES)
 
 
 def make_root(key: PrivateKey) -> Authority:
