@@ -12,7 +12,7 @@ import signing.http
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server import access, health, metrics, problems, watch
+from server import access, health, metrics, portal, problems, watch
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
@@ -40,7 +40,7 @@ A time-stamp tells of no holder, and is for everyone.
 
 
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
-    """Return the application with these doors open, and /livez, /readyz and /metrics beside them.
+    """Return the application with these doors open, and the portal, /livez, /readyz and /metrics beside them.
 
     Without an `observer` its requests are counted for themselves.
     """
@@ -67,7 +67,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         health.make_blueprint(needed),
         metrics.make_blueprint(Metrics.of(rooms, needed, observer.tally.board)),
     ]
-    for blueprint in beside:
+    for blueprint in (*beside, portal.make_blueprint(rooms, doors, needed, observer.tally.board)):
         app.register_blueprint(blueprint)
     doors_by_name = {blueprint.name: door for door, blueprint in blueprints.items()}
     watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})

@@ -1,15 +1,19 @@
 """What curl gets at the other doors: CA certificates, health, problems, document validation."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import html
 
+from tests.conftest import PROJECT
 from tests.interop.authority import Town
 from tests.interop.conftest import OcspDoor
-from tests.interop.programs import curl, openssl
+from tests.interop.programs import curl, openssl, run
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +90,25 @@ def test_what_goes_wrong_is_a_problem_document_in_both_languages(
     for words in (problem["problem"], problem["action"]):
         assert words["ja"]
         assert words["en"]
+
+
+def test_what_the_portal_says_to_type_works_as_it_stands(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page: Any = html.fromstring(curl(f"{town.authority.url}/").body.decode())
+    (tmp_path / "certificate.pem").write_bytes(town.hanako.signing.certificate.read_bytes())
+    (tmp_path / "document.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "return.xtx").write_bytes((PROJECT / "examples" / "return.xtx").read_bytes())
+    typed = {each.get("aria-label"): each.text_content() for each in page.xpath("//pre")}
+    del typed["Java"]
+    for command in filter(None, "\n".join(typed.values()).splitlines()):
+        done = run(*shlex.split(command))
+        assert done.code == 0, (command, done.text)
+        if command.startswith("openssl ocsp"):
+            assert "certificate.pem: good" in done.text
+        elif "verifications" in command:
+            assert json.loads(done.out)["decision"] == "unreadable"  # nobody signed it
+        elif command.startswith("openssl ts -reply"):
+            assert "Status: Granted." in done.text
+    assert len(typed) == 4

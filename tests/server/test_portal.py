@@ -1,0 +1,94 @@
+"""The portal: what is open, how it stands, and what it says where the ledger or a door is away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from flask.testing import FlaskClient
+from lxml import html
+
+from jpki.certificate import HOLDER_PURPOSES
+from jpki.clock import iso
+from jpki.look import PAGE_HEADERS
+from ocsp.responder import Outcome
+from server.app import Door, create_app
+from server.home import Home
+from server.tally import Board, Tally
+from server.watch import Watch
+from server.wiring import Rooms, open_rooms
+from tests.server.conftest import Town
+
+
+def page_of(client: FlaskClient) -> Any:  # noqa: ANN401 - lxml has no types
+    answer = client.get("/")
+    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
+    assert answer.headers["Cache-Control"] == "public, max-age=60"
+    assert PAGE_HEADERS.items() <= dict(answer.headers).items()
+    return html.fromstring(answer.text)
+
+
+def words(page: Any) -> str:  # noqa: ANN401 - lxml has no types
+    return " ".join(page.text_content().split())
+
+
+@pytest.fixture
+def rooms(town: Town) -> Iterator[Rooms]:
+    rooms = open_rooms(Home.open(town.home))
+    yield rooms
+    rooms.close()
+
+
+def test_roots_and_lists_are_as_the_ledger_has_them(rooms: Rooms) -> None:
+    text = words(page_of(create_app(rooms).test_client()))
+    for purpose in HOLDER_PURPOSES:
+        for each in rooms.living(purpose):
+            assert each.certificate.fingerprint(SHA256()).hex() in text
+            assert f"{rooms.settings.base_url}/ca/{purpose}/{each.id}.cer" in text
+            assert f"{rooms.settings.base_url}/crl/{purpose}/{each.id}/complete.crl" in text
+    for mark in rooms.store.shelf.marks():
+        if mark.partition == "complete":
+            assert iso(mark.next_update) in text
+
+
+@pytest.mark.parametrize("door", list(Door))
+def test_it_tells_of_open_doors_alone(rooms: Rooms, door: Door) -> None:
+    page = page_of(create_app(rooms, [door]).test_client())
+    sections = {Door.OCSP: "ocsp", Door.CRL: "lists", Door.CA: "roots", Door.VERIFY: "documents", Door.TSA: "stamps"}
+    assert page.xpath("//section/@aria-labelledby") == ["standing", sections[door]]
+    client = create_app(rooms, [door]).test_client()
+    for address in page.xpath("//a/@href"):
+        if address.startswith("/") and "ca/" not in address:
+            assert client.get(address).status_code == 200
+
+
+def test_what_fails_is_named_and_the_page_goes_on(rooms: Rooms, town: Town) -> None:
+    # Time-stamps need a certificate, which a server that stamps makes for itself.
+    client = create_app(rooms, [door for door in Door if door is not Door.TSA]).test_client()
+    assert "すべて動いています" in words(page_of(client))
+    rooms.store.database.close()
+    for file in town.home.glob("jpki.sqlite*"):
+        file.unlink()
+    page = page_of(client)
+    assert "一部が止まっています" in words(page)
+    failing = page.xpath("//tr[@class='failed']/th/span[@class='ja']/text()")
+    assert "台帳" in failing
+    assert f"{rooms.settings.base_url}/ocsp" in words(page)
+
+
+def test_ocsp_answers_of_all_workers_are_counted_and_refusals_are_not(rooms: Rooms) -> None:
+    board = Board(list(Door), rows=2)
+    for row, seconds in enumerate((0.0001, 0.0003)):
+        Tally(board, row).count("ocsp", 200, Outcome.KEPT, seconds)
+    Tally(board, 0).count("ocsp", 200, Outcome.MALFORMED_REQUEST, 5.0)
+    client = create_app(rooms, list(Door), Watch(Tally(board), rooms.clock, lambda _: None)).test_client()
+    assert "OCSP answers since the start: 2, 200 microseconds on average" in words(page_of(client))
+
+
+def test_registered_mode_is_said(town: Town) -> None:
+    settings = Path(town.home / "jpki.toml")
+    settings.write_text(settings.read_text().replace('verifiers = "open"', 'verifiers = "registered"'))
+    rooms = open_rooms(Home.open(town.home))
+    assert "Only registered verifiers may ask" in words(page_of(create_app(rooms).test_client()))
+    rooms.close()
