@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Blueprint, Response, make_response, render_template
 
 from jpki.certificate import HOLDER_PURPOSES, Purpose
-from jpki.clock import iso
+from jpki.clock import iso, whole_second
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.look import PAGE_HEADERS, STATIC
@@ -62,7 +63,10 @@ class _Standing:
 
 
 def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Check], board: Board) -> Blueprint:
-    """Return the route GET /; of what lies behind doors that are not open here the page says nothing."""
+    """Return the routes GET /, /accessibility and, where a contact is set, /.well-known/security.txt (RFC 9116).
+
+    Of what lies behind doors that are not open here the page says nothing.
+    """
     blueprint = Blueprint(
         "portal", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/look"
     )
@@ -79,11 +83,32 @@ def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Chec
             words=_WORDS,
             standing=_standing(rooms),
             answers=_ocsp_answers(board),
+            contact=rooms.settings.security_contact,
             iso=iso,
         )
         return make_response(page, {"Cache-Control": f"public, max-age={_SECONDS_TO_KEEP}", **PAGE_HEADERS})
 
+    @blueprint.get("/accessibility")
+    def accessibility() -> Response:
+        page = render_template("accessibility.html", contact=rooms.settings.security_contact)
+        return make_response(page, {"Cache-Control": f"public, max-age={_SECONDS_TO_KEEP}", **PAGE_HEADERS})
+
+    contact = rooms.settings.security_contact
+    if contact is not None:
+
+        @blueprint.get("/.well-known/security.txt")
+        def security() -> Response:
+            text = _security(contact, rooms.settings.base_url, rooms.clock())
+            return Response(text, content_type="text/plain; charset=utf-8")
+
     return blueprint
+
+
+def _security(contact: str, base_url: str, now: datetime) -> str:
+    """Return whom to tell of a weakness (RFC 9116). It holds for half a year from whenever it is asked for."""
+    ends = iso(whole_second(now) + timedelta(days=180))
+    address = f"{base_url}/.well-known/security.txt"
+    return f"Contact: {contact}\nExpires: {ends}\nPreferred-Languages: ja, en\nCanonical: {address}\n"
 
 
 def _standing(rooms: Rooms) -> _Standing | None:

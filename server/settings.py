@@ -89,6 +89,9 @@ class Settings(BaseModel):
     ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
     verifiers: Literal["open", "registered"] = "open"
     trust: tuple[TrustSettings, ...] = ()
+    security_contact: Annotated[str, StringConstraints(pattern=r"^(mailto:[^\s]+@[^\s]+|https://[^\s]+)$")] | None = (
+        None
+    )
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -111,6 +114,9 @@ class Settings(BaseModel):
         if self.audit_anchor is not None:
             text += "\n# A file that an auditor keeps: every signed head of the audit is added to it.\n"
             text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
+        if self.security_contact is not None:
+            text += "\n# Whom to tell of a weakness: it stands in /.well-known/security.txt.\n"
+            text += f"security_contact = {json.dumps(self.security_contact)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.trust:
@@ -125,6 +131,9 @@ _EXPECTED = {
     ),
     "profile": Text("は card-v1 又は card-v2 にしてください", "must be card-v1 or card-v2"),
     "ocsp_not_issued": Text("は unknown 又は revoked にしてください", "must be unknown or revoked"),
+    "security_contact": Text(
+        "は mailto: のアドレス又は https:// のURLにしてください", "must be a mailto: address or an https URL"
+    ),
     "trust": Text(
         "には証明書のファイル名（file、/ から）と認めるポリシーのOID（policies）が必要です",
         "needs a file of certificates, its name from / on, and policies, the OIDs that count there",

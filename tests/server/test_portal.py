@@ -1,6 +1,8 @@
 """The portal: what is open, how it stands, and what it says where the ledger or a door is away."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ from lxml import html
 
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import iso
+from jpki.errors import JpkiError
 from jpki.look import PAGE_HEADERS
 from ocsp.responder import Outcome
 from server.app import Door, create_app
 from server.home import Home
+from server.settings import check_settings
 from server.tally import Board, Tally
 from server.watch import Watch
 from server.wiring import Rooms, open_rooms
 from tests.server.conftest import Town
+
+NOW = datetime(2026, 4, 1, 3, 2, 1, tzinfo=UTC)
 
 
 def page_of(client: FlaskClient) -> Any:  # noqa: ANN401 - lxml has no types
@@ -92,3 +98,25 @@ def test_registered_mode_is_said(town: Town) -> None:
     rooms = open_rooms(Home.open(town.home))
     assert "Only registered verifiers may ask" in words(page_of(create_app(rooms).test_client()))
     rooms.close()
+
+
+def test_whom_to_tell_of_a_weakness(rooms: Rooms) -> None:
+    assert create_app(rooms).test_client().get("/.well-known/security.txt").status_code == 404
+    settings = check_settings(rooms.settings.model_dump() | {"security_contact": "mailto:security@example.org"})
+    client = create_app(replace(rooms, settings=settings, clock=lambda: NOW)).test_client()
+    answer = client.get("/.well-known/security.txt")
+    assert answer.content_type == "text/plain; charset=utf-8"
+    assert answer.text.splitlines() == [
+        "Contact: mailto:security@example.org",
+        "Expires: 2026-09-28T03:02:01Z",
+        "Preferred-Languages: ja, en",
+        f"Canonical: {settings.base_url}/.well-known/security.txt",
+    ]
+    assert page_of(client).xpath("//footer//a/@href") == ["/accessibility", "/.well-known/security.txt"]
+    assert "mailto:security@example.org" in client.get("/accessibility").text
+
+
+@pytest.mark.parametrize("contact", ["security@example.org", "http://example.org", "mailto:a b@c", "javascript:x", ""])
+def test_a_contact_that_is_none_is_refused(contact: str) -> None:
+    with pytest.raises(JpkiError, match="security_contact"):
+        check_settings({"security_contact": contact})

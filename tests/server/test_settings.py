@@ -1,0 +1,26 @@
+"""jpki.toml: what is written is what is read."""
+
+import tomllib
+
+from server.settings import Settings, check_settings
+
+
+def test_every_setting_is_read_back_as_it_was_written() -> None:
+    token = {"module": "/lib/m.so", "token": "CA"}
+    given = {
+        "base_url": "https://ca.example.org",
+        "profile": "card-v2",
+        "keys": "pkcs11",
+        "pkcs11": token | {"ocsp": token | {"token": "OCSP"}, "infrastructure": None},
+        "database": "postgresql://ledger",
+        "audit_anchor": "/var/anchor",
+        "ocsp_not_issued": "revoked",
+        "verifiers": "registered",
+        "trust": (
+            {"file": "/roots.pem", "policies": ("1.2.3", "2.25.1")},
+            {"file": "/others.pem", "policies": ("1.2",)},
+        ),
+        "security_contact": "https://example.org/security",
+    }
+    assert given.keys() == Settings.model_fields.keys()
+    assert check_settings(tomllib.loads(check_settings(given).as_toml())) == check_settings(given)
