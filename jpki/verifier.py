@@ -11,6 +11,9 @@ from jpki.revocation import Finding
 VerifierId = NewType("VerifierId", int)
 """A registered verifier: a small number, never reused."""
 
+LONGEST_NAME, LONGEST_PURPOSE = 128, 256
+"""Characters of a verifier's name, and of the purpose for which it asks."""
+
 
 class VerifierState(StrEnum):
     """Whether a registered verifier may ask now."""

@@ -16,12 +16,11 @@ from jpki.ids import Serial, format_serial
 from jpki.revocation import Finding
 from jpki.signature import KeySpec, PublicKey
 from jpki.text import Text
-from jpki.verifier import Verifier, VerifierId, VerifierState
+from jpki.verifier import LONGEST_NAME, LONGEST_PURPOSE, Verifier, VerifierId, VerifierState
 from server.cli.delivery import delivery
 from server.cli.frame import Output, SerialType, command, home_option, opened
 from server.home import Home
 from server.notary import no_root
-from server.store.tables import MOST_VERIFIER_NAME, MOST_VERIFIER_PURPOSE
 from server.wiring import Rooms
 
 _STATES = {
@@ -165,14 +164,14 @@ def _change(home: Home, number: int, state: VerifierState, output: Output) -> No
 
 def _require_lengths(name: str, purpose: str) -> None:
     """Require what the ledger's columns hold."""
-    if not 0 < len(name) <= MOST_VERIFIER_NAME or not 0 < len(purpose) <= MOST_VERIFIER_PURPOSE:
+    if not 0 < len(name) <= LONGEST_NAME or not 0 < len(purpose) <= LONGEST_PURPOSE:
         raise JpkiError(
             Kind.UNPROCESSABLE,
             "verifier-malformed",
             Text("検証者の名称又は目的が空か、長すぎます。", "The verifier's name or purpose is empty or too long."),
             Text(
-                f"名称は{MOST_VERIFIER_NAME}文字、目的は{MOST_VERIFIER_PURPOSE}文字までにしてください。",
-                f"A name has at most {MOST_VERIFIER_NAME} characters, a purpose {MOST_VERIFIER_PURPOSE}.",
+                f"名称は{LONGEST_NAME}文字、目的は{LONGEST_PURPOSE}文字までにしてください。",
+                f"A name has at most {LONGEST_NAME} characters, a purpose {LONGEST_PURPOSE}.",
             ),
         )
 

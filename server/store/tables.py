@@ -21,12 +21,10 @@ from sqlalchemy import (
     text,
 )
 
+from jpki.verifier import LONGEST_NAME, LONGEST_PURPOSE
 from server.store.types import Moment, SerialColumn
 
 metadata = MetaData()
-
-MOST_VERIFIER_NAME, MOST_VERIFIER_PURPOSE = 128, 256
-"""In characters."""
 
 ledger = Table(
     "ledger",
@@ -331,8 +329,8 @@ verifier = Table(
     "verifier",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("name", String(MOST_VERIFIER_NAME), nullable=False, unique=True),
-    Column("purpose", String(MOST_VERIFIER_PURPOSE), nullable=False),
+    Column("name", String(LONGEST_NAME), nullable=False, unique=True),
+    Column("purpose", String(LONGEST_PURPOSE), nullable=False),
     Column("quota", Integer),
     Column("state", String(16), nullable=False),
 )
