@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 
 from flask import Blueprint, Flask
 
@@ -12,7 +13,7 @@ import signing.http
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server import access, health, metrics, portal, problems, watch
+from server import access, certificate_page, health, metrics, portal, problems, watch
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
@@ -44,22 +45,29 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
 
     Without an `observer` its requests are counted for themselves.
     """
-    makers: dict[Door, Callable[[], Blueprint]] = {
-        Door.OCSP: lambda: ocsp.http.make_blueprint(rooms.responder, access.client),
-        Door.CRL: lambda: crl.http.make_blueprint(
-            rooms.home.path / "crl", lambda: distribution_points(rooms), rooms.clock
+    makers: Sequence[tuple[Door, Callable[[], Blueprint]]] = (
+        (Door.OCSP, lambda: ocsp.http.make_blueprint(rooms.responder, access.client)),
+        (
+            Door.CRL,
+            lambda: crl.http.make_blueprint(rooms.home.path / "crl", partial(distribution_points, rooms), rooms.clock),
         ),
-        Door.CA: lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever),
-        Door.VERIFY: lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier)),
-        Door.TSA: lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps),
-    }
+        (Door.CA, lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever)),
+        (Door.VERIFY, lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier))),
+        (
+            Door.VERIFY,
+            lambda: certificate_page.make_blueprint(
+                rooms.every_generation, partial(_asked, rooms), rooms.clock, rooms.settings.base_url
+            ),
+        ),
+        (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
+    )
     app = Flask("jpki", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
     observer = observer or Watch.alone(doors, rooms.clock)
     needed = checks(rooms, doors)
     problems.register(app)
-    blueprints: dict[str, Blueprint] = {door: makers[door]() for door in doors}
-    for door, blueprint in blueprints.items():
+    opened = [(door, make()) for door, make in makers if door in doors]
+    for door, blueprint in opened:
         if door in _GUARDED and rooms.admission is not None:
             access.guard(blueprint, rooms.admission)
         app.register_blueprint(blueprint)
@@ -69,9 +77,14 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
     ]
     for blueprint in (*beside, portal.make_blueprint(rooms, doors, needed, observer.tally.board)):
         app.register_blueprint(blueprint)
-    doors_by_name = {blueprint.name: door for door, blueprint in blueprints.items()}
+    doors_by_name: dict[str, str] = {blueprint.name: door for door, blueprint in opened}
     watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})
     return app
+
+
+def _asked(rooms: Rooms, question: bytes) -> bytes:
+    """Return our own responder's answer; in `registered` mode who asks here is known there, too."""
+    return rooms.responder.answer("POST", "", {}, question, access.client()).body
 
 
 def checks(rooms: Rooms, doors: Sequence[Door]) -> dict[str, health.Check]:
