@@ -7,7 +7,7 @@ set -euo pipefail
 declare -A client_of=(
   [openssl]=openssl [curl]=curl [poppler-utils]=pdfsig [libnss3-tools]=certutil [xmlsec1]=xmlsec1
   [gnutls-bin]=ocsptool [default-jdk-headless]=javac [p11-kit]=p11-kit
-  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx
+  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx [chromium]=chromium
 )
 [ "${1:-}" = bench ] && client_of+=([wrk]=wrk [golang-cfssl]=cfssl)
 PATH+=:/usr/sbin  # where nginx lies; not every user's PATH has it

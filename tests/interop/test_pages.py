@@ -1,0 +1,113 @@
+"""The public pages in a real browser: for everyone, on small screens, without scripts, and from this host alone."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from signing.samples import tax_return_pdf
+from tests.interop.authority import Town
+
+pytestmark = pytest.mark.slow
+
+PAGES = ("/", "/accessibility", "/certificate", "/verify", "/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere")
+SMALL, LARGE = 320, 1280
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("the outside program chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, width: int = LARGE, *, scripts: bool = True) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": 800}, java_script_enabled=scripts, locale="ja-JP")
+    page.set_default_timeout(20_000)
+    return page
+
+
+def require_for_everyone(page: Page, width: int) -> None:
+    """Require that axe finds nothing, and that nothing but boxes of commands has to be moved sideways."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [SMALL, LARGE])
+def test_every_page_is_for_everyone(town: Town, browser: Browser, width: int) -> None:
+    page = opened(browser, width)
+    asked, said = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    for address in PAGES:
+        page.goto(f"{town.authority.url}{address}")
+        for summary in page.query_selector_all("summary"):
+            summary.click()
+        require_for_everyone(page, width)
+    assert all(each.startswith(town.authority.url) for each in asked)
+    assert said == []
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "word"),
+    [
+        ("/certificate", "hanako.signing", "この証明書は有効です。"),
+        ("/certificate", "taro.signing", "この証明書は失効しています。"),
+        ("/certificate", "", "証明書として読めるファイルではありません。"),
+        ("/verify", "", "ファイルに署名がありません。"),
+    ],
+    ids=["alive", "revoked", "no certificate", "not signed"],
+)
+def test_a_file_is_judged_without_scripts(
+    town: Town, browser: Browser, tmp_path: Path, address: str, name: str, word: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(town.card(name).certificate.read_bytes() if name else tax_return_pdf(["Income"]))
+    plain, judged = opened(browser, SMALL, scripts=False), opened(browser, SMALL)
+    for page in (plain, judged):
+        page.goto(f"{town.authority.url}{address}")
+        page.set_input_files("input[type=file]", file)
+        page.focus("button[type=submit]")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".sentence")
+        assert word in page.inner_text(".sentence")
+    require_for_everyone(judged, SMALL)
+    for page in (plain, judged):
+        page.close()
+
+
+def test_by_keyboard_alone_one_gets_from_the_portal_to_a_municipalitys_list(town: Town, browser: Browser) -> None:
+    page = opened(browser)
+    page.goto(f"{town.authority.url}/")
+    follow(page, 'a[href="/crl/"]')
+    reach(page, "#q")
+    page.keyboard.type("千代田区")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/crl/?q=*")
+    assert "千代田区" in page.inner_text(".points")
+    page.close()
+
+
+def follow(page: Page, link: str) -> None:
+    reach(page, link)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/crl/")
+
+
+def reach(page: Page, wanted: str) -> None:
+    """Press the tabulator until the element has the focus, which can be seen."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", wanted):
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            return
+    pytest.fail(f"{wanted} is out of a keyboard's reach")
