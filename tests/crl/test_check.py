@@ -45,7 +45,7 @@ def written(
 
 def check(tmp_path: Path, octets: bytes, entries: Sequence[RevokedEntry] = ENTRIES) -> None:
     with spooled(entries) as spool:
-        check_list(in_file(tmp_path / "list", octets), MEANT, SIGNER, spool)
+        check_list(in_file(tmp_path / "list", octets), MEANT, SIGNER, None, spool)
 
 
 def otherwise_signed() -> bytes:

@@ -117,6 +117,7 @@ class Lists(RuleBasedStateMachine):
             signer=KEYS.signer,
             audit=self.store.audit,
             home=folder,
+            base_url=world.BASE_URL,
             clock=self.clock,
         )
         self.serials: dict[State, list[Serial]] = {
