@@ -5,7 +5,7 @@ from alembic import op
 
 from server.store.types import Moment
 
-revision = "0009"
+revision = "0010"
 down_revision = "0008"
 
 
