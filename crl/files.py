@@ -46,13 +46,15 @@ class ListFiles:
         """Tell whether every stable name is that of publication `number`."""
         return all(_same_file(self.numbered(each, number), self.stable(each)) for each in self.generations)
 
-    def published(self) -> int:
-        """Return the highest number that the world can read, 0 where there is none."""
-        return max(map(_published_number, map(self.stable, self.generations)))
+    def next_number(self, last: int) -> int:
+        """Return the next number above `last`, above all that the world can read, and with nothing in the archive.
 
-    def any_landed(self, number: int) -> bool:
-        """Tell whether publication `number` has one of its numbered files."""
-        return any(self.numbered(each, number).exists() for each in self.generations)
+        After a restore of the store the files may be ahead of it (rule R11).
+        """
+        number = max(last, *map(_published_number, map(self.stable, self.generations))) + 1
+        while any(self.numbered(each, number).exists() for each in self.generations):
+            number += 1
+        return number
 
     def link(self, number: int) -> None:
         """Give publication `number` the stable names that bear no higher one; the caller holds the lock.
@@ -66,17 +68,6 @@ class ListFiles:
                 continue
             if _published_number(stable) <= number:
                 _link(numbered, stable)
-
-
-def next_number(lists: Sequence[ListFiles], last: int) -> int:
-    """Return the next number above `last`, above all that the world can read, and with nothing in the archive.
-
-    After a restore of the store the files may be ahead of it (rule R11).
-    """
-    number = max(last, *(each.published() for each in lists)) + 1
-    while any(each.any_landed(number) for each in lists):
-        number += 1
-    return number
 
 
 @contextmanager

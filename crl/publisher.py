@@ -29,7 +29,7 @@ from typing import BinaryIO
 from crl.builder import Edition, signed_around
 from crl.check import check_list
 from crl.entries import Entries
-from crl.files import ListFiles, land, locked, nameless, next_number, staged
+from crl.files import ListFiles, land, locked, nameless, staged
 from crl.increment import Base, NotCarriedOver, carry_over
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -217,7 +217,7 @@ class Publisher:
         mark = ShelfMark(
             purpose=wanted.purpose,
             partition=wanted.id,
-            number=next_number([files, *others], 0 if old is None else old.number),
+            number=_next_number([files, *others], 0 if old is None else old.number),
             this_update=this_update,
             next_update=min(this_update + _PROMISE, max(each.not_after for each in wanted.generations)),
             epoch=picture.epoch,
@@ -325,6 +325,14 @@ class Publisher:
 
     def _files(self, lists: Iterable[PartitionId], generations: Sequence[Generation]) -> Sequence[ListFiles]:
         return [ListFiles(self.home, each, generations) for each in lists]
+
+
+def _next_number(lists: Sequence[ListFiles], last: int) -> int:
+    """Return the next number above `last` that is free for each of the lists."""
+    number = last + 1
+    while (later := max(each.next_number(number - 1) for each in lists)) > number:
+        number = later
+    return number
 
 
 def _all_stand(lists: Iterable[ListFiles], number: int) -> bool:
