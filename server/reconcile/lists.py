@@ -38,6 +38,11 @@ class _Edition:
     files: Sequence[tuple[Generation, PartitionId, x509.CertificateRevocationList | None]]
 
     @property
+    def entries(self) -> int:
+        """How many entries its lists have, under one generation."""
+        return self.mark.entries + (0 if self.mark.delta is None else self.mark.delta.entries)
+
+    @property
     def is_whole(self) -> bool:
         """Whether all files are of the mark's number."""
         return all(parsed is not None and number_of(parsed) == self.mark.number for _, _, parsed in self.files)
@@ -86,7 +91,7 @@ class Lists:
                 found = "-" if edition is None else f"number {edition.mark.number}"
                 yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
             else:
-                tell(edition.mark.entries)
+                tell(edition.entries)
                 yield from self._of_edition(edition)
 
     def unknown(self, ever: Sequence[Generation]) -> Iterator[Difference]:
