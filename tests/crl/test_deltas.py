@@ -9,7 +9,7 @@ from cryptography import x509
 
 from jpki.certificate import Purpose
 from jpki.ids import GenerationId
-from jpki.partition import ARL, COMPLETE, DELTA, Partition
+from jpki.partition import ARL, COMPLETE, DELTA
 from jpki.ports import DeltaMark
 from jpki.revocation import Reason
 from tests.crl.authority import (
@@ -19,17 +19,16 @@ from tests.crl.authority import (
     DAY,
     END,
     NOW,
+    SIGNING_ARL,
     TODAY,
     generation,
     generations,
-    root,
     serial,
 )
 from tests.crl.combining import base_of, combined, entries_of, number_of
 from tests.crl.fakes import MemoryShelf, World
 
 HOUR = timedelta(hours=1)
-SIGNING_ARL = Partition(id=ARL, purpose=Purpose.SIGNING, name=x509.Name(root(Purpose.SIGNING)), base_urls=(BASE_URL,))
 
 
 @pytest.fixture
