@@ -17,9 +17,9 @@ from cryptography import x509
 from jpki import der, oids
 from jpki.generation import Generation
 from jpki.ids import SERIAL_OCTETS
-from jpki.partition import Partition
+from jpki.partition import ARL, DELTA, Partition, crl_url
 from jpki.ports import RevokedLines
-from jpki.revocation import Reason
+from jpki.revocation import REMOVED_FROM_LIST, Reason
 from jpki.signature import PrivateKey, algorithm_for, hashing, sign_digest
 
 _VERSION_2 = der.integer(1)
@@ -27,11 +27,17 @@ _VERSION_2 = der.integer(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """What the lists of all generations have in common, beside their entries."""
+    """What the lists of all generations have in common, beside their entries.
+
+    A delta has a `base`: the number of the list that it is of. `freshest` is the base URL below which the delta of
+    this list is, None where it has none.
+    """
 
     number: int
     this_update: datetime
     next_update: datetime
+    base: int | None = None
+    freshest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,9 @@ def signed_around(
 ) -> Frame:
     """Sign a list as `generation`, whose private key is `key`; `entries` are its encoded ones, `octets` long together.
 
-    Without a `partition` it is the complete list, which needs no IssuingDistributionPoint. A nextUpdate past the
-    end of the generation is cut to that end: no promise outlives its signer (rule R25).
+    Without a `partition` it is the complete list, or its delta, which need no IssuingDistributionPoint: the scope of
+    both is the same (RFC 5280 5.2.4). A nextUpdate past the end of the generation is cut to that end: no promise
+    outlives its signer (rule R25).
 
     Raises:
         JpkiError: of the key: UNAVAILABLE, or INTERNAL `signature-faulty`.
@@ -70,7 +77,7 @@ def signed_around(
             der.header(der.Tag.SEQUENCE, octets) if octets else b"",
         )
     )
-    after = der.tlv(der.context(0), der.sequence(*_extensions(edition.number, generation, partition)))
+    after = der.tlv(der.context(0), der.sequence(*_extensions(edition, generation, partition)))
     length = len(before) + octets + len(after)
     to_be_signed = der.header(der.Tag.SEQUENCE, length)
     hashed = hashing(key.public_key())
@@ -83,13 +90,24 @@ def signed_around(
     return Frame(whole + to_be_signed + before, after + tail)
 
 
-def _extensions(number: int, generation: Generation, partition: Partition | None) -> Iterable[bytes]:
+def _extensions(edition: Edition, generation: Generation, partition: Partition | None) -> Iterable[bytes]:
     key_identifier = der.tlv(der.context(0, constructed=False), generation.key_identifier)
     yield _extension(oids.AUTHORITY_KEY_IDENTIFIER, der.sequence(key_identifier))
-    yield _extension(oids.CRL_NUMBER, der.integer(number))
+    yield _extension(oids.CRL_NUMBER, der.integer(edition.number))
+    if edition.base is not None:
+        yield _extension(oids.DELTA_CRL_INDICATOR, der.integer(edition.base), critical=True)
     if partition is not None:
         point = _distribution_point(generation, partition)
         yield _extension(oids.ISSUING_DISTRIBUTION_POINT, point, critical=True)
+    if edition.freshest is not None:
+        url = crl_url(edition.freshest, generation.purpose, generation.id, DELTA)
+        yield _extension(oids.FRESHEST_CRL, _place(url))
+
+
+def _place(url: str) -> bytes:
+    """Return CRLDistributionPoints of one point with a URI for its name (RFC 5280 4.2.1.13)."""
+    name = der.tlv(der.context(6, constructed=False), url.encode("ascii"))
+    return der.sequence(der.sequence(der.tlv(der.context(0), der.tlv(der.context(0), name))))
 
 
 def _distribution_point(generation: Generation, partition: Partition) -> bytes:
@@ -97,7 +115,7 @@ def _distribution_point(generation: Generation, partition: Partition) -> bytes:
         full_name=partition.distribution_names(generation.id),
         relative_name=None,
         only_contains_user_certs=False,
-        only_contains_ca_certs=False,
+        only_contains_ca_certs=partition.id == ARL,
         only_some_reasons=None,
         indirect_crl=False,
         only_contains_attribute_certs=False,
@@ -170,7 +188,8 @@ def _marks(accepted: bytes, mark: bytes = b"\x02") -> bytes:
     return b"".join(b"\x00" if octet in accepted else mark for octet in range(256))
 
 
-_REASONS = {reason.number: _entry_extensions(reason.number) for reason in Reason}
+_NUMBERS = (*(reason.number for reason in Reason), REMOVED_FROM_LIST)
+_REASONS = {number: _entry_extensions(number) for number in _NUMBERS}
 _REASON_OCTETS = len(_REASONS[Reason.KEY_COMPROMISE.number])
 _MOMENT = b"20260101000000"
 _SHAPE = der.sequence(der.integer(1 << 126), _time(_MOMENT), _REASONS[Reason.KEY_COMPROMISE.number])
@@ -179,6 +198,6 @@ _SERIAL_AT = 4
 _MOMENT_AT = _SERIAL_AT + SERIAL_OCTETS + 2
 _REASON_AT = len(_SHAPE) - 1
 _NO_REASON = b"\x01"
-_WITH_REASON = _marks(bytes(reason.number for reason in Reason if reason is not Reason.UNSPECIFIED), _NO_REASON)
+_WITH_REASON = _marks(bytes(number for number in _NUMBERS if number != Reason.UNSPECIFIED.number), _NO_REASON)
 _LEADS = _marks(bytes(range(0x01, 0x80)))
 _OF_2000_TO_2049 = _marks(b"2"), _marks(b"0"), _marks(b"01234")

@@ -1,6 +1,7 @@
 """The last look at a list before it leaves, with another parser than the one that wrote it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,17 +11,20 @@ from cryptography.exceptions import InvalidSignature
 from crl.builder import Edition
 from crl.entries import Entries
 from crl.files import disk
-from crl.outline import Outline, number_of, outline, require_signed
+from crl.outline import Outline, outline, require_signed
 from jpki import der
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
+from jpki.partition import ARL, DELTA, Partition, crl_url
 from jpki.text import Text
 
 _BLOCK = 1 << 16
 _LONGEST_ENTRY = 53
 
 
-def check_list(file: Path, edition: Edition, generation: Generation, entries: Entries) -> None:
+def check_list(
+    file: Path, edition: Edition, generation: Generation, partition: Partition | None, entries: Entries
+) -> None:
     """Require that a stranger reads in `file` what was meant; little of a long list is held at a time.
 
     Raises:
@@ -33,7 +37,8 @@ def check_list(file: Path, edition: Edition, generation: Generation, entries: En
                 found.frame.issuer == generation.certificate.subject
                 and found.frame.last_update_utc == edition.this_update
                 and found.frame.next_update_utc == min(edition.next_update, generation.not_after)
-                and number_of(found.frame) == edition.number
+                and [(each.value, each.critical) for each in found.frame.extensions]
+                == list(_extensions(edition, generation, partition))
                 and _entries(opened, found) == (entries.count, entries.first, entries.last)
             )
             require_signed(opened, found, generation.public_key)
@@ -41,6 +46,24 @@ def check_list(file: Path, edition: Edition, generation: Generation, entries: En
         raise _faulty() from error
     if not as_meant:
         raise _faulty()
+
+
+def _extensions(
+    edition: Edition, generation: Generation, partition: Partition | None
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    """Yield the extensions that are meant, and whether each is critical."""
+    yield x509.AuthorityKeyIdentifier(generation.key_identifier, None, None), False
+    yield x509.CRLNumber(edition.number), False
+    if edition.base is not None:
+        yield x509.DeltaCRLIndicator(edition.base), True
+    if partition is not None:
+        names = partition.distribution_names(generation.id)
+        is_arl = partition.id == ARL
+        yield x509.IssuingDistributionPoint(names, None, False, is_arl, None, False, False), True
+    if edition.freshest is not None:
+        url = crl_url(edition.freshest, generation.purpose, generation.id, DELTA)
+        place = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+        yield x509.FreshestCRL([place]), False
 
 
 def _entries(file: BinaryIO, found: Outline) -> tuple[int, int | None, int | None]:

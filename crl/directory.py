@@ -8,14 +8,15 @@ from datetime import datetime
 from jpki.certificate import Purpose
 from jpki.holder import Municipality
 from jpki.ids import GenerationId, PartitionId
-from jpki.partition import COMPLETE
+from jpki.partition import ARL, COMPLETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionPoint:
-    """The newest list of one partition, or the complete one, as one generation signs it.
+    """The newest list of one partition, the complete one, its delta or the ARL, as one generation signs it.
 
-    `municipality` is that of the certificates that name it, None where it is not one municipality's.
+    `municipality` is that of the certificates that name it, None where it is not one municipality's. `base` is the
+    number of the list that a delta is of.
     `issuer_url` is where the generation's certificate is.
     """
 
@@ -23,6 +24,7 @@ class DistributionPoint:
     generation: GenerationId
     partition: PartitionId
     number: int
+    base: int | None
     entries: int
     this_update: datetime
     next_update: datetime
@@ -34,6 +36,11 @@ class DistributionPoint:
     def is_complete(self) -> bool:
         """Whether it is the list of everything that the CA revoked."""
         return self.partition == COMPLETE
+
+    @property
+    def is_arl(self) -> bool:
+        """Whether it is the list of the CA's own certificates that are revoked."""
+        return self.partition == ARL
 
     def is_meant_by(self, words: Sequence[str]) -> bool:
         """Tell whether each of these words, as `words_of` gives them, is found in what the list is called."""

@@ -43,13 +43,14 @@ SCOPES = {
 class Explanation:
     """All that is told of one list, but its entries.
 
-    `base` is the number that a delta is of. `points` are the names of its distribution point. `objections` say why
-    no verifier may rely on it, whatever it holds.
+    `base` is the number that a delta is of. `points` are the names of its distribution point, `freshest` those of its
+    own delta. `objections` say why no verifier may rely on it, whatever it holds.
     """
 
     issuer: str
     scope: Scope
     points: Sequence[str]
+    freshest: Sequence[str]
     number: int | None
     base: int | None
     this_update: datetime
@@ -84,6 +85,7 @@ def _explain(found: CertificateList, now: datetime) -> Explanation:
         issuer=head.issuer.rfc4514_string(),
         scope=Scope.DELTA if delta else _scope(point),
         points=() if point is None else tuple(_names(point)),
+        freshest=tuple(name for each in _of(head, x509.FreshestCRL) or () for name in _names(each)),
         number=None if number is None else number.crl_number,
         base=None if delta is None else delta.crl_number,
         this_update=head.last_update_utc,
@@ -133,7 +135,7 @@ def _scope(point: x509.IssuingDistributionPoint | None) -> Scope:
     return Scope.HOLDERS if point.only_contains_user_certs else Scope.COMPLETE
 
 
-def _names(point: x509.IssuingDistributionPoint) -> Iterator[str]:
+def _names(point: x509.IssuingDistributionPoint | x509.DistributionPoint) -> Iterator[str]:
     for each in point.full_name or ():
         yield each.value.rfc4514_string() if isinstance(each, x509.DirectoryName) else str(each.value)
     if point.relative_name is not None:

@@ -221,6 +221,7 @@ def _fields(point: DistributionPoint, facts: _Facts | None) -> dict[str, object]
             "name_romaji": place.name_romaji,
         },
         "number": point.number,
+        "base": point.base,
         "entries": point.entries,
         "this_update": iso(point.this_update),
         "next_update": iso(point.next_update),

@@ -64,15 +64,17 @@ def carry_over(base: Base, changes: Mapping[Serial, RevokedEntry | None], entrie
 
 
 def _require_same(base: Base, frame: x509.CertificateRevocationList) -> None:
-    """Require the very list that the mark tells of: an older one, or another partition's, is signed as well.
+    """Require the very list that the mark tells of: an older one, another partition's or a delta is signed as well.
 
     Raises:
         ValueError: it is another.
     """
+    is_delta = any(isinstance(each.value, x509.DeltaCRLIndicator) for each in frame.extensions)
     points = [each.value for each in frame.extensions if isinstance(each.value, x509.IssuingDistributionPoint)]
     names = [each for point in points for each in point.full_name or () if isinstance(each, x509.DirectoryName)]
     if (
-        number_of(frame) != base.mark.number
+        is_delta
+        or number_of(frame) != base.mark.number
         or frame.last_update_utc != base.mark.this_update
         or [each.value for each in names] != ([] if base.partition is None else [base.partition.name])
     ):

@@ -4,13 +4,15 @@ One publication takes these steps, and a crash between any two of them leaves a 
 
 1. read the newest mark, then what the register holds: a picture can only be newer than the mark it will replace;
    choose a number under which nothing lies in the archive; encode the entries into a nameless file, those that did
-   not change since the last publication out of its own file (docs/adr/0016);
+   not change since the last publication out of its own file (docs/adr/0016); with a complete list, into another one
+   those of its delta, as of the same place in the journal (docs/adr/0020);
 2. tell the audit, which may refuse (rule R18);
 3. for each generation: sign, write to a waiting file of its own name, flush, read back with another parser;
 4. swap the mark, committed. This decides: of several publishers of one number exactly one wins;
 5. the winner alone gives its waiting files the numbered names, so one number never stands for two contents;
 6. under a lock, link the stable names to the numbered files, unless they bear a higher number already: a publisher
-   that was overtaken while it slept cannot put an old list back.
+   that was overtaken while it slept cannot put an old list back. A delta comes after its complete list, so beside
+   a complete list never stands the delta of a later one.
 
 A loser, or a crash before step 4, leaves nothing but waiting files. A crash between 4 and 6 leaves a mark whose
 files do not stand under the stable names. `repair` takes step 6 again; where step 5 is missing too nobody can tell
@@ -18,7 +20,7 @@ the winner's files any more, and nobody ever saw them: the list is due, and the 
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -31,12 +33,12 @@ from crl.files import ListFiles, land, locked, nameless, staged
 from crl.increment import Base, NotCarriedOver, carry_over
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
-from jpki.clock import Clock, iso, whole_second
+from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import KeyUri, PartitionId
-from jpki.partition import COMPLETE, Partition
-from jpki.ports import AuditSink, CrlShelf, Generations, RevocationRegister, ShelfMark
+from jpki.partition import ARL, COMPLETE, DELTA, Partition
+from jpki.ports import AuditSink, CrlShelf, DeltaMark, Generations, RevocationRegister, ShelfMark
 from jpki.signature import PrivateKey
 from jpki.text import Text
 
@@ -59,6 +61,11 @@ class _List:
     def id(self) -> PartitionId:
         return COMPLETE if self.partition is None else self.partition.id
 
+    @property
+    def lists(self) -> Sequence[PartitionId]:
+        """The names under which it is to be read, a delta's after that of its list."""
+        return (COMPLETE, DELTA) if self.partition is None else (self.partition.id,)
+
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
@@ -69,11 +76,19 @@ class _Picture:
     entries: Entries
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """What is signed as one list: the list that is due, or its delta."""
+
+    edition: Edition
+    entries: Entries
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
     """Publishes the lists of both CAs below `home`; any number of publishers may work at once.
 
-    `signer` returns the private key of a generation.
+    `signer` returns the private key of a generation; below `base_url` the world reads the lists.
     """
 
     register: RevocationRegister
@@ -82,6 +97,7 @@ class Publisher:
     signer: Callable[[KeyUri], PrivateKey]
     audit: AuditSink
     home: Path
+    base_url: str
     clock: Clock
 
     def publish_due(self) -> list[ShelfMark]:
@@ -142,8 +158,14 @@ class Publisher:
     def _lists(self) -> Iterator[_List]:
         for purpose in HOLDER_PURPOSES:
             if generations := self.generations(purpose):
-                for partition in (None, *self.register.partitions_in_use(purpose)):
+                arl = self._arl(purpose, generations)
+                for partition in (None, arl, *self.register.partitions_in_use(purpose)):
                     yield _List(purpose=purpose, generations=generations, partition=partition)
+
+    def _arl(self, purpose: Purpose, generations: Sequence[Generation]) -> Partition:
+        """Return the CA's own certificates as a partition: its roots name it by the CA's name (docs/profile.md)."""
+        name = generations[0].certificate.subject
+        return Partition(id=ARL, purpose=purpose, name=name, base_urls=(self.base_url,))
 
     def _in_use(self, purpose: Purpose, partition: PartitionId) -> _List:
         generations = self.generations(purpose)
@@ -156,6 +178,7 @@ class Publisher:
         mark = self.shelf.newest(wanted.purpose, [wanted.id]).get(wanted.id)
         return (
             mark is None
+            or mark.lists != wanted.lists
             or self.clock() - mark.this_update >= _PERIOD
             or self.register.last_change(wanted.purpose, wanted.id) > mark.position
             or not self._project(mark, wanted.generations)
@@ -164,24 +187,26 @@ class Publisher:
     def _publish(self, wanted: _List) -> ShelfMark | None:
         """Publish one list in the steps above; return None where another publisher was faster."""
         old = self.shelf.newest(wanted.purpose, [wanted.id]).get(wanted.id)
-        with nameless(self.home) as file:
-            mark, entries = self._next(wanted, old, file)
+        with nameless(self.home) as file, nameless(self.home) as file_of_delta:
+            mark, sheets = self._next(wanted, old, file, file_of_delta)
             self._announce(mark)
-            with staged(self._signed(wanted, mark, entries)) as waiting:
-                self._check(wanted, mark, entries, waiting)
+            with staged(self._signed(wanted, mark, sheets)) as waiting:
+                self._check(wanted, mark, sheets, waiting)
                 if not self.shelf.swap(old, mark, SYSTEM):
                     return None
                 land(waiting)
         self._project(mark, wanted.generations)
         return mark
 
-    def _next(self, wanted: _List, old: ShelfMark | None, file: BinaryIO) -> tuple[ShelfMark, Entries]:
-        """Return what will be published: the mark, and its entries encoded in `file`.
+    def _next(
+        self, wanted: _List, old: ShelfMark | None, file: BinaryIO, file_of_delta: BinaryIO
+    ) -> tuple[ShelfMark, Sequence[_Sheet]]:
+        """Return what will be published: the mark, and what is to be signed, its entries encoded in the files.
 
         thisUpdate never goes back. The mark's nextUpdate is the latest of its lists' (rule R25).
         """
         now = whole_second(self.clock())
-        files = self._files(wanted.id, wanted.generations)
+        files, *others = self._files(wanted.lists, wanted.generations)
         this_update = now if old is None else max(now, old.this_update)
         # A revoked certificate leaves after a list from past its end was published (RFC 5280 3.3): an old mark
         # whose files never landed does not count.
@@ -192,7 +217,7 @@ class Publisher:
         mark = ShelfMark(
             purpose=wanted.purpose,
             partition=wanted.id,
-            number=files.next_number(0 if old is None else old.number),
+            number=_next_number([files, *others], 0 if old is None else old.number),
             this_update=this_update,
             next_update=min(this_update + _PROMISE, max(each.not_after for each in wanted.generations)),
             epoch=picture.epoch,
@@ -200,7 +225,35 @@ class Publisher:
             ending_after=None if landed is None else landed.this_update,
             entries=picture.entries.count,
         )
-        return mark, picture.entries
+        if DELTA not in wanted.lists:
+            return mark, [_Sheet(_edition(mark), picture.entries)]
+        delta, entries = self._delta(wanted, mark, file_of_delta)
+        return replace(mark, delta=delta), [
+            _Sheet(replace(_edition(mark), freshest=self.base_url), picture.entries),
+            _Sheet(replace(_edition(mark), base=delta.base), entries),
+        ]
+
+    def _delta(self, wanted: _List, mark: ShelfMark, file: BinaryIO) -> tuple[DeltaMark, Entries]:
+        """Encode what changed since the base; where there is none, or the journal cannot tell, the list is its own."""
+        entries, base = Entries(file), self._base(wanted, mark)
+        if base is not None:
+            with self.register.delta(base, mark) as changes:
+                if changes is not None:
+                    for lines in changes:
+                        entries.add(lines)
+                    return DeltaMark(base.number, entries.count), entries
+        return DeltaMark(mark.number, 0), entries
+
+    def _base(self, wanted: _List, mark: ShelfMark) -> ShelfMark | None:
+        """Return the oldest complete list that still holds, and that each of the generations signed.
+
+        None where the list to be published has again what left before: no delta would tell of it.
+        """
+        if mark.ending_after is None:
+            return None
+        (files,) = self._files([COMPLETE], wanted.generations)
+        holding = (each for each in self.shelf.bases(wanted.purpose) if each.next_update >= mark.this_update)
+        return next((each for each in holding if files.landed(each.number)), None)
 
     def _anew(self, wanted: _List, ending_after: datetime | None, file: BinaryIO) -> _Picture:
         """Encode all entries out of the register."""
@@ -219,9 +272,9 @@ class Publisher:
         if changes is None:
             return None
         entries, generation = Entries(file), wanted.generations[0]
-        base = self._files(wanted.id, wanted.generations).numbered(generation, landed.number)
+        (files,) = self._files([wanted.id], wanted.generations)
         try:
-            with base.open("rb", buffering=0) as opened:
+            with files.numbered(generation, landed.number).open("rb", buffering=0) as opened:
                 carry_over(Base(opened, landed, generation, wanted.partition), changes.entries, entries)
         except (NotCarriedOver, OSError):
             return None
@@ -234,34 +287,56 @@ class Publisher:
                 actor=SYSTEM,
                 act=Act.CRL_WILL_SIGN,
                 subjects=(f"{mark.purpose}/{mark.partition}",),
-                details={"number": mark.number, "entries": mark.entries, "next_update": iso(mark.next_update)},
+                details=mark.told(),
             )
         )
 
-    def _signed(self, wanted: _List, mark: ShelfMark, entries: Entries) -> Iterator[tuple[Path, Iterable[bytes]]]:
-        """Yield each generation's list with its numbered name, signed."""
-        files, edition = self._files(wanted.id, wanted.generations), _edition(mark)
-        for each in wanted.generations:
-            key = self.signer(each.key)
-            frame = signed_around(entries.blocks(), entries.octets, edition, each, wanted.partition, key)
-            yield files.numbered(each, mark.number), chain([frame.head], entries.blocks(), [frame.tail])
+    def _signed(
+        self, wanted: _List, mark: ShelfMark, sheets: Sequence[_Sheet]
+    ) -> Iterator[tuple[Path, Iterable[bytes]]]:
+        """Yield each generation's lists with their numbered names, signed; they land in this order."""
+        for generation in wanted.generations:
+            key = self.signer(generation.key)
+            for sheet, files in zip(sheets, self._files(mark.lists, wanted.generations), strict=True):
+                entries = sheet.entries
+                frame = signed_around(
+                    entries.blocks(), entries.octets, sheet.edition, generation, wanted.partition, key
+                )
+                numbered = files.numbered(generation, mark.number)
+                yield numbered, chain([frame.head], entries.blocks(), [frame.tail])
 
-    def _check(self, wanted: _List, mark: ShelfMark, entries: Entries, waiting: Mapping[Path, Path]) -> None:
-        """Read each generation's waiting list back."""
-        files, edition = self._files(wanted.id, wanted.generations), _edition(mark)
-        for each in wanted.generations:
-            check_list(waiting[files.numbered(each, mark.number)], edition, each, entries)
+    def _check(self, wanted: _List, mark: ShelfMark, sheets: Sequence[_Sheet], waiting: Mapping[Path, Path]) -> None:
+        """Read each generation's waiting lists back."""
+        for sheet, files in zip(sheets, self._files(mark.lists, wanted.generations), strict=True):
+            for each in wanted.generations:
+                path = waiting[files.numbered(each, mark.number)]
+                check_list(path, sheet.edition, each, wanted.partition, sheet.entries)
 
     def _project(self, mark: ShelfMark, generations: Sequence[Generation]) -> bool:
-        """Give the list of `mark` the stable names that bear no higher number; tell whether it has all of them now."""
-        files = self._files(mark.partition, generations)
-        if not files.stand(mark.number):
+        """Give the lists of `mark` the stable names that bear no higher number; tell whether they have all of them."""
+        lists = self._files(mark.lists, generations)
+        if not _all_stand(lists, mark.number):
             with locked(self.home):
-                files.link(mark.number)
-        return files.stand(mark.number)
+                for each in lists:
+                    each.link(mark.number)
+                    if not each.stand(mark.number):
+                        break
+        return _all_stand(lists, mark.number)
 
-    def _files(self, partition: PartitionId, generations: Sequence[Generation]) -> ListFiles:
-        return ListFiles(self.home, partition, generations)
+    def _files(self, lists: Iterable[PartitionId], generations: Sequence[Generation]) -> Sequence[ListFiles]:
+        return [ListFiles(self.home, each, generations) for each in lists]
+
+
+def _next_number(lists: Sequence[ListFiles], last: int) -> int:
+    """Return the next number above `last` that is free for each of the lists."""
+    number = last + 1
+    while (later := max(each.next_number(number - 1) for each in lists)) > number:
+        number = later
+    return number
+
+
+def _all_stand(lists: Iterable[ListFiles], number: int) -> bool:
+    return all(each.stand(number) for each in lists)
 
 
 def _edition(mark: ShelfMark) -> Edition:

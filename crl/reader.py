@@ -1,9 +1,11 @@
 """Reading a list that came as a file, ours or a stranger's, as evidence about a certificate (RFC 5280 6.3.3).
 
-A list that does not surely speak for a certificate has no say: the verdict is then undecided, never "good".
+A list that does not surely speak for a certificate has no say: the verdict is then undecided, never "good". Nor has a
+delta by itself; it brings a complete list up to date (RFC 5280 5.2.4).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import BinaryIO, TypeVar
@@ -14,7 +16,10 @@ from cryptography.x509.oid import ExtensionOID
 from crl.certificate_list import CertificateList, read_list, unreadable
 from crl.entry_index import UNREADABLE
 from jpki.der import Reader, Tag, context, object_identifier, sequence
+from jpki.errors import JpkiError, Kind
+from jpki.ports import RevocationSource
 from jpki.revocation import Finding, Reason, RevocationEvidence
+from jpki.text import Text
 
 _LIST_EXTENSIONS = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
@@ -46,10 +51,16 @@ class CrlFile:
         self._covered: dict[_Scope, bool] = {}
         head = self._list.head
         try:
-            is_delta = extension_of(head.extensions, x509.DeltaCRLIndicator) is not None
-            self._understood = self._list.entries.understood and not unknown_critical(head) and not is_delta
+            delta = extension_of(head.extensions, x509.DeltaCRLIndicator)
+            number = extension_of(head.extensions, x509.CRLNumber)
+            self.base = None if delta is None else delta.crl_number
+            """The number of the complete list that it is a delta of; None where it is none."""
+            self.number = None if number is None else number.crl_number
+            self._understood = self._list.entries.understood and not unknown_critical(head)
             self._issuer = head.issuer
             self._point = extension_of(head.extensions, x509.IssuingDistributionPoint)
+            self.origin = head.issuer, extension_of(head.extensions, x509.AuthorityKeyIdentifier), self._point
+            """Issuer, key and scope: a list and its delta have them in common."""
             self._as_of, self._fresh_until = head.last_update_utc, head.next_update_utc
         except UNREADABLE as error:
             raise unreadable() from error
@@ -60,10 +71,46 @@ class CrlFile:
         """Return the list's word on `certificate`, None where it has no say; freshness is the caller's to judge."""
         del at
         try:
-            has_say = self._understood and self._is_signed_by(issuer) and self._covers(certificate)
+            has_say = self.base is None and self._is_believed(issuer) and self._covers(certificate)
         except UNREADABLE:
             return None
         return self._word(certificate.serial_number) if has_say else None
+
+    def updated(self, delta: "CrlFile") -> RevocationSource:
+        """Return this complete list as `delta` brings it up to date; one of the same number has nothing to add.
+
+        Raises:
+            JpkiError: UNPROCESSABLE `crl-no-delta` where they are not one of each; `crl-delta-foreign` where it is of
+                another issuer, key or scope; `crl-delta-base-newer` where it is of a later list; `crl-delta-older`.
+        """
+        if delta.base is None or self.base is not None:
+            raise _no_delta()
+        if delta.origin != self.origin:
+            raise _foreign()
+        if self.number is None or self.number < delta.base:
+            raise _base_newer(delta.base)
+        if delta.number is None or delta.number < self.number:
+            raise _older(delta.number, self.number)
+        return self if delta.number == self.number else _Updated(self, delta)
+
+    def change(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, before: RevocationEvidence
+    ) -> RevocationEvidence | None:
+        """Return this delta's word on a certificate of which its list says `before`; None where it has no say."""
+        try:
+            if not self._is_believed(issuer):
+                return None
+        except UNREADABLE:
+            return None
+        entry = self._list.entries.find(certificate.serial_number)
+        if entry is None:
+            return replace(before, as_of=self._as_of, fresh_until=self._fresh_until)
+        if entry.reason is x509.ReasonFlags.remove_from_crl:
+            return self._evidence(Finding.GOOD)
+        return self._word(certificate.serial_number)
+
+    def _is_believed(self, issuer: x509.Certificate) -> bool:
+        return self._understood and self._is_signed_by(issuer)
 
     def _covers(self, certificate: x509.Certificate) -> bool:
         """Tell whether the list is to hold this certificate if it is revoked, as of all others of its scope."""
@@ -111,6 +158,43 @@ class CrlFile:
             revoked_at=revoked_at,
             reason=reason,
         )
+
+
+class _Updated:
+    """A complete list and a delta that is later; see `jpki.ports.RevocationSource`."""
+
+    def __init__(self, complete: CrlFile, delta: CrlFile) -> None:
+        self._complete = complete
+        self._delta = delta
+
+    def evidence(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+    ) -> RevocationEvidence | None:
+        """Return the word of both, as of the delta; None where either has no say."""
+        before = self._complete.evidence(certificate, issuer, at)
+        return None if before is None else self._delta.change(certificate, issuer, before)
+
+
+def updated(lists: Sequence[CrlFile]) -> list[RevocationSource]:
+    """Return the complete ones of these lists, each as the newest delta among them has it that is of it.
+
+    Raises:
+        JpkiError: UNPROCESSABLE as for `CrlFile.updated`, where a delta is of none of them.
+    """
+    complete = [each for each in lists if each.base is None]
+    sources: list[RevocationSource] = list(complete)
+    for delta in sorted((each for each in lists if each.base is not None), key=lambda each: each.number or 0):
+        reasons = []
+        for place, each in enumerate(complete):
+            try:
+                sources[place] = each.updated(delta)
+            except JpkiError as error:
+                reasons.append(error)
+        if not complete:
+            raise _no_delta()
+        if len(reasons) == len(complete):
+            raise next((each for each in reasons if each.code != "crl-delta-foreign"), _foreign())
+    return sources
 
 
 _MOST_SIGNERS = 64
@@ -192,3 +276,47 @@ def extension_of(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def _no_delta() -> JpkiError:
+    return _unusable(
+        "crl-no-delta",
+        "完全な失効リストと差分リストの組ではありません。",
+        "These are not a complete list and a delta.",
+        "完全なリストと、その差分リストを一つずつ指定してください。",
+        "Give a complete list, and a delta of it.",
+    )
+
+
+def _foreign() -> JpkiError:
+    return _unusable(
+        "crl-delta-foreign",
+        "差分リストの発行者、鍵又は対象範囲が、指定された失効リストと異なります。",
+        "The delta is of another issuer, key or scope than the lists that were given.",
+        "同じ世代の同じ範囲の完全なリストを指定してください。",
+        "Give the complete list of the same generation and scope.",
+    )
+
+
+def _base_newer(base: int) -> JpkiError:
+    return _unusable(
+        "crl-delta-base-newer",
+        f"差分リストは第{base}号以後のリストの差分です。指定されたリストはそれより古い号です。",
+        f"The delta is of list number {base}, and the one that was given is older.",
+        "新しい完全なリストを取得してください。",
+        "Fetch a newer complete list.",
+    )
+
+
+def _older(number: int | None, than: int) -> JpkiError:
+    return _unusable(
+        "crl-delta-older",
+        f"差分リスト（番号 {number or '-'}）は、指定されたリスト（第{than}号）より古いものです。",
+        f"The delta, number {number or '-'}, is older than the list that was given, number {than}.",
+        "完全なリストだけを使うか、新しい差分リストを取得してください。",
+        "Use the complete list alone, or fetch a newer delta.",
+    )
+
+
+def _unusable(code: str, ja: str, en: str, action_ja: str, action_en: str) -> JpkiError:
+    return JpkiError(Kind.UNPROCESSABLE, code, Text(ja, en), Text(action_ja, action_en))

@@ -9,6 +9,10 @@ from jpki.ids import GenerationId, PartitionId
 
 COMPLETE = PartitionId("complete")
 """The list of everything a CA revoked; it is published beside the partitions and stands in no certificate."""
+DELTA = PartitionId("delta")
+"""What changed in the complete list: published with it, under its number (RFC 5280 5.2.4)."""
+ARL = PartitionId("arl")
+"""The list of a CA's own certificates that are revoked: the roots of its compromised generations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

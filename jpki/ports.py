@@ -16,10 +16,11 @@ from cryptography import x509
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
 from jpki.certificate import Carrier, Purpose, Validity
+from jpki.clock import iso
 from jpki.delegate import Delegate, TimeStampingUnit
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
-from jpki.partition import Partition
+from jpki.partition import DELTA, Partition
 from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
 from jpki.verifier import VerifierId
@@ -383,14 +384,30 @@ class RevokedLines:
     @classmethod
     def of(cls, entries: Sequence[RevokedEntry]) -> "RevokedLines":
         """Return the lines of these entries."""
+        return cls.told([(each.serial, each.revoked_at, each.reason.number) for each in entries])
+
+    @classmethod
+    def told(cls, lines: Sequence[tuple[Serial, datetime, int]]) -> "RevokedLines":
+        """Return lines of serial, moment and CRLReason value."""
         return cls(
-            b"".join(each.serial.to_bytes(SERIAL_OCTETS) for each in entries),
-            "".join(each.revoked_at.astimezone(UTC).strftime("%Y%m%d%H%M%S") for each in entries).encode(),
-            bytes(each.reason.number for each in entries),
+            b"".join(serial.to_bytes(SERIAL_OCTETS) for serial, _, _ in lines),
+            "".join(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S") for _, moment, _ in lines).encode(),
+            bytes(reason for _, _, reason in lines),
         )
 
     def __len__(self) -> int:
         return len(self.reasons)
+
+    def __iter__(self) -> Iterator[tuple[Serial, datetime, int]]:
+        """Yield serial, moment and CRLReason value of each line."""
+        for number, reason in enumerate(self.reasons):
+            serial = self.serials[SERIAL_OCTETS * number : SERIAL_OCTETS * (number + 1)]
+            moment = self.moments[_DIGITS * number : _DIGITS * (number + 1)].decode("ascii")
+            told = datetime.strptime(moment, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            yield Serial(int.from_bytes(serial)), told, reason
+
+
+_DIGITS = len("YYYYMMDDhhmmss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +444,7 @@ class RevocationRegister(Protocol):
     def last_change(self, purpose: Purpose, partition: PartitionId) -> int:
         """Return the journal position of the last change of what this list holds, 0 where there was none.
 
-        `COMPLETE` stands for all partitions of the purpose.
+        `COMPLETE` stands for all partitions of the purpose, `ARL` for the roots of its compromised generations.
         """
         ...
 
@@ -448,12 +465,32 @@ class RevocationRegister(Protocol):
         """
         ...
 
+    def delta(self, base: "ShelfMark", now: "ShelfMark") -> AbstractContextManager[Iterator[RevokedLines] | None]:
+        """Show, in order of serial, what makes the complete list `base` the complete list `now`.
+
+        Of what is not on `now` the reason is `REMOVED_FROM_LIST` and the moment that of its release, or its end. None
+        where it cannot be told as for `changes`. What became of certificates after `now` makes no difference.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaMark:
+    """The delta that was published with a complete list, and of the same number.
+
+    `base` is the number of the complete list that it is of: its own where there is none, for then it has no entries.
+    """
+
+    base: int
+    entries: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShelfMark:
     """The newest publication of one list: one number for all generations' signatures of it.
 
     It pictures a `position` in an `epoch` of the journal, without the certificates that ended before `ending_after`.
+    `delta` is given for the complete list.
     """
 
     purpose: Purpose
@@ -465,6 +502,21 @@ class ShelfMark:
     position: int
     ending_after: datetime | None
     entries: int
+    delta: DeltaMark | None = None
+
+    @property
+    def lists(self) -> Sequence[PartitionId]:
+        """The names under which the publication is to be read, a delta's after that of its list."""
+        return (self.partition,) if self.delta is None else (self.partition, DELTA)
+
+    def told(self) -> dict[str, str | int]:
+        """Return what the audit is told of it."""
+        told: dict[str, str | int] = {
+            "number": self.number,
+            "entries": self.entries,
+            "next_update": iso(self.next_update),
+        }
+        return told if self.delta is None else told | {"base": self.delta.base, "changes": self.delta.entries}
 
 
 class CrlShelf(Protocol):
@@ -475,7 +527,14 @@ class CrlShelf(Protocol):
         ...
 
     def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
-        """Put `new` in the place of `old`, committed, if `old` is still there; tell whether it was."""
+        """Put `new` in the place of `old`, committed, if `old` is still there; tell whether it was.
+
+        With a delta it is kept among the `bases`, and those before its own base are dropped.
+        """
+        ...
+
+    def bases(self, purpose: Purpose) -> Sequence[ShelfMark]:
+        """Return the complete lists that a delta may be of, the oldest first."""
         ...
 
     def marks(self) -> Sequence[ShelfMark]:

@@ -44,6 +44,10 @@ _REASONS = {
 }
 
 
+REMOVED_FROM_LIST = 8
+"""CRLReason removeFromCRL: what a delta says of a certificate that is on its list no more (RFC 5280 5.3.1)."""
+
+
 class State(StrEnum):
     """Where a certificate stands in its life (docs/adr/0003). Expiry is not stored: it follows from the clock."""
 

@@ -4,6 +4,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -181,13 +182,13 @@ def _lasts(rooms: Rooms, responder: Responder) -> bool:
 def _lists(rooms: Rooms) -> None:
     served = {purpose: rooms.served(purpose) for purpose in HOLDER_PURPOSES}
     for mark in rooms.store.shelf.marks():
-        for generation in served[mark.purpose]:
-            file = rooms.home.path / "crl" / mark.purpose / generation.id / f"{mark.partition}.crl"
+        for generation, name in product(served[mark.purpose], mark.lists):
+            file = rooms.home.path / "crl" / mark.purpose / generation.id / f"{name}.crl"
             if not file.is_file() or mark.next_update <= rooms.clock():
                 raise _wrong(
                     "crl-stale",
-                    f"失効リスト {mark.purpose}/{generation.id}/{mark.partition} が古いか、公開されていません。",
-                    f"The list {mark.purpose}/{generation.id}/{mark.partition} is stale or not published.",
+                    f"失効リスト {mark.purpose}/{generation.id}/{name} が古いか、公開されていません。",
+                    f"The list {mark.purpose}/{generation.id}/{name} is stale or not published.",
                     "jpki crl publish を実行してください。",
                     "Run `jpki crl publish`.",
                 )

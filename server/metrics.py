@@ -214,7 +214,7 @@ def _lists(rooms: Rooms) -> Sequence[Metric]:
         labels=["ca"],
     )
     for purpose, marks in groupby(rooms.store.shelf.marks(), key=lambda mark: mark.purpose):
-        moments = [mark.next_update.timestamp() for mark in marks]
+        moments = [mark.next_update.timestamp() for mark in marks for _ in mark.lists]
         lists.add_metric([purpose], len(moments))
         ends.add_metric([purpose], min(moments))
     return [lists, ends]

@@ -204,6 +204,7 @@ def assemble(
         signer=keys.signer,
         audit=store.audit,
         home=home.path,
+        base_url=settings.base_url,
         clock=clock,
     )
     issuer = Issuer(

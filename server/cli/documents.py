@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from crl.reader import CrlFile
+from crl.reader import CrlFile, updated
 from jpki.clock import JST, end_of_day, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
@@ -112,7 +112,7 @@ class Moment(click.ParamType[datetime]):
 @click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
 @click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
 @click.option("--trust", "trust_files", multiple=True, type=_file, help="Trust anchors, PEM, in place of the home's.")
-@click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER.")
+@click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER; or a delta of another one.")
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
 @click.option("--at", type=Moment(), help="The time that counts; default: now.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
@@ -158,11 +158,14 @@ def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[Trust
 def _sources(rooms: Rooms | None, crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
     if rooms:
         yield rooms.evidence()
-    for file in crl_files:
-        with file.open("rb") as octets:
-            yield CrlFile(octets)
+    yield from updated([_read(file) for file in crl_files])
     if ocsp_url:
         yield OcspClient(ocsp_url, system_clock, system_randomness)
+
+
+def _read(file: Path) -> CrlFile:
+    with file.open("rb") as octets:
+        return CrlFile(octets)
 
 
 def _describe(verdict: FileVerdict) -> Iterator[Text]:

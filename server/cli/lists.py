@@ -12,7 +12,7 @@ import click
 from jpki.clock import iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
-from jpki.ports import ShelfMark
+from jpki.ports import DeltaMark, ShelfMark
 from jpki.text import Text
 from server.certificate_files import certificates_in
 from server.cli.frame import EXIT_FAILED, BadInput, Output, SerialType, command, home_option, opened
@@ -113,13 +113,23 @@ crl.add_command(show)
 
 def _line(mark: ShelfMark) -> Text:
     head = f"  {mark.purpose}/{mark.partition}"
+    delta = _delta_line(mark.delta)
     return Text(
-        f"{head}  第{mark.number}号  {mark.entries}件  {iso(mark.this_update)} 〜 {iso(mark.next_update)}",
-        f"{head}  number {mark.number}  {mark.entries} entries  {iso(mark.this_update)} to {iso(mark.next_update)}",
+        f"{head}  第{mark.number}号  {mark.entries}件  {iso(mark.this_update)} 〜 {iso(mark.next_update)}{delta.ja}",
+        f"{head}  number {mark.number}  {mark.entries} entries  {iso(mark.this_update)} to {iso(mark.next_update)}"
+        f"{delta.en}",
     )
 
 
-def _fields(mark: ShelfMark) -> dict[str, str | int]:
+def _delta_line(delta: DeltaMark | None) -> Text:
+    if delta is None:
+        return Text("", "")
+    return Text(
+        f"  差分は第{delta.base}号から{delta.entries}件", f"  delta of number {delta.base}: {delta.entries} entries"
+    )
+
+
+def _fields(mark: ShelfMark) -> dict[str, object]:
     return {
         "ca": mark.purpose,
         "partition": mark.partition,
@@ -127,4 +137,5 @@ def _fields(mark: ShelfMark) -> dict[str, str | int]:
         "entries": mark.entries,
         "this_update": iso(mark.this_update),
         "next_update": iso(mark.next_update),
+        "delta": None if mark.delta is None else {"base": mark.delta.base, "entries": mark.delta.entries},
     }

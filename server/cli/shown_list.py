@@ -42,6 +42,7 @@ class ShownList:
             "issuer": told.issuer,
             "kind": told.scope,
             "distribution_points": list(told.points),
+            "freshest": list(told.freshest),
             "number": told.number,
             "base": told.base,
             "this_update": iso(told.this_update),
@@ -65,6 +66,8 @@ class ShownList:
         yield _line("種類", "kind", SCOPES[told.scope])
         for point in told.points:
             yield _line("配布点", "distribution point", shown(point))
+        for point in told.freshest:
+            yield _line("差分リスト", "its delta", shown(point))
         yield _line("番号", "number", "-" if told.number is None else str(told.number))
         if told.base is not None:
             yield _line("基準の番号", "base number", str(told.base))

@@ -12,12 +12,13 @@ from cryptography import x509
 
 from crl.files import ListFiles
 from crl.outline import number_of
+from crl.reader import extension_of
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, whole_second
 from jpki.generation import Generation
 from jpki.ids import PartitionId, Serial, format_serial
-from jpki.partition import COMPLETE
-from jpki.ports import CrlShelf, Generations, RevocationRegister, ShelfMark
+from jpki.partition import ARL, COMPLETE, DELTA
+from jpki.ports import CrlShelf, Generations, RevocationRegister, RevokedLines, ShelfMark
 from jpki.revocation import LISTED_STATES, Reason, Status
 from server.reconcile.difference import Difference, Fault
 from server.store.picture import Picture, SqlPictures
@@ -34,19 +35,26 @@ class _Edition:
     """The newest mark of a list, and what lies under each generation's stable name: None where nothing is readable."""
 
     mark: ShelfMark
-    files: Sequence[tuple[Generation, x509.CertificateRevocationList | None]]
+    files: Sequence[tuple[Generation, PartitionId, x509.CertificateRevocationList | None]]
+
+    @property
+    def entries(self) -> int:
+        """How many entries its lists have, under one generation."""
+        return self.mark.entries + (0 if self.mark.delta is None else self.mark.delta.entries)
 
     @property
     def is_whole(self) -> bool:
         """Whether all files are of the mark's number."""
-        return all(parsed is not None and number_of(parsed) == self.mark.number for _, parsed in self.files)
+        return all(parsed is not None and number_of(parsed) == self.mark.number for _, _, parsed in self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """An entry; `reason` is None where a delta says that its list holds the certificate no more."""
+
     serial: Serial
     revoked_at: datetime
-    reason: Reason
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +74,7 @@ class Lists:
             (purpose, partition)
             for purpose in HOLDER_PURPOSES
             if self.generations(purpose)
-            for partition in (COMPLETE, *(each.id for each in self.register.partitions_in_use(purpose)))
+            for partition in (COMPLETE, ARL, *(each.id for each in self.register.partitions_in_use(purpose)))
         ]
 
     def differences(
@@ -83,12 +91,12 @@ class Lists:
                 found = "-" if edition is None else f"number {edition.mark.number}"
                 yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
             else:
-                tell(edition.mark.entries)
+                tell(edition.entries)
                 yield from self._of_edition(edition)
 
     def unknown(self, ever: Sequence[Generation]) -> Iterator[Difference]:
         """Yield what lies where lists are published and is none of ours."""
-        marked = {(str(mark.purpose), str(mark.partition)) for mark in self.shelf.marks()}
+        marked = {(str(mark.purpose), str(name)) for mark in self.shelf.marks() for name in mark.lists}
         made = {(str(each.purpose), str(each.id)) for each in ever}
         for path in sorted((self.home / "crl").glob("*/*/*.crl")):
             purpose, generation = path.parent.parent.name, path.parent.name
@@ -102,21 +110,24 @@ class Lists:
             time.sleep(_PAUSE_SECONDS * attempt)
             mark = self.shelf.newest(purpose, [partition]).get(partition)
             if mark is not None:
-                edition = _Edition(mark, [(each, self._read(partition, each)) for each in self.generations(purpose)])
+                files = [
+                    (each, name, self._read(name, each)) for each in self.generations(purpose) for name in mark.lists
+                ]
+                edition = _Edition(mark, files)
                 if edition.is_whole:
                     break
         return edition
 
     def _of_edition(self, edition: _Edition) -> Iterator[Difference]:
         mark = edition.mark
-        for generation, parsed in edition.files:
-            name = f"{mark.purpose}/{generation.id}/{mark.partition}"
+        for generation, which, parsed in edition.files:
+            name = f"{mark.purpose}/{generation.id}/{which}"
             if parsed is None or not parsed.is_signature_valid(generation.public_key):
                 yield Difference(name, Fault.LIST_UNREADABLE, f"number {mark.number}", "none that this key signed")
             elif (number := number_of(parsed)) != mark.number:
                 yield Difference(name, Fault.LIST_LAGS, f"number {mark.number}", f"number {number}")
             else:
-                yield from self._of_file(name, mark, parsed)
+                yield from self._of_file(name, which, mark, parsed)
 
     def _read(self, partition: PartitionId, generation: Generation) -> x509.CertificateRevocationList | None:
         try:
@@ -127,14 +138,48 @@ class Lists:
             return None
         return parsed
 
-    def _of_file(self, name: str, mark: ShelfMark, parsed: x509.CertificateRevocationList) -> Iterator[Difference]:
+    def _of_file(
+        self, name: str, which: PartitionId, mark: ShelfMark, parsed: x509.CertificateRevocationList
+    ) -> Iterator[Difference]:
         if parsed.next_update_utc is None or parsed.next_update_utc < self.now:
             yield Difference(name, Fault.LIST_STALE, f"after {iso(self.now)}", str(parsed.next_update_utc))
+        if which == DELTA:
+            yield from self._of_delta(name, mark, parsed)
+            return
         with self.pictures.taken() as picture:
-            yield from _entries_differ(name, parsed, _wanted(picture, mark))
+            wanted = _wanted_roots(picture, mark) if which == ARL else _wanted(picture, mark)
+            yield from _entries_differ(name, parsed, wanted)
+
+    def _of_delta(self, name: str, mark: ShelfMark, parsed: x509.CertificateRevocationList) -> Iterator[Difference]:
+        """Yield what the delta says otherwise than the journal does."""
+        found = extension_of(parsed.extensions, x509.DeltaCRLIndicator)
+        number = None if found is None else found.crl_number
+        base = next((each for each in self.shelf.bases(mark.purpose) if each.number == number), None)
+        if mark.delta is None or number != mark.delta.base or base is None:
+            expected = "-" if mark.delta is None else f"a delta of number {mark.delta.base}"
+            yield Difference(name, Fault.LIST_DIFFERS, expected, f"a delta of number {number}")
+            return
+        with self.register.delta(base, mark) as changes:
+            # Where the journal could not tell, the list is its own base, and nothing has changed in it.
+            wanted = (entry for lines in changes or () for entry in _entries(lines))
+            yield from _entries_differ(name, parsed, ((each, True) for each in wanted))
 
 
-def _wanted(picture: Picture, mark: ShelfMark) -> Iterator[tuple[Status, bool]]:
+def _entries(lines: RevokedLines) -> Iterator[_Entry]:
+    for serial, moment, reason in lines:
+        yield _Entry(serial, moment, _REASONS.get(reason))
+
+
+_REASONS = {each.number: each for each in Reason}
+
+
+def _wanted_roots(picture: Picture, mark: ShelfMark) -> Iterator[tuple[_Entry, bool]]:
+    """Yield the roots that were compromised at the mark's position, and whether the list must still hold each."""
+    for root, end in picture.compromised_roots(mark.purpose, mark.position):
+        yield _Entry(root.serial, root.revoked_at, root.reason), end >= whole_second(mark.this_update)
+
+
+def _wanted(picture: Picture, mark: ShelfMark) -> Iterator[tuple[_Entry, bool]]:
     """Yield in order of serial what was listed at the mark's position, and whether the list must still hold it.
 
     A certificate that had ended before the list may be on it a last time (RFC 5280 3.3).
@@ -148,26 +193,25 @@ def _wanted(picture: Picture, mark: ShelfMark) -> Iterator[tuple[Status, bool]]:
         since = compromised.get(own.generation)
         status = own if since is None else own.under_compromise(since)
         if status.state in LISTED_STATES:
-            yield status, status.not_after >= whole_second(mark.this_update)
+            yield _Entry(status.serial, *_told(status)), status.not_after >= whole_second(mark.this_update)
 
 
 def _entries_differ(
-    name: str, parsed: x509.CertificateRevocationList, wanted: Iterator[tuple[Status, bool]]
+    name: str, parsed: x509.CertificateRevocationList, wanted: Iterator[tuple[_Entry, bool]]
 ) -> Iterator[Difference]:
     """Merge the list with what it must hold; both are in order of serial."""
     entries = map(_entry, parsed)
     entry = next(entries, None)
-    for status, must in wanted:
-        while entry is not None and entry.serial < status.serial:
+    for expected, must in wanted:
+        while entry is not None and entry.serial < expected.serial:
             yield _differs(name, entry.serial, "-", entry)
             entry = next(entries, None)
-        expected = _Entry(status.serial, *_told(status))
-        if entry is not None and entry.serial == status.serial:
+        if entry is not None and entry.serial == expected.serial:
             if entry != expected:
-                yield _differs(name, status.serial, expected, entry)
+                yield _differs(name, expected.serial, expected, entry)
             entry = next(entries, None)
         elif must:
-            yield _differs(name, status.serial, expected, "-")
+            yield _differs(name, expected.serial, expected, "-")
     while entry is not None:
         yield _differs(name, entry.serial, "-", entry)
         entry = next(entries, None)
@@ -180,10 +224,11 @@ def _told(status: Status) -> tuple[datetime, Reason]:
 
 
 def _entry(revoked: x509.RevokedCertificate) -> _Entry:
-    reason = Reason.UNSPECIFIED
+    reason: Reason | None = Reason.UNSPECIFIED
     for extension in revoked.extensions:
         if isinstance(extension.value, x509.CRLReason):
-            reason = Reason(extension.value.reason.value)
+            flag = extension.value.reason
+            reason = None if flag is x509.ReasonFlags.remove_from_crl else Reason(flag.value)
     return _Entry(Serial(revoked.serial_number), revoked.revocation_date_utc, reason)
 
 
@@ -192,4 +237,6 @@ def _differs(name: str, serial: Serial, expected: _Entry | str, found: _Entry | 
 
 
 def _words(entry: _Entry | str) -> str:
-    return entry if isinstance(entry, str) else f"{entry.reason} since {iso(entry.revoked_at)}"
+    if isinstance(entry, str):
+        return entry
+    return f"{entry.reason or 'on the list no more'} since {iso(entry.revoked_at)}"

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from cryptography import x509
@@ -25,9 +28,9 @@ from sqlalchemy import (
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import SERIAL_OCTETS, PartitionId, Serial
-from jpki.partition import COMPLETE, Partition
+from jpki.partition import ARL, COMPLETE, Partition
 from jpki.ports import RevocationChanges, Revocations, RevokedEntry, RevokedLines, ShelfMark
-from jpki.revocation import LISTED_STATES, SIGNED_STATES, Reason
+from jpki.revocation import LISTED_STATES, REMOVED_FROM_LIST, SIGNED_STATES, Reason
 from jpki.text import Text
 from server.store import tables
 from server.store.database import Database
@@ -119,7 +122,11 @@ class SqlPartitions:
         with self._database.reading() as connection:
             ledger = connection.execute(select(tables.ledger)).one()
             since = compromises(connection, purpose)
-            if since:
+            if partition == ARL:
+                roots = compromised_roots(connection, purpose, ledger.position)
+                entries = [entry for entry, end in roots if ending_after is None or end >= ending_after]
+                lines = iter([RevokedLines.of(entries)] if entries else [])
+            elif since:
                 lines = _under_compromise(
                     connection, since, [belongs(tables.status.c.partition, purpose, partition), *current]
                 )
@@ -138,6 +145,22 @@ class SqlPartitions:
                 rows = connection.execute(concerned.limit(at_most + 1)).all()
                 entries.update((row.serial, _entry(row, ending_after)) for row in rows)
         return None if len(entries) > at_most else RevocationChanges(ledger.position, entries)
+
+    @contextmanager
+    def delta(self, base: ShelfMark, now: ShelfMark) -> Iterator[Iterator[RevokedLines] | None]:
+        """Show what makes one complete list the other; see `jpki.ports.RevocationRegister`.
+
+        The journal alone tells how it stood at the later one, whatever happened since.
+        """
+        with self._database.reading() as connection:
+            if (
+                now.epoch != base.epoch
+                or now.ending_after is None
+                or compromises(connection, now.purpose, now.position)
+            ):
+                yield None
+            else:
+                yield _differing(connection, base, now, now.ending_after)
 
 
 def _changed(since: ShelfMark) -> Select[Any]:
@@ -161,6 +184,39 @@ def _ended(since: ShelfMark, ending_after: datetime) -> Select[Any]:
     return select(status).where(_is_listed(since.purpose, since.partition), *ended)
 
 
+def _differing(
+    connection: Connection, base: ShelfMark, now: ShelfMark, ending_after: datetime
+) -> Iterator[RevokedLines]:
+    """Yield the lines of a delta: how each stood at `now` that changed, and what ended and had not changed."""
+    journal, status = tables.journal, tables.status
+    changed = select(func.max(journal.c.position)).where(
+        journal.c.epoch == base.epoch,
+        journal.c.position > base.position,
+        journal.c.position <= now.position,
+        journal.c.listed == 1,
+        belongs(journal.c.partition, now.purpose, COMPLETE),
+    )
+    at_last = (
+        select(journal.c.serial, journal.c.state, journal.c.reason, journal.c.effective_at, status.c.not_after)
+        .join(status, status.c.serial == journal.c.serial)
+        .where(journal.c.epoch == base.epoch, journal.c.position.in_(changed.group_by(journal.c.serial)))
+        .order_by(journal.c.serial)
+    )
+    ended = _ended(base, ending_after).where(status.c.position <= base.position).order_by(status.c.serial)
+    rows = (connection.execute(each, execution_options={"yield_per": _ROWS}) for each in (at_last, ended))
+    lines = (_delta_line(row, ending_after) for row in merge(*rows, key=attrgetter("serial")))
+    while some := list(islice(lines, _ROWS)):
+        yield RevokedLines.told(some)
+
+
+def _delta_line(row: Row[Any], ending_after: datetime) -> tuple[Serial, datetime, int]:
+    if row.not_after < ending_after:
+        return row.serial, row.not_after, REMOVED_FROM_LIST
+    if row.state not in LISTED_STATES:
+        return row.serial, row.effective_at, REMOVED_FROM_LIST
+    return row.serial, row.effective_at, Reason(row.reason).number
+
+
 def _entry(row: Row[Any], ending_after: datetime) -> RevokedEntry | None:
     if row.revoked_at is None or row.not_after < ending_after:
         return None
@@ -179,6 +235,28 @@ def compromises(connection: Connection, purpose: Purpose, position: int | None =
     if position is not None:
         compromised = compromised.where(table.c.compromised_position <= position)
     return {row.id: row.compromised_at for row in connection.execute(compromised)}
+
+
+def compromised_roots(
+    connection: Connection, purpose: Purpose, position: int
+) -> Sequence[tuple[RevokedEntry, datetime]]:
+    """Return what the ARL of a CA holds as of a journal position, in order of serial, each with its root's end."""
+    table = tables.generation
+    compromised = select(table.c.certificate, table.c.compromised_at, table.c.not_after).where(
+        table.c.purpose == purpose, table.c.compromised_position <= position
+    )
+    found = [
+        (
+            RevokedEntry(
+                Serial(x509.load_der_x509_certificate(row.certificate).serial_number),
+                row.compromised_at,
+                Reason.CA_COMPROMISE,
+            ),
+            row.not_after,
+        )
+        for row in connection.execute(compromised)
+    ]
+    return sorted(found, key=lambda each: each[0].serial)
 
 
 def _listed(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[RevokedLines]:

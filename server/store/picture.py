@@ -16,11 +16,12 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from jpki.certificate import Carrier, Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import HolderCode, PartitionId, Serial
+from jpki.ports import RevokedEntry
 from jpki.revocation import LISTED_STATES, Reason, State, Status
 from server.store import tables
 from server.store.audit_log import Recorded, recorded, waiting
 from server.store.database import Database
-from server.store.partitions import belongs, compromises
+from server.store.partitions import belongs, compromised_roots, compromises
 from server.store.rows import status_from
 from server.store.seal import Seal
 
@@ -176,6 +177,10 @@ class Picture:
     def compromised_by(self, purpose: Purpose, position: int) -> Mapping[str, datetime]:
         """Return since when each generation was compromised that was so at a journal position."""
         return compromises(self._connection, purpose, position)
+
+    def compromised_roots(self, purpose: Purpose, position: int) -> Sequence[tuple[RevokedEntry, datetime]]:
+        """Return what an ARL held at a journal position, with the end of each root."""
+        return compromised_roots(self._connection, purpose, position)
 
     def may_be_listed(self, purpose: Purpose, partition: PartitionId, generations: Sequence[str]) -> Iterator[Status]:
         """Yield what is on hold or revoked, and all that these generations issued, as their own rows have it."""

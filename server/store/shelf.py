@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
-from jpki.clock import iso
 from jpki.errors import JpkiError
 from jpki.ids import PartitionId
-from jpki.ports import ShelfMark
+from jpki.partition import COMPLETE
+from jpki.ports import DeltaMark, ShelfMark
 from server.store import audit, tables
 from server.store.database import Database
 
@@ -34,6 +34,13 @@ class SqlShelf:
             ordered = select(tables.crl).order_by(tables.crl.c.purpose, tables.crl.c.partition)
             return [_mark(row) for row in connection.execute(ordered)]
 
+    def bases(self, purpose: Purpose) -> Sequence[ShelfMark]:
+        """Return the complete lists that a delta may be of, the oldest first."""
+        base = tables.crl_base
+        with self._database.reading() as connection:
+            rows = connection.execute(select(base).where(base.c.purpose == purpose).order_by(base.c.number)).all()
+        return [ShelfMark(partition=COMPLETE, **_values(row)) for row in rows]
+
     def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
         """Put `new` in the place of `old` if it is still there."""
         try:
@@ -44,7 +51,7 @@ class SqlShelf:
             raise
 
     def _swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
-        values = {
+        picture = {
             "number": new.number,
             "this_update": new.this_update,
             "next_update": new.next_update,
@@ -52,6 +59,11 @@ class SqlShelf:
             "position": new.position,
             "ending_after": new.ending_after,
             "entries": new.entries,
+        }
+        delta = new.delta
+        values = picture | {
+            "delta_base": None if delta is None else delta.base,
+            "delta_entries": None if delta is None else delta.entries,
         }
         with self._database.writing() as connection:
             if old is None:
@@ -64,26 +76,35 @@ class SqlShelf:
                 )
                 if connection.execute(update(tables.crl).where(*same).values(**values)).rowcount != 1:
                     return False
+            if delta is not None:
+                base = tables.crl_base
+                passed = base.c.purpose == new.purpose, base.c.number < delta.base
+                connection.execute(delete(base).where(*passed))
+                connection.execute(insert(base).values(purpose=new.purpose, **picture))
             event = AuditEvent(
                 at=new.this_update,
                 actor=by,
                 act=Act.CRL_PUBLISHED,
                 subjects=(f"{new.purpose}/{new.partition}",),
-                details={"number": new.number, "entries": new.entries, "next_update": iso(new.next_update)},
+                details=new.told(),
             )
             audit.write(connection, event)
         return True
 
 
 def _mark(row: Row[Any]) -> ShelfMark:
-    return ShelfMark(
-        purpose=Purpose(row.purpose),
-        partition=PartitionId(row.partition),
-        number=row.number,
-        this_update=row.this_update,
-        next_update=row.next_update,
-        epoch=row.epoch,
-        position=row.position,
-        ending_after=row.ending_after,
-        entries=row.entries,
-    )
+    delta = None if row.delta_base is None else DeltaMark(row.delta_base, row.delta_entries)
+    return ShelfMark(partition=PartitionId(row.partition), delta=delta, **_values(row))
+
+
+def _values(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "purpose": Purpose(row.purpose),
+        "number": row.number,
+        "this_update": row.this_update,
+        "next_update": row.next_update,
+        "epoch": row.epoch,
+        "position": row.position,
+        "ending_after": row.ending_after,
+        "entries": row.entries,
+    }

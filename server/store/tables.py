@@ -322,8 +322,25 @@ crl = Table(
     Column("position", BigInteger, nullable=False),
     Column("ending_after", Moment),
     Column("entries", Integer, nullable=False),
+    Column("delta_base", Integer),
+    Column("delta_entries", Integer),
+    CheckConstraint("(delta_base IS NULL) = (delta_entries IS NULL)", name="crl_delta"),
 )
 """The newest publication of each list; the files are its projection. One of epoch 0 was made before they were told."""
+
+crl_base = Table(
+    "crl_base",
+    metadata,
+    Column("purpose", String(16), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("ending_after", Moment),
+    Column("entries", Integer, nullable=False),
+)
+"""Complete lists that deltas may be of (docs/adr/0020): from the base of the newest delta on, one row a publication."""
 
 verifier = Table(
     "verifier",

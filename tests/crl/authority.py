@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from jpki.certificate import Purpose
 from jpki.generation import Generation
 from jpki.ids import GenerationId, KeyUri, PartitionId, Serial
-from jpki.partition import Partition
+from jpki.partition import ARL, Partition
 from jpki.signature import PrivateKey
 
 SHARED = Path(os.environ.get("JPKI_SHARED", Path(__file__).parents[3] / "shared"))
@@ -117,6 +117,7 @@ def partition(id_: str, purpose: Purpose = Purpose.SIGNING, base_urls: tuple[str
 CHIYODA = partition("p0001")
 CHUO = partition("p0002")
 BUCKET = partition("b01", Purpose.AUTHENTICATION)
+SIGNING_ARL = Partition(id=ARL, purpose=Purpose.SIGNING, name=x509.Name(root(Purpose.SIGNING)), base_urls=(BASE_URL,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,11 @@ from jpki.acts import Actor, AuditEvent
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import PartitionId, Serial
-from jpki.partition import COMPLETE, Partition
+from jpki.partition import ARL, COMPLETE, Partition
 from jpki.ports import Generations, RevocationChanges, Revocations, RevokedEntry, RevokedLines, ShelfMark
-from jpki.revocation import Reason
+from jpki.revocation import REMOVED_FROM_LIST, Reason
 from jpki.text import Text
-from tests.crl.authority import BUCKET, CHIYODA, END, NOW, generations, signer
+from tests.crl.authority import BASE_URL, BUCKET, CHIYODA, END, NOW, generations, signer
 
 _P = TypeVar("_P")
 LINES = 3
@@ -26,12 +26,13 @@ LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A revoked certificate in the ledger."""
+    """A revoked certificate in the ledger, or one that was on hold until `released_at`."""
 
     partition: Partition
     entry: RevokedEntry
     not_after: datetime
     position: int
+    released_at: datetime | None = None
 
 
 @dataclass
@@ -53,6 +54,13 @@ class MemoryRegister:
         self.position += 1
         self.rows.append(Row(partition, RevokedEntry(serial, at, reason), not_after, self.position))
 
+    def release(self, serial: Serial, at: datetime = NOW) -> None:
+        self.position += 1
+        self.rows = [
+            replace(row, position=self.position, released_at=at) if row.entry.serial == serial else row
+            for row in self.rows
+        ]
+
     def partitions_in_use(self, purpose: Purpose) -> Sequence[Partition]:
         return [each for each in self.partitions if each.purpose is purpose]
 
@@ -69,14 +77,14 @@ class MemoryRegister:
         rows = [
             row for row in self._rows(purpose, partition) if ending_after is None or not row.not_after < ending_after
         ]
-        entries = sorted((row.entry for row in rows), key=lambda entry: entry.serial)
+        entries = sorted((row.entry for row in rows if row.released_at is None), key=lambda entry: entry.serial)
         chunks = (RevokedLines.of(entries[at : at + LINES]) for at in range(0, len(entries), LINES))
         yield Revocations(self.epoch, self.position, chunks)
 
     def changes(self, since: ShelfMark, ending_after: datetime, at_most: int) -> RevocationChanges | None:
         rows = self._rows(since.purpose, since.partition)
         changed: dict[Serial, RevokedEntry | None] = {
-            row.entry.serial: None if row.not_after < ending_after else row.entry
+            row.entry.serial: None if row.not_after < ending_after or row.released_at is not None else row.entry
             for row in rows
             if row.position > since.position or row.not_after < ending_after
         }
@@ -84,19 +92,40 @@ class MemoryRegister:
             return None
         return RevocationChanges(self.position, changed)
 
+    @contextmanager
+    def delta(self, base: ShelfMark, now: ShelfMark) -> Iterator[Iterator[RevokedLines] | None]:
+        if self.epoch != base.epoch or now.ending_after is None:
+            yield None
+            return
+        lines = []
+        for row in self._rows(now.purpose, COMPLETE):
+            is_new = base.position < row.position <= now.position
+            if row.not_after < now.ending_after:
+                if is_new or base.ending_after is None or row.not_after >= base.ending_after:
+                    lines.append((row.entry.serial, row.not_after, REMOVED_FROM_LIST))
+            elif is_new and row.released_at is not None:
+                lines.append((row.entry.serial, row.released_at, REMOVED_FROM_LIST))
+            elif is_new:
+                lines.append((row.entry.serial, row.entry.revoked_at, row.entry.reason.number))
+        lines.sort()
+        yield (RevokedLines.told(lines[at : at + LINES]) for at in range(0, len(lines), LINES))
+
     def entries(self, purpose: Purpose, partition: PartitionId) -> list[RevokedEntry]:
-        """All that was ever listed, in order."""
-        return sorted((row.entry for row in self._rows(purpose, partition)), key=lambda entry: entry.serial)
+        """All that is listed but for what was released, whether it has ended or not; in order."""
+        rows = [row for row in self._rows(purpose, partition) if row.released_at is None]
+        return sorted((row.entry for row in rows), key=lambda entry: entry.serial)
 
     def _rows(self, purpose: Purpose, partition: PartitionId) -> list[Row]:
-        return [
-            row for row in self.rows if row.partition.purpose is purpose and partition in {row.partition.id, COMPLETE}
-        ]
+        of_ca = [row for row in self.rows if row.partition.purpose is purpose]
+        if partition == COMPLETE:
+            return [row for row in of_ca if row.partition.id != ARL]
+        return [row for row in of_ca if row.partition.id == partition]
 
 
 class MemoryShelf:
     def __init__(self) -> None:
         self._marks: dict[tuple[Purpose, PartitionId], ShelfMark] = {}
+        self._bases: dict[Purpose, list[ShelfMark]] = {}
         self._lock = threading.Lock()
 
     def newest(self, purpose: Purpose, partitions: Collection[PartitionId]) -> Mapping[PartitionId, ShelfMark]:
@@ -109,7 +138,14 @@ class MemoryShelf:
             if self._marks.get((new.purpose, new.partition)) != old:
                 return False
             self._marks[new.purpose, new.partition] = new
+            if new.delta is not None:
+                base = new.delta.base
+                kept = [mark for mark in self.bases(new.purpose) if mark.number >= base]
+                self._bases[new.purpose] = [*kept, replace(new, delta=None)]
             return True
+
+    def bases(self, purpose: Purpose) -> Sequence[ShelfMark]:
+        return self._bases.get(purpose, [])
 
     def marks(self) -> Sequence[ShelfMark]:
         return list(self._marks.values())
@@ -160,6 +196,7 @@ class World:
             signer=signer,
             audit=self.audit,
             home=self.home,
+            base_url=BASE_URL,
             clock=self.clock,
         )
 

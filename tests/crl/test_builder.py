@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl.builder import Edition
+from crl.builder import Edition, encoded, signed_around
 from jpki import der
 from jpki.ids import Serial
-from jpki.partition import Partition
-from jpki.ports import RevokedEntry
-from jpki.revocation import Reason
+from jpki.partition import ARL, Partition
+from jpki.ports import RevokedEntry, RevokedLines
+from jpki.revocation import REMOVED_FROM_LIST, Reason
 from tests.crl.authority import CHIYODA, END, TODAY, generation, key_of, partition, serial
 from tests.crl.writing import encode, list_of
 
@@ -63,8 +63,36 @@ def their_entry(entry: RevokedEntry) -> x509.RevokedCertificate:
     return builder.build()
 
 
-def parsed(encoded: bytes) -> x509.CertificateRevocationList:
-    return x509.load_der_x509_crl(encoded)
+def our_delta(lines: Sequence[tuple[Serial, datetime, int]], number: int, base: int) -> bytes:
+    octets = encoded(RevokedLines.told(lines))
+    changes = replace(edition(number), base=base)
+    frame = signed_around([octets], len(octets), changes, generation("s1"), None, key_of("s1"))
+    return frame.head + octets + frame.tail
+
+
+def their_delta(lines: Sequence[tuple[Serial, datetime, int]], number: int, base: int) -> bytes:
+    issuer = generation("s1")
+    builder = (
+        x509.CertificateRevocationListBuilder(issuer.certificate.subject, TODAY, TODAY + TWO_DAYS)
+        .add_extension(x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None), critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.DeltaCRLIndicator(base), critical=True)
+    )
+    for serial_number, moment, reason in lines:
+        line = x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(moment)
+        if reason:
+            line = line.add_extension(x509.CRLReason(FLAGS[reason]), critical=False)
+        builder = builder.add_revoked_certificate(line.build())
+    return builder.sign(key_of("s1"), SHA256()).public_bytes(Encoding.DER)
+
+
+FLAGS = {each.number: x509.ReasonFlags(each.value) for each in Reason} | {
+    REMOVED_FROM_LIST: x509.ReasonFlags.remove_from_crl
+}
+
+
+def parsed(octets: bytes) -> x509.CertificateRevocationList:
+    return x509.load_der_x509_crl(octets)
 
 
 a_serial = st.one_of(st.integers(1 << 126, (1 << 127) - 1), st.integers(1, (1 << 128) - 1)).map(Serial)
@@ -90,6 +118,49 @@ def of_length(octets: int) -> list[RevokedEntry]:
     count = -(-octets // 35)
     lengths = [octets // count + (number < octets % count) for number in range(count)]
     return [RevokedEntry(Serial(1 << 8 * (each - 20)), TODAY, Reason.UNSPECIFIED) for each in lengths]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(a_serial, a_moment, st.sampled_from(sorted(FLAGS))), max_size=300, unique_by=lambda line: line[0]
+    ),
+    st.integers(1, 1 << 70),
+    st.integers(0, 1 << 70),
+)
+def test_a_delta_is_what_cryptography_writes(lines: list[tuple[Serial, datetime, int]], number: int, base: int) -> None:
+    assert our_delta(lines, number, base) == their_delta(lines, number, base)
+
+
+def test_a_delta_says_what_left_its_list_in_so_many_words() -> None:
+    assert REMOVED_FROM_LIST == 8
+    (entry,) = parsed(our_delta([(serial(1), TODAY, REMOVED_FROM_LIST)], 5, 4))
+    reason = entry.extensions.get_extension_for_class(x509.CRLReason)
+    assert (reason.value.reason, reason.critical) == (x509.ReasonFlags.remove_from_crl, False)
+
+
+def test_r11_an_empty_delta_has_no_revoked_certificates() -> None:
+    assert our_delta([], 7, 7) == their_delta([], 7, 7)
+
+
+@pytest.mark.parametrize("of", [None, CHIYODA])
+def test_a_list_names_its_delta_where_cryptography_would(of: Partition | None) -> None:
+    octets = list_of([], replace(edition(7), freshest="http://ca.test"), generation("s1"), of, key_of("s1"))
+    extension = parsed(octets).extensions[-1]
+    url = x509.UniformResourceIdentifier("http://ca.test/crl/signing/s1/delta.crl")
+    assert extension.value == x509.FreshestCRL([x509.DistributionPoint([url], None, None, None)])
+    assert extension.value.public_bytes() in octets
+    assert not extension.critical
+
+
+def test_an_arl_is_of_authorities_alone_and_named_as_its_roots_name_it() -> None:
+    issuer = generation("s1")
+    name = issuer.certificate.subject
+    arl = Partition(id=ARL, purpose=issuer.purpose, name=name, base_urls=("http://ca.test",))
+    extension = parsed(ours([], of=arl)).extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+    point, url = extension.value, x509.UniformResourceIdentifier("http://ca.test/crl/signing/s1/arl.crl")
+    assert list(point.full_name or ()) == [x509.DirectoryName(name), url]
+    assert (extension.critical, point.only_contains_ca_certs, point.only_contains_user_certs) == (True, True, False)
 
 
 BOUNDARIES = (127, 128, 255, 256, 65535, 65536)
@@ -175,6 +246,6 @@ def test_r25_a_list_promises_nothing_beyond_its_generation() -> None:
 def test_times_from_2050_on_are_generalized() -> None:
     late = RevokedEntry(serial(1), datetime(2050, 1, 1, tzinfo=UTC), Reason.UNSPECIFIED)
     last = RevokedEntry(serial(2), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC), Reason.UNSPECIFIED)
-    encoded = encode([late, last])
-    assert b"\x18\x0f20500101000000Z" in encoded
-    assert b"\x17\x0d491231235959Z" in encoded
+    octets = encode([late, last])
+    assert b"\x18\x0f20500101000000Z" in octets
+    assert b"\x17\x0d491231235959Z" in octets

@@ -16,10 +16,11 @@ from jpki import der
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import Serial
+from jpki.partition import ARL, Partition
 from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
 from jpki.signature import PrivateKey, algorithm_for, sign
-from tests.crl.authority import TODAY, generation, key_of, serial
+from tests.crl.authority import CHIYODA, TODAY, generation, key_of, serial
 from tests.crl.writing import encode, in_file, list_of, spooled
 
 ENTRIES = [RevokedEntry(serial(number), TODAY, Reason.SUPERSEDED) for number in range(3)]
@@ -45,7 +46,7 @@ def written(
 
 def check(tmp_path: Path, octets: bytes, entries: Sequence[RevokedEntry] = ENTRIES) -> None:
     with spooled(entries) as spool:
-        check_list(in_file(tmp_path / "list", octets), MEANT, SIGNER, spool)
+        check_list(in_file(tmp_path / "list", octets), MEANT, SIGNER, None, spool)
 
 
 def otherwise_signed() -> bytes:
@@ -77,6 +78,9 @@ def test_what_was_meant_passes(tmp_path: Path, count: int) -> None:
         lambda: written(edition=replace(MEANT, number=6)),
         lambda: written(edition=replace(MEANT, this_update=TODAY + timedelta(seconds=1))),
         lambda: written(edition=replace(MEANT, next_update=TODAY + timedelta(days=3))),
+        lambda: written(edition=replace(MEANT, base=4)),
+        lambda: written(edition=replace(MEANT, freshest="http://ca.test")),
+        lambda: list_of(ENTRIES, MEANT, SIGNER, CHIYODA, key_of("s1")),
         lambda: written([]),
         lambda: written([ENTRIES[0], ENTRIES[2]]),
         lambda: written([*ENTRIES[:2], replace(ENTRIES[2], serial=serial(9))]),
@@ -84,6 +88,7 @@ def test_what_was_meant_passes(tmp_path: Path, count: int) -> None:
     ],
     ids=[
         *("cut", "followed", "broken", "key", "algorithm", "issuer", "number", "time", "promise"),
+        *("delta", "freshest", "partition"),
         *("empty", "one less", "last", "first"),
     ],
 )
@@ -91,6 +96,33 @@ def test_anything_else_does_not(tmp_path: Path, wrong: Callable[[], bytes]) -> N
     with pytest.raises(JpkiError) as error:
         check(tmp_path, wrong())
     assert (error.value.kind, error.value.code) == (Kind.INTERNAL, "crl-faulty")
+
+
+DELTA_MEANT = replace(MEANT, base=3)
+ARL_MEANT = replace(CHIYODA, id=ARL)
+
+
+@pytest.mark.parametrize(
+    ("edition", "of", "wrong"),
+    [
+        (DELTA_MEANT, None, MEANT),
+        (DELTA_MEANT, None, replace(MEANT, base=4)),
+        (replace(MEANT, freshest="http://ca.test"), None, MEANT),
+        (replace(MEANT, freshest="http://ca.test"), None, replace(MEANT, freshest="http://other.test")),
+        (MEANT, CHIYODA, None),
+        (MEANT, ARL_MEANT, None),
+    ],
+    ids=["no delta", "another base", "no delta named", "another delta named", "no partition", "no arl"],
+)
+def test_a_list_is_what_it_is_meant_to_be_in_all_its_extensions(
+    tmp_path: Path, edition: Edition, of: Partition | None, wrong: Edition | None
+) -> None:
+    with spooled(ENTRIES) as spool:
+        right = list_of(ENTRIES, edition, SIGNER, of, key_of("s1"))
+        check_list(in_file(tmp_path / "right", right), edition, SIGNER, of, spool)
+        other = list_of(ENTRIES, wrong or edition, SIGNER, None if wrong is None else of, key_of("s1"))
+        with pytest.raises(JpkiError, match="crl-faulty"):
+            check_list(in_file(tmp_path / "wrong", other), edition, SIGNER, of, spool)
 
 
 @pytest.mark.parametrize("flaw", ["swapped", "one odd octet"])

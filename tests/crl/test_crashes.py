@@ -17,9 +17,10 @@ from jpki.acts import Actor
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError
 from jpki.ids import PartitionId
-from jpki.partition import COMPLETE
+from jpki.partition import ARL, COMPLETE, DELTA
 from jpki.ports import RevocationChanges, Revocations, ShelfMark
 from tests.crl.authority import CHIYODA, generation, generations, serial
+from tests.crl.combining import base_of, combined, entries_of, number_of
 from tests.crl.fakes import Crash, Fuse, MemoryRegister, MemoryShelf, World
 
 ENDLESS = 1_000_000
@@ -42,10 +43,7 @@ def lists_of(world: World) -> dict[str, x509.CertificateRevocationList]:
 
 
 def numbers_of(world: World) -> dict[str, int]:
-    return {
-        name: parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        for name, parsed in lists_of(world).items()
-    }
+    return {name: number_of(parsed) for name, parsed in lists_of(world).items()}
 
 
 def archive_of(world: World) -> dict[Path, bytes]:
@@ -80,9 +78,54 @@ def test_a_crash_at_any_step_leaves_whole_lists_and_the_next_publisher_goes_on(t
         world.publisher().repair()
         world.publisher().publish_due()
         after = numbers_of(world)
-        assert all(after[name] >= crashed[name] and after[name] > before[name] for name in before)
+        assert all(after[name] >= crashed[name] for name in before)
+        assert all(after[name] > before[name] for name in before if not name.endswith(ARL))
         assert_all_stand(world)
         assert archived.items() <= archive_of(world).items()
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_crash_between_two_files_leaves_no_complete_list_beside_a_delta_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    """In the second epoch the journal cannot tell what changed: the new list is its own base."""
+    burning: list[Fuse] = [Fuse(ENDLESS)]
+    for name in ("replace", "hardlink_to"):
+        plain = getattr(Path, name)
+        monkeypatch.setattr(Path, name, lambda *paths, plain=plain: burning[0].call(plain)(*paths))
+    seen = set()
+    for step in range(ENDLESS):
+        world = prepared(tmp_path / str(step))
+        world.register.epoch = epoch
+        burning[0] = Fuse(step)
+        try:
+            world.publisher().publish_due()
+        except Crash:
+            burning[0] = Fuse(ENDLESS)
+            seen |= pairs_of(world)
+            world.publisher().repair()
+            seen |= pairs_of(world)
+            world.publisher().publish_due()
+            assert_all_stand(world)
+        else:
+            break
+    # Behind the old delta's back the new list may come, never the new delta before its list.
+    assert seen >= {(1, 1), (2, 1), (2, 2)}
+    assert all(delta <= complete for complete, delta in seen)
+
+
+def pairs_of(world: World) -> set[tuple[int, int]]:
+    """The numbers of each generation's complete list and delta as the world reads them; what they say is required."""
+    lists, pairs = lists_of(world), set()
+    for each in generations(Purpose.SIGNING):
+        complete, delta = lists[f"{each.id}/{COMPLETE}"], lists[f"{each.id}/{DELTA}"]
+        assert base_of(delta) <= number_of(complete)
+        archived = world.home / "crl-archive" / "signing" / each.id
+        if base_of(delta) < number_of(delta) == number_of(complete):
+            base = x509.load_der_x509_crl((archived / f"complete-{base_of(delta)}.crl").read_bytes())
+            assert combined(base, delta) == entries_of(complete)
+        pairs.add((number_of(complete), number_of(delta)))
+    return pairs
 
 
 def test_a_crash_in_the_first_publication_of_a_partition(tmp_path: Path) -> None:
@@ -108,7 +151,7 @@ def assert_all_stand(world: World) -> None:
         entries = world.register.entries(mark.purpose, mark.partition)
         for each in generations(mark.purpose):
             name = f"{each.id}/{mark.partition}"
-            assert numbers[name] == mark.number
+            assert {numbers[f"{each.id}/{listed}"] for listed in mark.lists} == {mark.number}
             assert [entry.serial_number for entry in lists[name]] == [entry.serial for entry in entries]
 
 
@@ -120,7 +163,7 @@ def test_what_a_dead_publisher_left_is_never_published(world: World) -> None:
     published.mkdir(parents=True)
     (published / "p0001.new").write_bytes(b"left by a dead publisher")
     world.publisher().publish_due()
-    assert sorted(each.name for each in published.iterdir()) == ["complete.crl", "p0001.crl"]
+    assert sorted(each.name for each in published.iterdir()) == ["arl.crl", "complete.crl", "delta.crl", "p0001.crl"]
     assert numbers_of(world)["s1/p0001"] == 1
     assert_all_stand(world)
 
@@ -185,7 +228,7 @@ def test_two_publishers_of_one_number_never_both_publish_it(tmp_path: Path) -> N
     with ThreadPoolExecutor(2) as pool:
         for number in range(1, rounds + 1):
             both = [pool.submit(world.publisher().publish_all) for _ in range(2)]
-            assert sum(len(each.result(timeout=30)) for each in both) == 4
+            assert sum(len(each.result(timeout=30)) for each in both) == 6
             assert set(numbers_of(world).values()) == {number}
             register.revoke(serial(number))
     register.meeting.abort()
@@ -214,6 +257,9 @@ class SteppedShelf:
     def marks(self) -> Sequence[ShelfMark]:
         return self.shelf.marks()
 
+    def bases(self, purpose: Purpose) -> Sequence[ShelfMark]:
+        return self.shelf.bases(purpose)
+
     def swap(self, old: ShelfMark | None, new: ShelfMark, by: Actor) -> bool:
         won = self.shelf.swap(old, new, by)
         self.meanwhile()
@@ -227,7 +273,10 @@ def test_a_publisher_that_overslept_does_not_put_its_list_back(world: World) -> 
 
     sleeper = replace(world.publisher(), shelf=SteppedShelf(world.shelf, another_publishes))
     sleeper.publish_all()
-    assert set(numbers_of(world)) == {"s1/p0001", "s2/p0001", "s1/complete", "s2/complete", "a1/b01", "a1/complete"}
+    lists = {"s1": ["p0001"], "s2": ["p0001"], "a1": ["b01"]}
+    assert set(numbers_of(world)) == {
+        f"{each}/{name}" for each, own in lists.items() for name in ("complete", "delta", "arl", *own)
+    }
     assert_all_stand(world)
 
 

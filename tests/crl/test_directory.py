@@ -20,7 +20,7 @@ from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Municipality
 from jpki.ids import GenerationId, PartitionId
-from jpki.partition import crl_url
+from jpki.partition import DELTA, crl_url
 from jpki.text import Text
 from tests.crl.authority import NOW, TODAY, generation
 from tests.crl.test_reader import ours
@@ -46,6 +46,7 @@ def listed(
         generation=GenerationId(generation_id),
         partition=PartitionId(partition),
         number=7,
+        base=6 if partition == DELTA else None,
         entries=1234,
         this_update=TODAY,
         next_update=NOW + left,
@@ -61,6 +62,8 @@ POINTS = [
     listed("p0002", CHIYODA),
     listed("p0002", CHIYODA, generation_id="s2"),
     listed("b01", purpose=Purpose.AUTHENTICATION, generation_id="a1"),
+    listed("delta"),
+    listed("arl"),
 ]
 
 
@@ -107,6 +110,7 @@ def test_json_tells_all_of_every_list(client: FlaskClient) -> None:
             "name_romaji": "Esashi-cho",
         },
         "number": 7,
+        "base": None,
         "entries": 1234,
         "this_update": iso(TODAY),
         "next_update": iso(NOW + timedelta(days=1)),
@@ -114,6 +118,7 @@ def test_json_tells_all_of_every_list(client: FlaskClient) -> None:
         "sha256": sha256(ours()).hexdigest(),
         "url": "http://ca.test/crl/signing/s1/p0001.crl",
     }
+    assert fields["lists"][5]["base"] == 6
     missing = fields["lists"][0]
     assert (missing["municipality"], missing["octets"], missing["sha256"]) == (None, None, None)
 
@@ -121,21 +126,23 @@ def test_json_tells_all_of_every_list(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("query", "meant"),
     [
-        ("", [0, 1, 2, 3, 4]),
+        ("", list(range(7))),
         ("?q=千代田", [2, 3]),
         ("?q=chiyoda", [2, 3]),
         ("?q=ＣＨＩＹＯＤＡ%E3%80%80s2", [3]),
         ("?q=東京都千代田区", [2, 3]),
         ("?q=131016", [2, 3]),
         ("?q=P0001", [1]),
+        ("?q=delta", [5]),
+        ("?q=arl", [6]),
         ("?q=Esashi+Hokkaido", [1]),
         ("?q=Esashi+Tokyo", []),
         ("?ca=authentication", [4]),
         ("?ca=signing&q=b01", []),
-        ("?ca=nobody", [0, 1, 2, 3, 4]),
+        ("?ca=nobody", list(range(7))),
         ("?page=2", []),
-        ("?page=x", [0, 1, 2, 3, 4]),
-        ("?page=99999999999", [0, 1, 2, 3, 4]),
+        ("?page=x", list(range(7))),
+        ("?page=99999999999", list(range(7))),
     ],
 )
 def test_what_a_person_looks_for_is_found(client: FlaskClient, query: str, meant: list[int]) -> None:
@@ -152,6 +159,15 @@ def test_many_lists_have_pages_that_lead_to_each_other(tmp_path: Path) -> None:
     assert seen == [each.url for each in points]
     assert "page=2" in address, "the last page leads back"
     assert at(client, "?page=77", "//nav/a/@href") == ["?q=&ca=&page=3"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "named"),
+    [("complete", "All partitions"), ("delta", "Changes in all partitions"), ("arl", "Certificates of the CA itself")],
+)
+def test_a_list_of_no_municipality_is_named_by_what_it_is(client: FlaskClient, partition: str, named: str) -> None:
+    assert at(client, f"?q={partition}", "//ul//h3/span[@lang='en']/text()") == [named]
+    assert ("Base" in at(client, f"?q={partition}", "//dl//dt/span[@lang='en']/text()")) == (partition == "delta")
 
 
 def test_nothing_found_says_so(client: FlaskClient) -> None:

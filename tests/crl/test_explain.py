@@ -42,6 +42,7 @@ def test_our_partition_is_told() -> None:
         issuer="OU=JPKI for signing,O=JPKI-LAB,C=JP",
         scope=Scope.PARTITION,
         points=(CHIYODA.name.rfc4514_string(), URL.value),
+        freshest=(),
         number=1,
         base=None,
         this_update=TODAY,

@@ -112,11 +112,12 @@ def in_another_form() -> bytes:
         lambda: list_of(BASE, replace(EDITION, this_update=TODAY - timedelta(days=1)), SIGNER, CHIYODA, key_of("s1")),
         lambda: list_of(BASE, EDITION, SIGNER, CHUO, key_of("s1")),
         lambda: list_of(BASE, EDITION, SIGNER, None, key_of("s1")),
+        lambda: list_of(BASE, replace(EDITION, base=4), SIGNER, CHIYODA, key_of("s1")),
         in_another_form,
     ],
     ids=[
         *("outer", "inner", "version", "algorithm", "name", "entry", "middle", "extension", "signature"),
-        *("cut", "followed", "empty", "key", "number", "time", "partition", "complete", "form"),
+        *("cut", "followed", "empty", "key", "number", "time", "partition", "complete", "delta", "form"),
     ],
 )
 def test_nothing_is_carried_over_from_another_file(file: Callable[[], bytes]) -> None:

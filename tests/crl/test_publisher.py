@@ -16,7 +16,7 @@ from jpki.clock import iso
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import PartitionId
-from jpki.partition import COMPLETE
+from jpki.partition import ARL, COMPLETE
 from jpki.ports import Revocations, ShelfMark
 from jpki.revocation import Reason
 from tests.crl.authority import BUCKET, CHIYODA, CHUO, DAY, END, NOW, TODAY, generation, generations, serial
@@ -55,11 +55,13 @@ def code_of(error: pytest.ExceptionInfo[JpkiError]) -> str:
     return error.value.code
 
 
-def test_every_partition_in_use_and_the_complete_lists_are_published(world: World) -> None:
+def test_every_partition_in_use_the_complete_lists_and_the_arls_are_published(world: World) -> None:
     everything = {
         ("signing", "complete", 1),
+        ("signing", "arl", 1),
         ("signing", "p0001", 1),
         ("authentication", "complete", 1),
+        ("authentication", "arl", 1),
         ("authentication", "b01", 1),
     }
     assert published(world.publisher().publish_due()) == everything
@@ -69,7 +71,7 @@ def test_every_partition_in_use_and_the_complete_lists_are_published(world: Worl
 def test_nothing_is_due_twice(world: World) -> None:
     world.publisher().publish_due()
     assert world.publisher().publish_due() == []
-    assert len(world.publisher().publish_all()) == 4
+    assert len(world.publisher().publish_all()) == 6
 
 
 def test_a_list_is_due_again_a_day_later_and_not_before(world: World) -> None:
@@ -77,7 +79,7 @@ def test_a_list_is_due_again_a_day_later_and_not_before(world: World) -> None:
     world.clock.now = TODAY + DAY - SECOND
     assert world.publisher().publish_due() == []
     world.clock.now = TODAY + DAY
-    assert len(world.publisher().publish_due()) == 4
+    assert len(world.publisher().publish_due()) == 6
     assert read(stable(world)).last_update_utc == TODAY + DAY
 
 
@@ -121,13 +123,18 @@ def test_numbered_lists_stay_in_the_archive(world: World) -> None:
     world.publisher().publish_all()
     archive = world.home / "crl-archive" / "signing" / "s2"
     assert sorted(each.name for each in archive.iterdir()) == [
+        "arl-1.crl",
+        "arl-2.crl",
         "complete-1.crl",
         "complete-2.crl",
+        "delta-1.crl",
+        "delta-2.crl",
         "p0001-1.crl",
         "p0001-2.crl",
     ]
     assert stable(world, generation_id="s2").read_bytes() == (archive / "p0001-2.crl").read_bytes()
-    assert sorted(each.name for each in stable(world).parent.iterdir()) == ["complete.crl", "p0001.crl"]
+    named = ["arl.crl", "complete.crl", "delta.crl", "p0001.crl"]
+    assert sorted(each.name for each in stable(world).parent.iterdir()) == named
 
 
 def test_any_user_of_the_machine_may_read_a_list(world: World) -> None:
@@ -192,7 +199,7 @@ def test_r11_the_number_grows_after_the_store_was_restored(world: World) -> None
     world.shelf.restore(backup)
     world.publisher().repair()
     assert number_at(stable(world)) == 4
-    assert len(world.publisher().publish_due()) == 4
+    assert len(world.publisher().publish_due()) == 6
     assert number_at(stable(world)) == 5
 
 
@@ -336,7 +343,7 @@ def test_a_held_certificate_is_listed_as_held(world: World) -> None:
 
 @dataclass
 class CountingRegister(MemoryRegister):
-    """Counts how often the signing lists are built of all rows."""
+    """Counts how often the lists of signing certificates are built of all rows."""
 
     anew: int = 0
 
@@ -344,14 +351,14 @@ class CountingRegister(MemoryRegister):
     def revocations(
         self, purpose: Purpose, partition: PartitionId, ending_after: datetime | None
     ) -> Iterator[Revocations]:
-        self.anew += purpose is Purpose.SIGNING
+        self.anew += purpose is Purpose.SIGNING and partition != ARL
         with super().revocations(purpose, partition, ending_after) as picture:
             yield picture
 
 
 @pytest.fixture
 def filled(tmp_path: Path) -> World:
-    """A world whose two signing lists have a hundred entries, and were published."""
+    """A world whose two lists of signing certificates have a hundred entries, and were published."""
     register = CountingRegister()
     for number in range(0, 200, 2):
         register.revoke(serial(number << 100))
@@ -373,7 +380,8 @@ def test_a_few_revocations_are_laid_into_the_last_list(filled: World) -> None:
     for generation_id in ("s1", "s2"):
         assert serials_at(stable(filled, generation_id=generation_id)) == wanted
         assert serials_at(stable(filled, COMPLETE, generation_id)) == wanted
-    assert {mark.entries for mark in filled.shelf.marks() if mark.purpose is Purpose.SIGNING} == {101}
+    marks = [mark for mark in filled.shelf.marks() if mark.purpose is Purpose.SIGNING and mark.partition != ARL]
+    assert {mark.entries for mark in marks} == {101}
     assert built_anew(filled) == 0
 
 

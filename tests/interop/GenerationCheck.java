@@ -18,10 +18,10 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Prints what Java's own path validation makes of a certificate under one list, where several roots of one name are
- * trusted.
+ * Prints what Java's own path validation makes of a certificate under one list or several, where several roots of one
+ * name may be trusted.
  *
- * <p>Arguments: the certificate's file, the list's, then the roots'.
+ * <p>Arguments: the certificate's file, that of the list (or of several in PEM), then the roots'.
  */
 final class GenerationCheck {
     public static void main(String[] arguments) throws GeneralSecurityException, IOException {
@@ -35,7 +35,7 @@ final class GenerationCheck {
         PKIXParameters parameters = new PKIXParameters(anchors);
         parameters.setPolicyQualifiersRejected(false);
         try (InputStream octets = Files.newInputStream(Path.of(arguments[1]))) {
-            List<?> lists = List.of(factory.generateCRL(octets));
+            List<?> lists = List.copyOf(factory.generateCRLs(octets));
             parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(lists)));
         }
         try (InputStream octets = Files.newInputStream(Path.of(arguments[0]))) {

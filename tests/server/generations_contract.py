@@ -16,15 +16,15 @@ from jpki.certificate import CARD, Purpose, Validity
 from jpki.delegate import Delegate, DelegateKind
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
-from jpki.partition import COMPLETE
-from jpki.ports import Reservation
+from jpki.partition import ARL, COMPLETE
+from jpki.ports import Reservation, RevokedEntry
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
 from server.store.ceremonies import CeremonyKind
 from server.wiring import Store
 from tests.ca import world
 from tests.conftest import SteppingClock
-from tests.server.ledger_contract import TBS, published
+from tests.server.ledger_contract import TBS, published, told
 from tests.server.pictures import pictured
 
 S1, P0001 = GenerationId("s1"), PartitionId("p0001")
@@ -182,6 +182,28 @@ class GenerationsContract:
         compromise(store, clock())
         assert store.partitions.changes(since, clock(), 9) is None
         assert store.partitions.changes(replace(since, purpose=Purpose.AUTHENTICATION), clock(), 9) is not None
+
+    def test_of_the_complete_list_there_is_no_delta_from_then_on(self, store: Store, clock: SteppingClock) -> None:
+        base = published(store, COMPLETE)
+        now = replace(base, ending_after=clock())
+        compromise(store, clock())
+        then = replace(published(store, COMPLETE), ending_after=clock())
+        assert told(store, base, now) == {}, "it was before"
+        assert told(store, base, then) is None
+        assert told(store, then, then) is None
+        assert told(store, *(replace(each, purpose=Purpose.AUTHENTICATION) for each in (base, then))) == {}
+
+    def test_its_root_is_on_the_arl_until_it_has_ended(self, store: Store, clock: SteppingClock) -> None:
+        generation = store.generations.find(S1)
+        assert pictured(store, ARL).entries == []
+        compromise(store, clock())
+        entry = RevokedEntry(Serial(generation.certificate.serial_number), clock(), Reason.CA_COMPROMISE)
+        for moment in (None, clock(), generation.not_after):
+            assert pictured(store, ARL, ending_after=moment).entries == [entry]
+        assert pictured(store, ARL, ending_after=generation.not_after + timedelta(seconds=1)).entries == []
+        assert pictured(store, ARL, Purpose.AUTHENTICATION).entries == []
+        assert store.partitions.last_change(Purpose.SIGNING, ARL) == pictured(store, ARL).position
+        assert store.partitions.last_change(Purpose.AUTHENTICATION, ARL) == 0
 
     def test_it_leaves_the_other_ca_alone(self, store: Store, clock: SteppingClock) -> None:
         wanted = replace(

@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from cryptography.x509.oid import NameOID
@@ -13,9 +14,9 @@ from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
 from jpki.partition import Partition
-from jpki.ports import KeyProvider, Reservation, RevocationChanges, RevokedEntry, ShelfMark
+from jpki.ports import DeltaMark, KeyProvider, Reservation, RevocationChanges, RevokedEntry, ShelfMark
 from jpki.randomness import system_randomness
-from jpki.revocation import Reason, State
+from jpki.revocation import REMOVED_FROM_LIST, Reason, State
 from jpki.signature import assembled
 from server.store.database import Database
 from server.wiring import Store, store_of
@@ -404,6 +405,96 @@ class LedgerContract:
     def test_of_a_list_of_another_epoch_no_changes_are_told(self, store: Store, clock: SteppingClock) -> None:
         since = published(store, "complete")
         assert store.partitions.changes(replace(since, epoch=since.epoch + 1), clock(), 9) is None
+
+    def test_r26_a_delta_tells_how_each_stood_at_the_later_list_whatever_came_after(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        held, live, other, lasting, back = (self.live(store, clock, f"H-{number:04}") for number in range(5))
+        store.ledger.hold(held, BY, clock())
+        store.ledger.hold(lasting, BY, clock())
+        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        base = published(store, "complete")
+        begun = clock()
+        clock.advance(hours=1)
+        store.ledger.hold(live, BY, clock())
+        store.ledger.hold(back, BY, clock())
+        clock.advance(hours=1)
+        store.ledger.release(held, BY, clock())
+        store.ledger.release(back, BY, clock())
+        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        now = replace(published(store, "complete"), number=2, ending_after=base.this_update)
+        after = {
+            held: (clock(), REMOVED_FROM_LIST),
+            back: (clock(), REMOVED_FROM_LIST),
+            live: (begun + timedelta(hours=1), Reason.KEY_COMPROMISE.number),
+        }
+        assert told(store, base, now) == after
+        store.ledger.revoke(held, Reason.SUPERSEDED, BY, clock())
+        store.ledger.release(lasting, BY, clock())
+        store.ledger.revoke(self.live(store, clock, "H-0009"), Reason.SUPERSEDED, BY, clock())
+        assert told(store, base, now) == after
+        assert told(store, now, now) == {}
+
+    def test_a_delta_removes_what_ended_between_two_lists_as_of_its_end(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        early, late = (self.live(store, clock, f"H-{number:04}") for number in range(2))
+        end = clock() + timedelta(days=1800)
+        store.ledger.revoke(early, Reason.SUPERSEDED, BY, clock())
+        base = published(store, "complete")
+        store.ledger.revoke(late, Reason.SUPERSEDED, BY, clock())
+        both = {early: (end, REMOVED_FROM_LIST), late: (end, REMOVED_FROM_LIST)}
+        later = replace(published(store, "complete"), ending_after=end + timedelta(seconds=1))
+        for mark in (base, replace(base, ending_after=end)):
+            assert told(store, mark, later) == both
+        # It was not on the base any more; the other was, at least on a list between.
+        assert told(store, replace(base, ending_after=later.ending_after), later) == {late: both[late]}
+        lasting = replace(later, ending_after=end)
+        assert told(store, base, lasting) == {late: (clock(), Reason.SUPERSEDED.number)}
+
+    def test_a_delta_is_of_one_ca_in_order_of_serial(self, store: Store, clock: SteppingClock) -> None:
+        base = published(store, "complete")
+        serials = [self.live(store, clock, f"H-{number:04}") for number in range(9)]
+        for each in serials:
+            store.ledger.revoke(each, Reason.SUPERSEDED, BY, clock())
+        now = replace(published(store, "complete"), ending_after=base.this_update)
+        assert list(told(store, base, now) or ()) == sorted(serials)
+        assert told(store, *(replace(each, purpose=Purpose.AUTHENTICATION) for each in (base, now))) == {}
+
+    def test_there_is_no_delta_between_epochs_nor_to_a_list_that_holds_all_that_ever_left(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        base = published(store, "complete")
+        now = replace(base, ending_after=clock())
+        assert told(store, base, now) == {}
+        assert told(store, replace(base, epoch=base.epoch + 1), now) is None
+        assert told(store, base, base) is None
+
+    def test_the_shelf_keeps_the_lists_that_a_delta_may_be_of(self, store: Store) -> None:
+        first = replace(published(store, "complete"), delta=DeltaMark(1, 0), ending_after=world.NOW)
+        other = replace(first, purpose=Purpose.AUTHENTICATION)
+        marks = [first, *(replace(first, number=each, delta=DeltaMark(1, 9)) for each in (2, 3))]
+        assert store.shelf.swap(None, other, BY)
+        assert store.shelf.swap(None, first, BY)
+        for old, new in pairwise(marks):
+            assert store.shelf.swap(old, new, BY)
+        kept = [replace(each, delta=None) for each in marks]
+        assert store.shelf.bases(Purpose.SIGNING) == kept
+        last = replace(first, number=4, delta=DeltaMark(3, 2))
+        assert not store.shelf.swap(marks[0], last, BY)
+        assert store.shelf.bases(Purpose.SIGNING) == kept
+        assert store.shelf.swap(marks[-1], last, BY)
+        assert [each.number for each in store.shelf.bases(Purpose.SIGNING)] == [3, 4]
+        assert [each.number for each in store.shelf.bases(Purpose.AUTHENTICATION)] == [1]
+        assert store.shelf.newest(Purpose.SIGNING, [last.partition]) == {last.partition: last}
+
+
+def told(store: Store, base: ShelfMark, now: ShelfMark) -> dict[Serial, tuple[datetime, int]] | None:
+    """What the delta between two complete lists says, None where there is none."""
+    with store.partitions.delta(base, now) as changes:
+        if changes is None:
+            return None
+        return {serial: (moment, reason) for lines in changes for serial, moment, reason in lines}
 
 
 def published(store: Store, partition: str) -> ShelfMark:

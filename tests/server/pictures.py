@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jpki.certificate import Purpose
-from jpki.ids import PartitionId, Serial
+from jpki.ids import PartitionId
 from jpki.ports import RevokedEntry, RevokedLines
 from jpki.revocation import Reason
 from server.wiring import Store
@@ -29,12 +29,4 @@ def pictured(
 
 
 def entries_of(chunks: Iterable[RevokedLines]) -> list[RevokedEntry]:
-    return [
-        RevokedEntry(
-            Serial(int.from_bytes(lines.serials[16 * number :][:16])),
-            datetime.strptime(lines.moments[14 * number :][:14].decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC),
-            _BY_NUMBER[lines.reasons[number]],
-        )
-        for lines in chunks
-        for number in range(len(lines))
-    ]
+    return [RevokedEntry(serial, moment, _BY_NUMBER[reason]) for lines in chunks for serial, moment, reason in lines]

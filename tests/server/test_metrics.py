@@ -92,7 +92,8 @@ def test_freshness_is_the_ledgers(rooms: Rooms) -> None:
         labels = f'ca="{purpose}",generation="{generation}"'
         assert found[f"jpki_ocsp_responder_not_after_timestamp_seconds{{{labels}}}"] == ends
         marks = [mark for mark in rooms.store.shelf.marks() if mark.purpose is purpose]
-        assert found[f'jpki_crl_lists{{ca="{purpose}"}}'] == len(marks) == 2
+        # The complete one, its delta, the partition's and the ARL.
+        assert found[f'jpki_crl_lists{{ca="{purpose}"}}'] == len(marks) + 1 == 4
         earliest = min(mark.next_update for mark in marks).timestamp()
         assert found[f'jpki_crl_next_update_timestamp_seconds{{ca="{purpose}"}}'] == earliest
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
 
 from ca.key_policy import holder_key
 from enroll.orders import Terms, first_order
@@ -99,8 +99,8 @@ def test_r03_a_sound_home_has_no_difference(jpki: Jpki, home: Path) -> None:
     assert (done["closed"], done["published"], done["doubtful"], done["pending"]) == ([], [], [], 0)
     compared = done["compared"]
     assert (compared["certificates"], compared["signatures"], compared["answers"]) == (4, 4, 4)
-    # Each of the two on its partition's list and on its CA's complete one.
-    assert compared["list_entries"] == 4
+    # Each of the two on its partition's list, on its CA's complete one, and on the delta of the first, empty one.
+    assert compared["list_entries"] == 6
     assert compared["acts"] > 20
 
 
@@ -343,6 +343,57 @@ def test_a_list_that_lost_an_entry_or_has_one_too_many_is_found(rooms: Rooms) ->
     assert (missing, too_many) == ({format_serial(live)}, {format_serial(revoked), format_serial(held)})
 
 
+@pytest.mark.parametrize("flaw", ["reason", "more", "less", "base"])
+def test_r03_a_delta_that_is_not_the_journals_is_found(rooms: Rooms, flaw: str) -> None:
+    """The lists themselves are the ledger's."""
+    revoked, _, live, _ = serials_of(rooms)
+    journal, crl = tables.journal, tables.crl
+    entry = and_(journal.c.serial == revoked, journal.c.listed == 1)
+    with rooms.store.database.writing() as connection:
+        if flaw == "reason":
+            connection.execute(update(journal).where(entry).values(reason=Reason.SUPERSEDED))
+        elif flaw == "more":
+            connection.execute(update(journal).where(entry).values(listed=0))
+        elif flaw == "less":
+            connection.execute(update(journal).where(journal.c.serial == live).values(listed=1))
+        else:
+            connection.execute(update(crl).where(crl.c.purpose == "signing").values(delta_base=crl.c.delta_base + 1))
+    told = [each for each in reconciled(rooms).differences if each.subject.startswith("signing/s1/delta")]
+    expected, found = {
+        "reason": ("superseded since", "keyCompromise since"),
+        "more": ("-", "keyCompromise since"),
+        "less": ("on the list no more since", "-"),
+        "base": ("a delta of number 2", "a delta of number 1"),
+    }[flaw]
+    ((difference),) = told
+    assert difference.fault is Fault.LIST_DIFFERS
+    assert difference.expected.startswith(expected)
+    assert difference.found.startswith(found)
+
+
+def test_r03_a_delta_of_a_list_that_the_ledger_does_not_know_is_found(rooms: Rooms) -> None:
+    with rooms.store.database.writing() as connection:
+        connection.execute(delete(tables.crl_base).where(tables.crl_base.c.number == 1))
+    assert faults(rooms) == {"signing": {Fault.LIST_DIFFERS}, "authentication": {Fault.LIST_DIFFERS}}
+
+
+def test_r03_a_delta_under_another_number_is_found(rooms: Rooms) -> None:
+    folder = rooms.home.path / "crl-archive" / "signing" / "s1"
+    (folder / "delta-2.crl").write_bytes((folder / "delta-1.crl").read_bytes())
+    assert faults(rooms) == {"signing": {Fault.LIST_LAGS}}
+
+
+def test_r03_an_arl_that_does_not_tell_of_a_compromise_is_found(rooms: Rooms, jpki: Jpki, home: Path) -> None:
+    jpki.done("ceremony", "new-generation", "--home", home, "--ca", "signing")
+    jpki.done("ceremony", "compromise", "--home", home, "--generation", "s1")
+    since = {"compromised_at": rooms.clock() - timedelta(days=1)}
+    with rooms.store.database.writing() as connection:
+        connection.execute(update(tables.generation).where(tables.generation.c.id == "s1").values(since))
+    told = [each for each in reconciled(rooms).differences if "/arl " in each.subject]
+    assert {each.subject.split("/")[1] for each in told} == {"s1", "s2"}
+    assert {each.fault for each in told} == {Fault.LIST_DIFFERS}
+
+
 def test_a_gap_in_the_journal_and_a_counter_that_lags_are_found(rooms: Rooms) -> None:
     assert faults(rooms) == {}
     with rooms.store.database.writing() as connection:
@@ -389,8 +440,8 @@ def test_a_compromised_generation_leaves_no_difference(jpki: Jpki, home: Path) -
     jpki.done("ceremony", "compromise", "--home", home, "--generation", "s1")
     done = jpki.done("reconcile", "--home", home)
     assert done["found"] == 0
-    # Three of the signing CA on two lists of each, and the one on hold.
-    assert done["compared"]["list_entries"] == 8
+    # Three of the signing CA on two lists of each, its root on the ARL, and the one on hold on three.
+    assert done["compared"]["list_entries"] == 10
 
 
 def test_the_command_tells_what_to_do_in_words(rooms: Rooms, jpki: Jpki, home: Path) -> None:
