@@ -1,14 +1,17 @@
 """Document validation with what a home knows: its CAs as trust anchors, its ledger as the word on revocation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from jpki.certificate import Purpose
 from jpki.ports import RevocationSource
 from jpki.verifier import VerifierId
+from server.certificate_files import certificates_in
 from server.evidence import NotedEvidence
+from server.stored_evidence import read_stored
 from server.wiring import Rooms
 from signing.report import FileVerdict
 from signing.validation import TrustAnchor, Validation
@@ -16,11 +19,39 @@ from signing.verify import verify
 
 LAB = "lab"
 """The trust domain of a home's own CAs."""
+CONFIGURED = "configured"
+"""The trust domain of certificates that options and settings name."""
 
 
 def anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
     """Return the home's CAs, all generations there ever were."""
     return [TrustAnchor(certificate=each.certificate, domain=LAB) for each in rooms.every_generation()]
+
+
+def configured_anchors(files: Iterable[Path]) -> Sequence[TrustAnchor]:
+    """Return the certificates in PEM files as anchors.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `certificate-unreadable`.
+    """
+    return [
+        TrustAnchor(certificate=certificate, domain=CONFIGURED)
+        for file in files
+        for certificate in certificates_in(file)
+    ]
+
+
+def stamp_anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
+    """Return whose time-stamps the home believes: its infrastructure roots', and those that its settings name.
+
+    After the compromise of a root nothing under it is believed: whoever has its key makes authorities of any age.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `certificate-unreadable`.
+    """
+    roots = rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
+    own = [TrustAnchor(certificate=each.certificate, domain=LAB) for each in roots if each.compromised_at is None]
+    return [*own, *configured_anchors(map(Path, rooms.settings.timestamp_trust))]
 
 
 def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:
@@ -47,6 +78,8 @@ def home_validation(
         anchors=anchors_of(rooms),
         revocation=[rooms.evidence(), *more],
         clock=rooms.clock,
+        stamp_anchors=stamp_anchors_of(rooms),
+        read_stored=read_stored,
         at=at,
         show_attributes=show_attributes,
     )

@@ -14,7 +14,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial
 from jpki.ports import ShelfMark
 from jpki.text import Text
-from server.cli.certificate_files import certificates_in
+from server.certificate_files import certificates_in
 from server.cli.frame import EXIT_FAILED, BadInput, Output, SerialType, command, home_option, opened
 from server.home import Home
 

@@ -17,7 +17,7 @@ from ocsp.judgement import issued_by
 from ocsp.probe import Check, holds
 from ocsp.probe import probe as probe_responder
 from ocsp.rules.rule import Outcome
-from server.cli.certificate_files import certificates_in
+from server.certificate_files import certificates_in
 from server.cli.frame import EXIT_FAILED, BadInput, Output, command
 from server.home import read_at_most
 

@@ -1,4 +1,4 @@
-"""Certificates that options name."""
+"""Certificates that options and settings name."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def certificates_in(file: Path) -> list[x509.Certificate]:
     """
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise JpkiError(
             Kind.UNPROCESSABLE,
             "certificate-unreadable",
