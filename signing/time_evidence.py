@@ -109,7 +109,7 @@ def weigh(presented: Presented, validation: Validation) -> TimeEvidence:
     for stamp in sorted(presented.stamps, key=_place, reverse=True):
         room.judge(stamp)
     proofs = [each.proven for each in room.standings if each.proven is not None]
-    proven = min(proofs, key=lambda each: each.at, default=None)
+    proven = min(proofs, key=lambda each: (each.at, each.proof is TimeProof.DOCUMENT_TIME_STAMP), default=None)
     return TimeEvidence(check=_check(room.standings), proven=proven, sources=room.sources())
 
 

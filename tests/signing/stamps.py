@@ -170,16 +170,19 @@ def list_of(
     issuer: Authority,
     made_at: datetime,
     *revoked: tuple[x509.Certificate, datetime, x509.ReasonFlags],
-    ends: datetime | None = None,
     key: PrivateKey | None = None,
+    point: x509.GeneralName | None = None,
 ) -> bytes:
-    """Return the DER of a complete list; `key` signs in the issuer's place."""
+    """Return the DER of a list, complete unless `point` names it; `key` signs in the issuer's place."""
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
         .last_update(made_at)
-        .next_update(ends or made_at + 2 * DAY)
+        .next_update(made_at + 2 * DAY)
     )
+    if point is not None:
+        scope = x509.IssuingDistributionPoint([point], None, False, False, None, False, False)
+        builder = builder.add_extension(scope, critical=True)
     for certificate, when, reason in revoked:
         entry = (
             x509.RevokedCertificateBuilder()
