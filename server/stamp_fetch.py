@@ -53,7 +53,10 @@ def _post(address: SplitResult, request: bytes, seconds: float) -> bytes:
             response.begin()
             if response.status != HTTPStatus.OK:
                 raise ConnectionError(f"HTTP {response.status}")
-            return response.read(LARGEST)
+            answer = response.read(LARGEST)
+            if len(answer) < LARGEST and response.length:
+                raise ConnectionError("the connection ended before the answer did")
+            return answer
     finally:
         connection.close()
 
