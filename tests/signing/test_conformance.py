@@ -69,7 +69,7 @@ def test_a_hard_case_comes_out_as_expected(case: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["suite"] == "pdf"], ids=_id)
 def test_an_outside_pdfs_time_stamps_are_over_what_they_should_be(case: dict[str, str]) -> None:
-    """They are by authorities that nobody here trusts, and hold together in every document that is not itself broken."""
+    """They are by authorities that nobody here trusts, and hold together in every document that is sound itself."""
     verdict = verify(FOLDER / case["path"], UNTRUSTING)
     stamps = [check for one in verdict.signatures for check in one.checks if check.name is Step.TIME_STAMP]
     if case["expected"] == "accept":
