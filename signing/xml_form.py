@@ -17,7 +17,6 @@ CANONICAL = frozenset({C14N_1_0, EXCLUSIVE})
 """The canonical forms that this room computes itself."""
 ENVELOPED = f"{DSIG}enveloped-signature"
 
-_XML = "{http://www.w3.org/XML/1998/namespace}"
 _ID_ATTRIBUTES = frozenset({"id", "ID", "Id"})
 """e-Tax writes `id`, and `ID` within IT; XAdES writes `Id`. With any prefix, as verifiers differ on that."""
 
@@ -64,14 +63,9 @@ def _own_identifiers(element: etree._Element) -> Iterator[str]:
 def canonical(element: etree._Element, form: str) -> bytes:
     """Return an element's canonical form in its place, by one of the algorithms `CANONICAL`.
 
-    Parsed anew, it carries the namespaces in scope there; the inclusive form inherits `xml:` attributes too (C14N 2.4).
+    Parsed anew, it carries the namespaces in scope there.
     """
     alone = etree.fromstring(etree.tostring(element, with_tail=False))
-    if form == C14N_1_0:
-        for ancestor in element.iterancestors():
-            for name, value in ancestor.items():
-                if str(name).startswith(_XML) and alone.get(name) is None:
-                    alone.set(name, value)
     return etree.tostring(alone, method="c14n", exclusive=form == EXCLUSIVE, with_comments=False)
 
 
