@@ -6,6 +6,7 @@ certificate has ended since, or was revoked.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +23,7 @@ from signing.presented import Presented, Stamp
 from signing.report import Check, Outcome, Step, TimeProof
 from signing.revocation_check import ask, speaks_for
 from signing.trust import Chain, find_chain
-from signing.validation import Stored, Validation
+from signing.validation import Validation
 from signing.verdict import Cause
 
 _SKEW = timedelta(seconds=60)
@@ -124,7 +125,6 @@ class _Room:
         self._presented = presented
         self._validation = validation
         self._now = validation.clock()
-        self._read: dict[tuple[Stored, datetime], RevocationSource | None] = {}
         self.standings: list[_Standing] = []
 
     def judge(self, stamp: Stamp) -> None:
@@ -132,8 +132,13 @@ class _Room:
         self.standings.append(_judge(stamp, self._presented.others, self._validation, self))
 
     def existed_at(self, layer: int) -> datetime:
-        """Return the earliest moment at which what stands in revision `layer` is known to have existed."""
-        return self._proven_from(layer + 1)
+        """Return the earliest moment at which what stands in revision `layer` is known to have existed.
+
+        So far: time-stamps of documents in that revision or later cover it, but for one that is just being judged.
+        """
+        later = [each for each in self.standings if each.is_of_document and each.stamp.layer >= layer]
+        proofs = [each.proven.at for each in later if each.proven is not None]
+        return min([self._validation.at or self._now, *proofs])
 
     def sources(self) -> Sequence[RevocationSource]:
         """Return all that tells of revocation: what the caller brought, and then what the document holds."""
@@ -143,25 +148,14 @@ class _Room:
         """Tell whether no clock could have told this time yet."""
         return made_at > self._now + _SKEW
 
-    def _proven_from(self, layer: int) -> datetime:
-        """Return the earliest moment that the documents' time-stamps in revision `layer` or later prove."""
-        later = [each for each in self.standings if each.is_of_document and each.stamp.layer >= layer]
-        proofs = [each.proven.at for each in later if each.proven is not None]
-        return min([self._validation.at or self._now, *proofs])
-
     def _stored(self) -> Iterator[RevocationSource]:
         read = self._validation.read_stored
         if read is None:
             return
         for stored in self._presented.stored:
-            moment = self._proven_from(stored.layer)
-            if (stored, moment) not in self._read:
-                try:
-                    self._read[stored, moment] = _AsStored(read(stored, moment))
-                except JpkiError:
-                    self._read[stored, moment] = None
-            if (source := self._read[stored, moment]) is not None:
-                yield source
+            # What cannot be read has no say.
+            with suppress(JpkiError):
+                yield _AsStored(read(stored, self.existed_at(stored.layer)))
 
 
 @dataclass(frozen=True, slots=True)

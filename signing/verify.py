@@ -6,9 +6,10 @@ makes the first five but the algorithm's; the rest is the same for every format.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -76,7 +77,9 @@ def verify(document: Path, validation: Validation) -> FileVerdict:
 def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation) -> FileVerdict:
     if not presented:
         return _unreadable(document, Text("ファイルに署名がありません。", "The file bears no signature."))
-    verdicts = tuple(_judge(one, validation) for one in presented)
+    # What a document holds serves all of its signatures, and is read once.
+    read = None if validation.read_stored is None else lru_cache(maxsize=None)(validation.read_stored)
+    verdicts = tuple(_judge(one, replace(validation, read_stored=read)) for one in presented)
     return _with_signatures(document, verdicts)
 
 
