@@ -47,12 +47,20 @@ class OcspClient:
             JpkiError: UNAVAILABLE `ocsp-unreachable`; UNPROCESSABLE `ocsp-unusable` when what came back is no
                 answer that may be believed now.
         """
+        found = self.response(certificate, issuer)
+        return found and found[1]
+
+    def response(
+        self, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> tuple[bytes, RevocationEvidence] | None:
+        """Ask as `evidence` does, and return the response's DER too: for whoever keeps it for later."""
         request = self._request(certificate, issuer)
         body = self._ask(request.public_bytes(Encoding.DER))
         try:
-            return self._read(body, request, issuer)
+            evidence = self._read(body, request, issuer)
         except Unusable as judgement:
             raise _unusable(self._url, judgement.reason) from judgement
+        return None if evidence is None else (body, evidence)
 
     def _request(self, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPRequest:
         # The SHA-1 CertID is the one that every responder knows (RFC 5019 2.1.1); it only finds the certificate.

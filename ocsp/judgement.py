@@ -30,6 +30,7 @@ class Unusable(Exception):  # noqa: N818 - a judgement on an answer; it stays wi
         self.reason = reason
 
 
+_FROM_THE_FUTURE = Text("thisUpdateが未来の日時", "thisUpdate lies in the future")
 MALFORMED = Text("形式の誤り", "malformed")
 
 UNREADABLE = (
@@ -72,6 +73,31 @@ def judge(
         return _evidence(single)
     except UNREADABLE as error:
         raise Unusable(MALFORMED) from error
+
+
+def judge_stored(
+    response: ocsp.OCSPResponse, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
+) -> RevocationEvidence | None:
+    """Return what a successful `response`, known to have existed at `moment`, says; None if nothing of `certificate`.
+
+    Its promise may be long over: the caller judges how old it is.
+
+    Raises:
+        Unusable: it was not signed by who might sign it then, or is of the future.
+        UNREADABLE: the response cannot be read to its end.
+    """
+    single = next((each for each in response.responses if _is_about(each, certificate, issuer)), None)
+    if single is None:
+        return None
+    _require_signature(response, issuer, moment)
+    if single.this_update_utc > moment + SKEW:
+        raise Unusable(_FROM_THE_FUTURE)
+    return _evidence(single)
+
+
+def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, single.hash_algorithm).build()
+    return _cert_id(single) == _cert_id(asked)
 
 
 def _require_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
@@ -186,7 +212,7 @@ def _nonce_matches(response: ocsp.OCSPResponse, request: ocsp.OCSPRequest) -> bo
 
 def _require_fresh(single: ocsp.OCSPSingleResponse, now: datetime, *, with_nonce: bool) -> None:
     if single.this_update_utc > now + SKEW:
-        raise Unusable(Text("thisUpdateが未来の日時", "thisUpdate lies in the future"))
+        raise Unusable(_FROM_THE_FUTURE)
     if single.next_update_utc is None and not with_nonce:
         raise Unusable(
             Text(

@@ -6,10 +6,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from jpki.certificate import Purpose
 from jpki.ports import RevocationSource
 from jpki.verifier import VerifierId
 from server.evidence import NotedEvidence
-from server.trust import other_anchors
+from server.stored_evidence import read_stored
+from server.trust import configured_anchors, other_anchors
 from server.wiring import Rooms
 from signing.report import FileVerdict
 from signing.validation import LAB_POLICIES, TrustAnchor, Validation
@@ -26,6 +28,19 @@ def anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
         for each in rooms.every_generation()
     ]
     return [*own, *other_anchors(rooms.home, rooms.settings)]
+
+
+def stamp_anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
+    """Return whose time-stamps the home believes: its infrastructure roots', and those that its settings name.
+
+    After the compromise of a root nothing under it is believed: whoever has its key makes authorities of any age.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `certificate-unreadable`.
+    """
+    roots = rooms.store.generations.ever(Purpose.INFRASTRUCTURE)
+    own = [TrustAnchor(certificate=each.certificate, domain=LAB) for each in roots if each.compromised_at is None]
+    return [*own, *configured_anchors(map(Path, rooms.settings.timestamp_trust), frozenset())]
 
 
 def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:
@@ -52,6 +67,8 @@ def home_validation(
         anchors=anchors_of(rooms),
         revocation=[rooms.evidence(), *more],
         clock=rooms.clock,
+        stamp_anchors=stamp_anchors_of(rooms),
+        read_stored=read_stored,
         at=at,
         show_attributes=show_attributes,
     )

@@ -92,6 +92,7 @@ class Settings(BaseModel):
     security_contact: Annotated[str, StringConstraints(pattern=r"^(mailto:[^\s]+@[^\s]+|https://[^\s]+)$")] | None = (
         None
     )
+    timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -117,6 +118,9 @@ class Settings(BaseModel):
         if self.security_contact is not None:
             text += "\n# Whom to tell of a weakness: it stands in /.well-known/security.txt.\n"
             text += f"security_contact = {json.dumps(self.security_contact)}\n"
+        if self.timestamp_trust:
+            text += "\n# Files with certificates (PEM) of time-stamp authorities that are believed besides our own.\n"
+            text += f"timestamp_trust = {json.dumps(self.timestamp_trust)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.trust:
@@ -145,6 +149,7 @@ _EXPECTED = {
         "needs module and token, and tokens with other labels for ocsp and infrastructure",
     ),
     "audit_anchor": Text("は / で始まるファイル名にしてください", "must be a file's name from / on"),
+    "timestamp_trust": Text("は / で始まるファイル名の並びにしてください", "must be a list of files' names from / on"),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

@@ -1,6 +1,6 @@
 """Whom a home trusts beside its own CAs: the real JPKI's roots once they are imported, and what jpki.toml names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,20 @@ def other_anchors(home: Home, settings: Settings) -> Iterator[TrustAnchor]:
     for each in imported(home):
         yield anchor_of(each.certificate)
     for named in settings.trust:
-        for certificate in certificates_in(Path(named.file)):
-            yield TrustAnchor(certificate=certificate, domain=CONFIGURED, policies=frozenset(named.policies))
+        yield from configured_anchors([Path(named.file)], frozenset(named.policies))
+
+
+def configured_anchors(files: Iterable[Path], policies: frozenset[str]) -> Sequence[TrustAnchor]:
+    """Return the certificates in these files as anchors.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `certificate-unreadable`.
+    """
+    return [
+        TrustAnchor(certificate=certificate, domain=CONFIGURED, policies=policies)
+        for file in files
+        for certificate in certificates_in(file)
+    ]
 
 
 def import_root(rooms: Rooms, certificate: x509.Certificate, by: Actor) -> tuple[Imported, bool]:

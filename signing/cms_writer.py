@@ -1,12 +1,14 @@
-"""Writes CMS SignedData (RFC 5652) with three signed attributes.
+"""Writes CMS SignedData (RFC 5652) with its signed attributes, and perhaps a time-stamp beside them.
 
 JPKI's own software signs contentType, messageDigest and signingTime. PAdES has signing-certificate-v2 (RFC 5035) in
-place of signingTime, as the PDF itself tells the time (ETSI EN 319 142-1), and so has a time-stamp (RFC 5816).
+place of signingTime, as the PDF itself tells the time (ETSI EN 319 142-1), and so has a time-stamp (RFC 5816). CAdES
+(ETSI EN 319 122-1) has both.
 """
 
 # mypy: allow-untyped-calls
 # asn1crypto bears no types.
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from jpki import signature
 from jpki.clock import whole_second
 from signing.credential import Credential
+from signing.time_stamper import StampDigest
 
 _DATA, _TST_INFO = "data", "tst_info"
 """What is signed, by asn1crypto's names of the content types."""
@@ -31,18 +34,26 @@ def digest_name(credential: Credential) -> str:
 
 def write_attached(content: bytes, credential: Credential, signing_time: datetime) -> bytes:
     """Return the DER of SignedData with `content` inside."""
-    attributes = _timed(_digest(content, credential), signing_time)
+    attributes = _signed_attributes(_digest(content, credential), _time(signing_time))
     return _write(_data(content), credential, attributes, _whole_chain(credential))
+
+
+def write_stamped(content: bytes, credential: Credential, signing_time: datetime, stamp: StampDigest) -> bytes:
+    """Return the DER of SignedData with `content` inside, as CAdES with a time-stamp over the signature (B-T)."""
+    attributes = _signed_attributes(_digest(content, credential), _time(signing_time), _binding(credential))
+    return _write(_data(content), credential, attributes, _whole_chain(credential), stamp)
 
 
 def write_detached(digest: bytes, credential: Credential, signing_time: datetime) -> bytes:
     """Return the DER of SignedData over content that is elsewhere and has this digest."""
-    return _write(_data(None), credential, _timed(digest, signing_time), _whole_chain(credential))
+    attributes = _signed_attributes(digest, _time(signing_time))
+    return _write(_data(None), credential, attributes, _whole_chain(credential))
 
 
-def write_bound(digest: bytes, credential: Credential) -> bytes:
+def write_bound(digest: bytes, credential: Credential, stamp: StampDigest | None = None) -> bytes:
     """Return the DER of SignedData over content with this digest, bound to the credential's certificate for PAdES."""
-    return _write(_data(None), credential, _bound(digest, credential), _whole_chain(credential))
+    attributes = _signed_attributes(digest, _binding(credential))
+    return _write(_data(None), credential, attributes, _whole_chain(credential), stamp)
 
 
 def write_time_stamp(info: bytes, credential: Credential, *, with_certificate: bool) -> bytes:
@@ -51,7 +62,7 @@ def write_time_stamp(info: bytes, credential: Credential, *, with_certificate: b
     The certificate stands inside if it is wanted, and otherwise nothing does (RFC 3161 2.4.1).
     """
     content = {"content_type": _TST_INFO, "content": core.ParsableOctetString(info)}
-    attributes = _bound(_digest(info, credential), credential, _TST_INFO)
+    attributes = _signed_attributes(_digest(info, credential), _binding(credential), content_type=_TST_INFO)
     return _write(content, credential, attributes, [credential.certificate] if with_certificate else [])
 
 
@@ -60,6 +71,7 @@ def _write(
     credential: Credential,
     attributes: cms.CMSAttributes,
     certificates: Sequence[x509.Certificate],
+    stamp: StampDigest | None = None,
 ) -> bytes:
     algorithm = signature.algorithm_for(credential.key.public_key())
     digest_algorithm = algos.DigestAlgorithm({"algorithm": algorithm.hash.name})
@@ -74,6 +86,8 @@ def _write(
             "signature": signature.sign(credential.key, attributes.dump()),
         }
     )
+    if stamp is not None:
+        signer_info["unsigned_attrs"] = [_stamped(signer_info["signature"].native, stamp)]
     signed_data = cms.SignedData(
         {
             "version": "v1" if content["content_type"] == _DATA else "v3",
@@ -100,24 +114,29 @@ def _digest(content: bytes, credential: Credential) -> bytes:
     return digest.finalize()
 
 
-def _timed(digest: bytes, signing_time: datetime) -> cms.CMSAttributes:
+def _stamped(value: bytes, stamp: StampDigest) -> cms.CMSAttribute:
+    """Return the attribute with a time-stamp over the signature value (ETSI EN 319 122-1, 5.3)."""
+    token = cms.ContentInfo.load(stamp(hashlib.sha256(value).digest()))
+    return cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})
+
+
+def _time(signing_time: datetime) -> cms.CMSAttribute:
     moment = cms.Time({"utc_time": core.UTCTime(whole_second(signing_time))})
-    return _signed_attributes(digest, cms.CMSAttribute({"type": "signing_time", "values": [moment]}))
+    return cms.CMSAttribute({"type": "signing_time", "values": [moment]})
 
 
-def _bound(digest: bytes, credential: Credential, content_type: str = _DATA) -> cms.CMSAttributes:
+def _binding(credential: Credential) -> cms.CMSAttribute:
     algorithm = signature.algorithm_for(credential.key.public_key()).hash
     named = tsp.ESSCertIDv2(
         {"hash_algorithm": {"algorithm": algorithm.name}, "cert_hash": credential.certificate.fingerprint(algorithm)}
     )
     binding = tsp.SigningCertificateV2({"certs": [named]})
-    attribute = cms.CMSAttribute({"type": "signing_certificate_v2", "values": [binding]})
-    return _signed_attributes(digest, attribute, content_type)
+    return cms.CMSAttribute({"type": "signing_certificate_v2", "values": [binding]})
 
 
-def _signed_attributes(digest: bytes, third: cms.CMSAttribute, content_type: str = _DATA) -> cms.CMSAttributes:
+def _signed_attributes(digest: bytes, *more: cms.CMSAttribute, content_type: str = _DATA) -> cms.CMSAttributes:
     return cms.CMSAttributes(
-        [{"type": "content_type", "values": [content_type]}, third, {"type": "message_digest", "values": [digest]}]
+        [{"type": "content_type", "values": [content_type]}, *more, {"type": "message_digest", "values": [digest]}]
     )
 
 

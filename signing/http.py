@@ -98,6 +98,7 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
         steps=words.STEPS,
         outcomes=words.OUTCOMES,
         marks=words.MARKS,
+        time_proofs=words.TIME_PROOFS,
     )
     return make_response(page, status, _PAGE_HEADERS)
 

@@ -29,7 +29,7 @@ def check_form(signer_info: cms.SignerInfo) -> Check:
         return Check.stopped(Step.FORMAT, Cause.WRONG_BINDING)
     if binding is None:
         return Check.stopped(Step.FORMAT, Cause.MALFORMED, missing="signing-certificate-v2")
-    digest = _digest_name(binding)
+    digest = bound_by(binding)
     if digest in WEAK_DIGESTS:
         return Check.stopped(Step.FORMAT, Cause.WEAK_ALGORITHM, binding=digest)
     return Check.passed(
@@ -42,7 +42,8 @@ def check_form(signer_info: cms.SignerInfo) -> Check:
     )
 
 
-def _digest_name(binding: tsp.SigningCertificate | tsp.SigningCertificateV2) -> str:
+def bound_by(binding: tsp.SigningCertificate | tsp.SigningCertificateV2) -> str:
+    """Return the name of the hash by which a signature names its certificate."""
     named = binding["certs"][0]
     return str(named["hash_algorithm"]["algorithm"].native) if isinstance(named, tsp.ESSCertIDv2) else "sha1"
 

@@ -4,12 +4,12 @@
 # pyHanko's PDF layer bears no types.
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
-from asn1crypto import core
+from asn1crypto import cms, core
 from pyhanko.pdf_utils.decode_limits import DEFAULT_PURPOSE_LIMITS, DecodeLimits, DecodePurpose, StreamDecodeLimits
 from pyhanko.pdf_utils.generic import DictionaryObject, PdfObject
 from pyhanko.pdf_utils.misc import PdfReadError
@@ -22,8 +22,9 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from signing import cms_signature, pades
-from signing.presented import Presented, refuse_crowds
-from signing.report import Check, Step
+from signing.pdf_store import Store, read_store
+from signing.presented import Presented, Stamp, refuse_crowds
+from signing.report import Check, Step, TimeProof
 from signing.verdict import Cause
 
 _MIB = 1024 * 1024
@@ -57,9 +58,13 @@ def read(document: Path) -> tuple[Presented, ...]:
                 Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
             )
         # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
-        fields = [field for field in enumerate_sig_fields(reader, filled_status=True) if not _is_timestamp(field[1])]
+        fields = list(enumerate_sig_fields(reader, filled_status=True))
         refuse_crowds(fields)
-        return tuple(_present(reader, *field) for field in fields)
+        aside = _Aside(
+            tuple(_stamp(reader, name, field) for name, value, field in fields if _is_timestamp(value)),
+            read_store(reader),
+        )
+        return tuple(_present(reader, aside, *field) for field in fields if not _is_timestamp(field[1]))
 
 
 def _require_end_mark(stream: BinaryIO) -> None:
@@ -73,7 +78,38 @@ def _is_timestamp(value: PdfObject) -> bool:
     return bool(value.get_object().get("/SubFilter") == "/ETSI.RFC3161")
 
 
-def _present(reader: PdfFileReader, name: str, value: PdfObject, field: DictionaryObject) -> Presented:
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """What stands beside the signatures, for all of them: the document's time-stamps, and its store."""
+
+    stamps: tuple[Stamp, ...]
+    store: Store
+
+
+def _stamp(reader: PdfFileReader, name: str, field: DictionaryObject) -> Stamp:
+    """Return a document's time-stamp: a token over the file as it was then (ISO 32000-2, 12.8.5).
+
+    One that cannot be read is a broken one, and no reason not to read the signatures.
+    """
+    layer = reader.xrefs.get_last_change(field.get_object().raw_get("/V").reference)
+    try:
+        embedded = EmbeddedPdfSignature(reader, field, name)
+        # What came later is judged by the signatures, which are older.
+        embedded.compute_integrity_info(skip_diff=True)
+        token = cms.ContentInfo.load(embedded.pkcs7_content).dump()
+        digest = embedded.compute_digest() if _is_whole(reader.stream, embedded) else b""
+        digests = {embedded.external_md_algorithm: digest}
+    except Exception:  # noqa: BLE001 - a hostile value makes pyHanko raise anything
+        token, digests = b"", {}
+    return Stamp(
+        proof=TimeProof.DOCUMENT_TIME_STAMP,
+        token=token,
+        imprint=lambda name: digests.get(name, b""),
+        layer=layer,
+    )
+
+
+def _present(reader: PdfFileReader, aside: _Aside, name: str, value: PdfObject, field: DictionaryObject) -> Presented:
     sub_filter = value.get_object().get("/SubFilter")
     if sub_filter not in {_PLAIN, pades.SUB_FILTER}:
         return Presented(checks=(Check.stopped(Step.FORMAT, Cause.UNSUPPORTED, sub_filter=str(sub_filter)),))
@@ -87,9 +123,22 @@ def _present(reader: PdfFileReader, name: str, value: PdfObject, field: Dictiona
         signature.compute_digest,
         (_check_form(signature), _check_coverage(reader.stream, signature), _check_changes(reader, signature)),
     )
+    presented = _with_evidence(presented, signature.signed_revision, aside)
     if sub_filter == _PLAIN:
         return presented
     return replace(presented, claimed_at=presented.claimed_at or pades.claimed_at(signature.sig_object))
+
+
+def _with_evidence(presented: Presented, revision: int, aside: _Aside) -> Presented:
+    """Add what the document brings along for its signatures: later time-stamps cover this one."""
+    own = (replace(stamp, layer=revision) for stamp in presented.stamps)
+    later = (stamp for stamp in aside.stamps if stamp.layer > revision)
+    return replace(
+        presented,
+        others=(*presented.others, *aside.store.certificates),
+        stamps=(*own, *later),
+        stored=(*(replace(each, layer=revision) for each in presented.stored), *aside.store.stored),
+    )
 
 
 def _check_form(signature: EmbeddedPdfSignature) -> Check:
@@ -99,8 +148,7 @@ def _check_form(signature: EmbeddedPdfSignature) -> Check:
 
 
 def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
-    covered = signature.coverage in {SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION}
-    if not covered or not _leaves_out_its_value_only(stream, signature):
+    if not _is_whole(stream, signature):
         return Check.stopped(Step.COVERAGE, Cause.NOT_COVERED)
     return Check.passed(
         Step.COVERAGE,
@@ -108,6 +156,12 @@ def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
         "The whole file as it was when signed is covered.",
         signed_octets=_signed_end(signature),
     )
+
+
+def _is_whole(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:
+    """Tell whether the whole file as it was then is covered."""
+    covered = signature.coverage in {SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION}
+    return covered and _leaves_out_its_value_only(stream, signature)
 
 
 def _leaves_out_its_value_only(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:

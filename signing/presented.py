@@ -1,6 +1,6 @@
 """What a format's reader finds out about one signature, before any question of trust."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from cryptography import x509
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from signing.report import Check, Step
+from signing.report import Check, Step, TimeProof
+from signing.validation import Stored
 
 MOST_SIGNATURES = 32
 MOST_CERTIFICATES = 20
@@ -32,14 +33,33 @@ class Algorithms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """One time-stamp as its document presents it (RFC 3161): a TimeStampToken that nobody has looked into yet.
+
+    `imprint` returns the digest, by an algorithm's name, of what the token must be over. `layer` is the revision in
+    which it stands; a document's time-stamp covers all of the earlier ones.
+    """
+
+    proof: TimeProof
+    token: bytes
+    imprint: Callable[[str], bytes]
+    layer: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """One signature as its document presents it. `certificate` is the signer's, None where it does not come along."""
+    """One signature as its document presents it. `certificate` is the signer's, None where it does not come along.
+
+    `stamps` are the time-stamps that cover the signature, `stored` is the revocation data that the document holds.
+    """
 
     checks: tuple[Check, ...]
     algorithms: Algorithms | None = None
     certificate: x509.Certificate | None = None
     others: tuple[x509.Certificate, ...] = ()
     claimed_at: datetime | None = None
+    stamps: tuple[Stamp, ...] = ()
+    stored: tuple[Stored, ...] = ()
 
 
 def refuse_crowds(signatures: Sequence[object], certificates: int = 0) -> None:

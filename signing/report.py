@@ -24,6 +24,7 @@ class Step(StrEnum):
     INTEGRITY = "integrity"
     COVERAGE = "coverage"
     CHANGES = "changes"
+    TIME_STAMP = "timestamp"
     TIME = "time"
     PATH = "path"
     KIND = "kind"
@@ -107,26 +108,45 @@ class Signer:
         return shown if self.attributes is None else shown | {"attributes": dict(self.attributes)}
 
 
+class TimeProof(StrEnum):
+    """What tells when a signature was made. `CLAIMED` is the signer's own word and proves nothing."""
+
+    TIME_STAMP = "timestamp"
+    DOCUMENT_TIME_STAMP = "document-timestamp"
+    CLAIMED = "claimed"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAt:
+    """When a signature was made: proven by a time-stamp to be no later than `time`, or claimed."""
+
+    time: datetime
+    evidence: TimeProof
+
+    def as_json(self) -> dict[str, object]:
+        """Return the time as the public contract has it."""
+        return {"time": iso(self.time), "evidence": self.evidence}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureVerdict:
-    """The verdict on one signature. `claimed_at` is the signer's own word and proves nothing."""
+    """The verdict on one signature. `signed_at` is the best that is known of when it was made."""
 
     decision: Decision
     indication: Indication
     sub_indication: SubIndication | None
     signer: Signer | None
-    claimed_at: datetime | None
+    signed_at: SignedAt | None
     checks: tuple[Check, ...]
     sentence: Text
 
     def as_json(self) -> dict[str, object]:
         """Return the verdict as the public contract has it."""
-        claimed = self.claimed_at
         return {
             "indication": self.indication,
             "sub_indication": self.sub_indication,
             "signer": self.signer and self.signer.as_json(),
-            "signed_at": claimed and {"time": iso(claimed), "evidence": "claimed"},
+            "signed_at": self.signed_at and self.signed_at.as_json(),
             "checks": [check.as_json() for check in self.checks],
             "sentence": self.sentence.as_json(),
             "decision": self.decision,

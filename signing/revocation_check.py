@@ -37,14 +37,14 @@ def _check(
 ) -> Check:
     stale: RevocationEvidence | None = None
     for source in sources:
-        evidence = _ask(source, certificate, issuer, at)
+        evidence = ask(source, certificate, issuer, at)
         if evidence is None:
             continue
         if evidence.finding in {Finding.REVOKED, Finding.HELD}:
             return _judge_revoked(evidence, certificate, at, time_is_given=time_is_given)
         if evidence.finding is Finding.UNKNOWN:
             return Check.stopped(Step.REVOCATION, Cause.REVOCATION_UNCHECKED, **_shown(evidence))
-        if _speaks_for(evidence, certificate, at):
+        if speaks_for(evidence, certificate, at):
             return Check.passed(Step.REVOCATION, "失効していません。", "Not revoked.", **_shown(evidence))
         stale = stale or evidence
     if stale is not None:
@@ -52,10 +52,13 @@ def _check(
     return Check.stopped(Step.REVOCATION, Cause.REVOCATION_UNCHECKED)
 
 
-def _ask(
+def ask(
     source: RevocationSource, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
 ) -> RevocationEvidence | None:
-    """Return the source's word; a source that cannot be reached or read has no say, and the next one is asked."""
+    """Return the source's word, None where it has none.
+
+    A source that cannot be reached or read has no say, and the next one is asked.
+    """
     try:
         return source.evidence(certificate, issuer, at)
     except JpkiError:
@@ -80,7 +83,7 @@ def _judge_revoked(
     )
 
 
-def _speaks_for(evidence: RevocationEvidence, certificate: x509.Certificate, at: datetime) -> bool:
+def speaks_for(evidence: RevocationEvidence, certificate: x509.Certificate, at: datetime) -> bool:
     """Tell whether "good" holds at `at`: the word is not older, or its promise lasts until then.
 
     A list made after the certificate's end may have dropped it (RFC 5280 3.3), so it says nothing; the ledger

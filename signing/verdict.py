@@ -44,6 +44,7 @@ class SubIndication(StrEnum):
     NOT_YET_VALID = "NOT_YET_VALID"
     OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
     TRY_LATER = "TRY_LATER"
+    TIMESTAMP_ORDER_FAILURE = "TIMESTAMP_ORDER_FAILURE"
 
 
 class Cause(StrEnum):
@@ -60,6 +61,8 @@ class Cause(StrEnum):
     WRONG_POLICY = "wrong-policy"
     REVOKED = "revoked"
     REVOKED_UNPROVEN_TIME = "revoked-unproven-time"
+    TIME_STAMP_BROKEN = "time-stamp-broken"
+    TIME_STAMP_MISUSED = "time-stamp-misused"
     UNSUPPORTED = "unsupported"
     CONTENT_ABSENT = "content-absent"
     NO_SIGNER_CERTIFICATE = "no-signer-certificate"
@@ -67,6 +70,7 @@ class Cause(StrEnum):
     NO_TRUSTED_CHAIN = "no-trusted-chain"
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
+    TIME_STAMP_ORDER = "time-stamp-order"
     REVOCATION_STALE = "revocation-stale"
     REVOCATION_UNCHECKED = "revocation-unchecked"
 
@@ -98,6 +102,25 @@ ACCEPTED = Ruling(
     Indication.TOTAL_PASSED,
     None,
     Text("署名は有効です。", "The signature is valid."),
+)
+ACCEPTED_AS_STAMPED = Ruling(
+    Decision.ACCEPT,
+    Indication.TOTAL_PASSED,
+    None,
+    Text(
+        "署名は有効です。{at}までに署名されたことを、タイムスタンプが証明しています。",
+        "The signature is valid; a time-stamp proves that it was made by {at}.",
+    ),
+)
+ACCEPTED_STAMPED_BEFORE_REVOCATION = Ruling(
+    Decision.ACCEPT,
+    Indication.TOTAL_PASSED,
+    None,
+    Text(
+        "署名は有効です。証明書は{revoked_at}に失効しましたが、それより前の{at}までに署名されたことを、タイムスタンプが証明しています。",
+        "The signature is valid: its certificate was revoked at {revoked_at}, after it was signed, which a time-stamp "
+        "proves to have been by {at}.",
+    ),
 )
 ACCEPTED_BEFORE_REVOCATION = Ruling(
     Decision.ACCEPT,
@@ -165,6 +188,16 @@ RULINGS: dict[Cause, Ruling] = {
         "署名者の証明書は{revoked_at}に失効しており、それより前に署名されたことの証明がありません。",
         "The signer's certificate was revoked at {revoked_at}, and nothing proves that it signed before.",
     ),
+    Cause.TIME_STAMP_BROKEN: _refused(
+        SubIndication.SIG_CONSTRAINTS_FAILURE,
+        "タイムスタンプが壊れているか、別の内容に対するものです。",
+        "A time-stamp is broken, or is one of something else.",
+    ),
+    Cause.TIME_STAMP_MISUSED: _refused(
+        SubIndication.CHAIN_CONSTRAINTS_FAILURE,
+        "タイムスタンプが、タイムスタンプ用ではない証明書で作られています。",
+        "A time-stamp was made with a certificate that is not for time-stamping.",
+    ),
     Cause.UNSUPPORTED: _undecided(
         SubIndication.SIG_CONSTRAINTS_FAILURE,
         "対応していない署名の形式のため、判定できません。",
@@ -199,6 +232,11 @@ RULINGS: dict[Cause, Ruling] = {
         SubIndication.NOT_YET_VALID,
         "判定の時点では、証明書の有効期間（{not_before}から）が始まっていません。",
         "The certificate is not valid before {not_before}, which is after the time that counts.",
+    ),
+    Cause.TIME_STAMP_ORDER: _undecided(
+        SubIndication.TIMESTAMP_ORDER_FAILURE,
+        "タイムスタンプの時刻の順序が矛盾しています。",
+        "The time-stamps contradict each other: a later one tells an earlier time.",
     ),
     Cause.REVOCATION_STALE: _undecided(
         SubIndication.TRY_LATER,

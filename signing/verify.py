@@ -1,29 +1,55 @@
 """Judges signed documents: the door of this room for verifiers.
 
-A signature is judged in eleven steps, always reported in this order: 1 format, 2 algorithm, 3 integrity,
-4 coverage, 5 changes, 6 time, 7 path, 8 kind, 9 policy, 10 validity, 11 revocation. The format's reader makes the
-first five but the algorithm's; the rest is the same for every format. Table and words: signing/verdict.py.
+A signature is judged in twelve steps, always reported in this order: 1 format, 2 algorithm, 3 integrity,
+4 coverage, 5 changes, 6 timestamp, 7 time, 8 path, 9 kind, 10 policy, 11 validity, 12 revocation. The format's reader
+makes the first five but the algorithm's; the rest is the same for every format. Table and words: signing/verdict.py.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
+from jpki.ports import RevocationSource
 from jpki.text import Text
 from signing import intake
 from signing.algorithms import check_strength
 from signing.certificate_checks import check_kind, check_policy, check_validity
 from signing.presented import Presented
-from signing.report import Check, FileVerdict, Outcome, SignatureVerdict, Signer, Step, filled
+from signing.report import (
+    Check,
+    FileVerdict,
+    Outcome,
+    SignatureVerdict,
+    SignedAt,
+    Signer,
+    Step,
+    TimeProof,
+    filled,
+)
 from signing.revocation_check import check_revocation
 from signing.signer import describe
+from signing.time_evidence import Proven, weigh
 from signing.trust import Chain, find_chain
 from signing.validation import Validation
-from signing.verdict import ACCEPTED, ACCEPTED_BEFORE_REVOCATION, RULINGS, Cause, Decision, Ruling, gravest, worst
+from signing.verdict import (
+    ACCEPTED,
+    ACCEPTED_AS_STAMPED,
+    ACCEPTED_BEFORE_REVOCATION,
+    ACCEPTED_STAMPED_BEFORE_REVOCATION,
+    RULINGS,
+    Cause,
+    Decision,
+    Ruling,
+    gravest,
+    worst,
+)
 
 
 def verify(document: Path, validation: Validation) -> FileVerdict:
@@ -51,8 +77,9 @@ def verify(document: Path, validation: Validation) -> FileVerdict:
 def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation) -> FileVerdict:
     if not presented:
         return _unreadable(document, Text("ファイルに署名がありません。", "The file bears no signature."))
-    at = validation.at or validation.clock()
-    verdicts = tuple(_judge(one, validation, at) for one in presented)
+    # What a document holds serves all of its signatures, and is read once.
+    read = None if validation.read_stored is None else lru_cache(maxsize=None)(validation.read_stored)
+    verdicts = tuple(_judge(one, replace(validation, read_stored=read)) for one in presented)
     return _with_signatures(document, verdicts)
 
 
@@ -79,15 +106,49 @@ def _unreadable(document: Path, reason: Text) -> FileVerdict:
     return FileVerdict(path=str(document), decision=Decision.UNREADABLE, sentence=reason)
 
 
+class _Basis(StrEnum):
+    """What the time that counts rests on."""
+
+    TIME_STAMP = "timestamp"
+    DOCUMENT_TIME_STAMP = "document-timestamp"
+    GIVEN = "given"
+    NOW = "now"
+
+
+_BASES = {
+    _Basis.TIME_STAMP: ("署名のタイムスタンプの時刻", "the time that the signature's time-stamp proves"),
+    _Basis.DOCUMENT_TIME_STAMP: ("文書のタイムスタンプの時刻", "the time that the document's time-stamp proves"),
+    _Basis.GIVEN: ("指定された時点", "the given time"),
+    _Basis.NOW: ("現在", "the present"),
+}
+
+_NOT_ALWAYS = {Step.CHANGES, Step.TIME_STAMP}
+"""Checks for which there may be nothing to check: a format without revisions, a signature without time-stamps."""
+
+
 # --- one signature ---------------------------------------------------------------------------------------------
 
 
-def _judge(presented: Presented, validation: Validation, at: datetime) -> SignatureVerdict:
-    checks = [*presented.checks, _note_time(presented, validation, at)]
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """The time that counts, and why it does."""
+
+    at: datetime
+    basis: _Basis
+
+    @property
+    def is_given(self) -> bool:
+        return self.basis is not _Basis.NOW
+
+
+def _judge(presented: Presented, validation: Validation) -> SignatureVerdict:
+    evidence = weigh(presented, validation)
+    counting = _time_that_counts(evidence.proven, validation)
+    checks = [*presented.checks, evidence.check, _note_time(presented, counting)]
     certificate, chain = presented.certificate, None
     if certificate is not None:
-        chain = find_chain(certificate, presented.others, validation.anchors, at)
-        checks += _check_trust(chain, validation, at)
+        chain = find_chain(certificate, presented.others, validation.anchors, counting.at)
+        checks += _check_trust(chain, counting, evidence.sources)
     elif presented.algorithms is not None:
         checks.append(Check.stopped(Step.PATH, Cause.NO_SIGNER_CERTIFICATE))
     if presented.algorithms is not None:
@@ -95,23 +156,36 @@ def _judge(presented: Presented, validation: Validation, at: datetime) -> Signat
         checks.append(check_strength(presented.algorithms, chain.below_anchor if chain else own))
     domain = chain.anchor.domain if chain else None
     shown = describe(certificate, domain, show_attributes=validation.show_attributes) if certificate else None
-    return _conclude(checks, shown, presented.claimed_at)
+    return _conclude(checks, shown, _signed_at(presented, evidence.proven))
 
 
-def _note_time(presented: Presented, validation: Validation, at: datetime) -> Check:
-    """Say which time counts. The signer's own clock is only a claim and never does (docs/adr/0006)."""
-    basis = ("指定された時点", "the given time") if validation.at else ("現在", "the present")
+def _time_that_counts(proven: Proven | None, validation: Validation) -> _Time:
+    """Return the proven time, else the given one, else the present; never the one that the signer claims."""
+    if proven is not None:
+        return _Time(proven.at, _Basis(proven.proof))
+    return _Time(validation.at, _Basis.GIVEN) if validation.at else _Time(validation.clock(), _Basis.NOW)
+
+
+def _signed_at(presented: Presented, proven: Proven | None) -> SignedAt | None:
+    if proven is not None:
+        return SignedAt(proven.at, proven.proof)
+    return SignedAt(presented.claimed_at, TimeProof.CLAIMED) if presented.claimed_at else None
+
+
+def _note_time(presented: Presented, counting: _Time) -> Check:
+    """Say which time counts (docs/adr/0006)."""
+    ja, en = _BASES[counting.basis]
     return Check.passed(
         Step.TIME,
-        f"{basis[0]}で判定します。署名者の申告する時刻は証明になりません。",
-        f"Judged at {basis[1]}; the time that the signer claims proves nothing.",
-        at=iso(at),
-        basis="given" if validation.at else "now",
+        f"{ja}で判定します。署名者の申告する時刻は証明になりません。",
+        f"Judged at {en}; the time that the signer claims proves nothing.",
+        at=iso(counting.at),
+        basis=counting.basis,
         claimed=iso(presented.claimed_at) if presented.claimed_at else None,
     )
 
 
-def _check_trust(chain: Chain | None, validation: Validation, at: datetime) -> Iterator[Check]:
+def _check_trust(chain: Chain | None, counting: _Time, sources: Sequence[RevocationSource]) -> Iterator[Check]:
     if chain is None:
         yield Check.stopped(Step.PATH, Cause.NO_TRUSTED_CHAIN)
         return
@@ -126,11 +200,11 @@ def _check_trust(chain: Chain | None, validation: Validation, at: datetime) -> I
     )
     yield check_kind(certificate)
     yield check_policy(certificate, chain.anchor.policies)
-    yield check_validity(chain, at)
-    yield check_revocation(chain, validation.revocation, at, time_is_given=validation.at is not None)
+    yield check_validity(chain, counting.at)
+    yield check_revocation(chain, sources, counting.at, time_is_given=counting.is_given)
 
 
-def _conclude(checks: Iterable[Check], shown: Signer | None, claimed_at: datetime | None) -> SignatureVerdict:
+def _conclude(checks: Iterable[Check], shown: Signer | None, signed_at: SignedAt | None) -> SignatureVerdict:
     made = {check.name: check for check in checks}
     complete = tuple(made.get(step) or _left_out(step) for step in Step)
     ruling, sentence = _rule(complete)
@@ -139,7 +213,7 @@ def _conclude(checks: Iterable[Check], shown: Signer | None, claimed_at: datetim
         indication=ruling.indication,
         sub_indication=ruling.sub_indication,
         signer=shown,
-        claimed_at=claimed_at,
+        signed_at=signed_at,
         checks=complete,
         sentence=sentence,
     )
@@ -156,9 +230,14 @@ def _rule(checks: tuple[Check, ...]) -> tuple[Ruling, Text]:
     cause = gravest(causes)
     if cause is not None:
         return RULINGS[cause], causes[cause].reason
-    # Nothing spoke against it, but acceptance needs every check made; only a format without revisions has no changes.
-    if any(check.outcome is not Outcome.PASSED and check.name is not Step.CHANGES for check in checks):
+    # Nothing spoke against it, but acceptance needs every check made that there is something to check for.
+    if any(check.outcome is not Outcome.PASSED and check.name not in _NOT_ALWAYS for check in checks):
         return RULINGS[Cause.UNSUPPORTED], RULINGS[Cause.UNSUPPORTED].sentence
-    evidence = checks[-1].evidence
-    ruling = ACCEPTED_BEFORE_REVOCATION if evidence.get("revoked_at") else ACCEPTED
+    made = {check.name: check.evidence for check in checks}
+    evidence = {**made[Step.TIME], **made[Step.REVOCATION]}
+    stamped = evidence["basis"] in set(TimeProof)
+    if evidence.get("revoked_at"):
+        ruling = ACCEPTED_STAMPED_BEFORE_REVOCATION if stamped else ACCEPTED_BEFORE_REVOCATION
+    else:
+        ruling = ACCEPTED_AS_STAMPED if stamped else ACCEPTED
     return ruling, filled(ruling.sentence, evidence)

@@ -1,7 +1,7 @@
 """What decisions, checks and outcomes are called where people read them."""
 
 from jpki.text import Text
-from signing.report import Outcome, Step
+from signing.report import Outcome, Step, TimeProof
 from signing.verdict import Decision
 
 DECISIONS = {
@@ -26,10 +26,22 @@ STEPS = {
     Step.INTEGRITY: Text("内容と署名値", "Content and signature value"),
     Step.COVERAGE: Text("署名の範囲", "What is signed"),
     Step.CHANGES: Text("署名後の変更", "Changes after signing"),
+    Step.TIME_STAMP: Text("タイムスタンプ", "Time-stamps"),
     Step.TIME: Text("判定の時点", "The time that counts"),
     Step.PATH: Text("認証局への経路", "Chain to an authority"),
     Step.KIND: Text("証明書の種類", "Kind of certificate"),
     Step.POLICY: Text("証明書ポリシー", "Certificate policy"),
     Step.VALIDITY: Text("有効期間", "Validity period"),
     Step.REVOCATION: Text("失効", "Revocation"),
+}
+
+TIME_PROOFS = {
+    TimeProof.TIME_STAMP: Text(
+        "署名のタイムスタンプが証明する時刻（これより前に署名）", "Signed by this time, which its time-stamp proves"
+    ),
+    TimeProof.DOCUMENT_TIME_STAMP: Text(
+        "文書のタイムスタンプが証明する時刻（これより前に署名）",
+        "Signed by this time, which the document's time-stamp proves",
+    ),
+    TimeProof.CLAIMED: Text("署名者の申告する時刻（証明にはなりません）", "Time that the signer claims (no proof)"),
 }

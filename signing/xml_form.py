@@ -12,6 +12,9 @@ SIGNATURE = f"{{{DSIG}}}Signature"
 NAMESPACES = {"ds": DSIG}
 
 C14N_1_0 = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+CANONICAL = frozenset({C14N_1_0, EXCLUSIVE})
+"""The canonical forms that this room computes itself."""
 ENVELOPED = f"{DSIG}enveloped-signature"
 
 _ID_ATTRIBUTES = frozenset({"id", "ID", "Id"})
@@ -55,6 +58,15 @@ def own_identifier(element: etree._Element) -> str | None:
 
 def _own_identifiers(element: etree._Element) -> Iterator[str]:
     return (str(value) for name, value in element.items() if etree.QName(name).localname in _ID_ATTRIBUTES)
+
+
+def canonical(element: etree._Element, form: str) -> bytes:
+    """Return an element's canonical form in its place, by one of the algorithms `CANONICAL`.
+
+    Parsed anew, it carries the namespaces in scope there.
+    """
+    alone = etree.fromstring(etree.tostring(element, with_tail=False))
+    return etree.tostring(alone, method="c14n", exclusive=form == EXCLUSIVE, with_comments=False)
 
 
 def is_etax(root: etree._Element) -> bool:

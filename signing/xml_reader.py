@@ -3,7 +3,7 @@
 import base64
 import copy
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -12,7 +12,7 @@ from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
-from signing import xml_form
+from signing import xades, xml_form
 from signing.algorithms import are_known
 from signing.presented import NO_REVISIONS, Algorithms, Presented, refuse_crowds
 from signing.report import Check, Step
@@ -64,9 +64,28 @@ class _Signature:
         return [found.get(name, "") for found in self.element.findall(path, NAMESPACES)]
 
     @property
-    def uris(self) -> list[str]:
-        """What the references point to."""
-        return self.attributes("ds:SignedInfo/ds:Reference", "URI")
+    def references(self) -> list[etree._Element]:
+        """The references to content: all but those to XAdES' signed properties."""
+        return [each for each in self._references if each.get("Type") != xades.SIGNED_PROPERTIES]
+
+    @property
+    def property_references(self) -> list[etree._Element]:
+        """The references to XAdES' signed properties."""
+        return [each for each in self._references if each.get("Type") == xades.SIGNED_PROPERTIES]
+
+    @property
+    def _references(self) -> list[etree._Element]:
+        return self.element.findall("ds:SignedInfo/ds:Reference", NAMESPACES)
+
+    @property
+    def uri(self) -> str | None:
+        """What the first reference to content points to."""
+        return next((each.get("URI", "") for each in self.references), None)
+
+    @property
+    def is_qualified(self) -> bool:
+        """Whether it is XAdES, or has anything else that plain XMLDSig has not."""
+        return bool(self.property_references) or self.element.find("ds:Object", NAMESPACES) is not None
 
     @property
     def transforms(self) -> list[str]:
@@ -94,11 +113,20 @@ def _present(signature: _Signature) -> Presented:
     certificates = _certificates(signature)
     algorithms = _algorithms(signature)
     signer = _signer(certificates)
-    return Presented(
-        checks=(*_check_form(signature), _check_integrity(signature, algorithms, signer)),
+    presented = Presented(
+        checks=(*_check_form(signature, signer), _check_integrity(signature, algorithms, signer)),
         algorithms=algorithms,
         certificate=signer,
         others=tuple(certificate for certificate in certificates if certificate is not signer),
+    )
+    if not signature.is_qualified or not _is_supported(signature):
+        return presented
+    return replace(
+        presented,
+        others=(*presented.others, *xades.certificates(signature.element)),
+        claimed_at=xades.claimed_at(signature.element),
+        stamps=tuple(xades.stamps(signature.element)),
+        stored=tuple(xades.stored(signature.element)),
     )
 
 
@@ -129,12 +157,15 @@ def _algorithms(signature: _Signature) -> Algorithms:
 # --- form and coverage: which part of the document the signature speaks for -----------------------------------------
 
 
-def _check_form(signature: _Signature) -> tuple[Check, ...]:
+def _check_form(signature: _Signature, signer: x509.Certificate | None) -> tuple[Check, ...]:
     if not _is_supported(signature):
         return (Check.stopped(Step.FORMAT, Cause.UNSUPPORTED),)
     repeated = [value for value, count in Counter(xml_form.identifiers(signature.root)).items() if count > 1]
     form = "xtx" if xml_form.is_etax(signature.root) else "xml"
-    found = Check.passed(Step.FORMAT, "署名付きXMLです。", "A signed XML document.", format=form)
+    if signature.is_qualified:
+        found = xades.check_form(signature.element, signer, form)
+    else:
+        found = Check.passed(Step.FORMAT, "署名付きXMLです。", "A signed XML document.", format=form)
     if repeated or not _covers_document(signature):
         return (found, Check.stopped(Step.COVERAGE, Cause.NOT_COVERED, repeated_ids=len(repeated)))
     return (
@@ -143,26 +174,26 @@ def _check_form(signature: _Signature) -> tuple[Check, ...]:
             Step.COVERAGE,
             "文書の内容全体が署名されています。",
             "The whole content of the document is signed.",
-            reference=signature.uris[0],
+            reference=signature.uri,
         ),
         NO_REVISIONS,
     )
 
 
 def _is_supported(signature: _Signature) -> bool:
-    """Tell whether this is plain XMLDSig with one reference into the document and transforms that are known."""
+    """Tell whether there is one reference into the document, with transforms that are known; plain or XAdES."""
     canonical = signature.attributes("ds:SignedInfo/ds:CanonicalizationMethod", "Algorithm")
     return (
-        len(signature.uris) == 1
+        len(signature.references) == 1
         and _TRANSFORMS.issuperset(signature.transforms)
         and _C14N.issuperset(canonical)
-        and signature.element.find("ds:Object", NAMESPACES) is None
+        and (not signature.is_qualified or xades.is_supported(signature.element, signature.property_references))
         and signature.element.getparent() is signature.root
     )
 
 
 def _covers_document(signature: _Signature) -> bool:
-    root, uri = signature.root, signature.uris[0]
+    root, uri = signature.root, signature.uri
     if not xml_form.is_etax(root):
         return uri == "" or _points_to(uri, root)
     procedure = xml_form.procedure(root)
@@ -175,7 +206,7 @@ def _covers_document(signature: _Signature) -> bool:
     )
 
 
-def _points_to(uri: str, element: etree._Element) -> bool:
+def _points_to(uri: str | None, element: etree._Element) -> bool:
     identifier = xml_form.own_identifier(element)
     return identifier is not None and uri == f"#{identifier}"
 

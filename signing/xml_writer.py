@@ -1,7 +1,11 @@
-"""Signs an e-Tax `.xtx`: the Signature stands beside the procedure element, within DATA (docs/profile.md)."""
+"""Signs an e-Tax `.xtx`: the Signature stands beside the procedure element, within DATA (docs/profile.md).
+
+Plainly, as JPKI's own software does, or as XAdES with a time-stamp.
+"""
 
 import base64
 from collections import Counter
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -12,18 +16,19 @@ from lxml import etree
 from jpki import signature
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from signing import xml_form
+from signing import xades, xml_form
 from signing.credential import Credential
+from signing.time_stamper import StampDigest
 from signing.xml_form import C14N_1_0, DSIG, NAMESPACES
 
 _DIGEST = "http://www.w3.org/2001/04/xmlenc#sha256"
 _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 
 
-def write(document: bytes, credential: Credential) -> bytes:
+def write(document: bytes, credential: Credential, signing_time: datetime, stamp: StampDigest | None = None) -> bytes:
     """Return the e-Tax document with one more signature, parallel to those that it bears.
 
-    XMLDSig has no place for a signing time, so none is written.
+    Plain XMLDSig has no place for a signing time, so none is written; with `stamp` it is XAdES B-T, which has one.
 
     Raises:
         JpkiError: UNPROCESSABLE `xml-unreadable` or `not-an-etax-document`, MALFORMED `xml-dtd`.
@@ -31,8 +36,15 @@ def write(document: bytes, credential: Credential) -> bytes:
     root = _parse(document)
     procedure = _procedure(root)
     frame = _frame(root, f"#{xml_form.own_identifier(procedure)}", credential)
-    _fill(frame, "ds:SignedInfo/ds:Reference/ds:DigestValue", _digest(SHA256(), _canonical(procedure)))
-    _fill(frame, "ds:SignatureValue", _signature_value(credential, _canonical(frame[0])))
+    signed = {frame[0][2]: procedure}
+    if stamp is not None:
+        properties = xades.qualify(frame, credential.certificate, signing_time)
+        signed[_refer(frame[0], f"#{properties.get('Id')}", Type=xades.SIGNED_PROPERTIES)] = properties
+    for reference, element in signed.items():
+        _fill(reference, "ds:DigestValue", _digest(SHA256(), xml_form.canonical(element, C14N_1_0)))
+    _fill(frame, "ds:SignatureValue", _signature_value(credential, xml_form.canonical(frame[0], C14N_1_0)))
+    if stamp is not None:
+        xades.add_stamp(frame, stamp)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8", standalone=False)
 
 
@@ -72,14 +84,19 @@ def _frame(root: etree._Element, uri: str, credential: Credential) -> etree._Ele
     signed_info = _add(frame, "SignedInfo")
     _add(signed_info, "CanonicalizationMethod", Algorithm=C14N_1_0)
     _add(signed_info, "SignatureMethod", Algorithm=_method(credential))
-    reference = _add(signed_info, "Reference", URI=uri)
-    _add(_add(reference, "Transforms"), "Transform", Algorithm=C14N_1_0)
-    _add(reference, "DigestMethod", Algorithm=_DIGEST)
-    _add(reference, "DigestValue")
+    _refer(signed_info, uri)
     _add(frame, "SignatureValue")
     certificate = _add(_add(_add(frame, "KeyInfo"), "X509Data"), "X509Certificate")
     certificate.text = base64.b64encode(credential.certificate.public_bytes(Encoding.DER)).decode()
     return frame
+
+
+def _refer(signed_info: etree._Element, uri: str, **attributes: str) -> etree._Element:
+    reference = _add(signed_info, "Reference", **attributes, URI=uri)
+    _add(_add(reference, "Transforms"), "Transform", Algorithm=C14N_1_0)
+    _add(reference, "DigestMethod", Algorithm=_DIGEST)
+    _add(reference, "DigestValue")
+    return reference
 
 
 def _add(parent: etree._Element, name: str, **attributes: str) -> etree._Element:
@@ -90,12 +107,6 @@ def _fill(frame: etree._Element, path: str, value: bytes) -> None:
     element = frame.find(path, NAMESPACES)
     assert element is not None  # noqa: S101 - the frame was made above, with this element in it
     element.text = base64.b64encode(value).decode()
-
-
-def _canonical(element: etree._Element) -> bytes:
-    """Return the element's Canonical XML 1.0; parsed anew, it carries the namespaces in scope at its place."""
-    alone = etree.fromstring(etree.tostring(element, with_tail=False))
-    return etree.tostring(alone, method="c14n", with_comments=False)
 
 
 def _digest(algorithm: HashAlgorithm, octets: bytes) -> bytes:

@@ -17,15 +17,19 @@ from ocsp.client import OcspClient
 from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
-from server.documents import anchors_of
+from server.documents import anchors_of, stamp_anchors_of
 from server.home import Home, write_new
-from server.trust import CONFIGURED
+from server.stamp_fetch import stamp_fetcher
+from server.stored_evidence import Collector, read_stored
+from server.trust import configured_anchors
 from server.wiring import Rooms
+from signing import words
 from signing.credential import Credential
 from signing.intake import Format, recognise
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
 from signing.sign import sign as sign_document
-from signing.validation import SIGNING_POLICIES, TrustAnchor, Validation
+from signing.time_stamper import Level, Stamping, TimeStamper
+from signing.validation import SIGNING_POLICIES, Validation
 from signing.verdict import Decision, worst
 from signing.verify import verify as verify_document
 
@@ -47,19 +51,39 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The signed file.")
 @click.option("--format", "form", type=click.Choice([str(each) for each in Format]), help="Default: by the content.")
 @click.option("--chain", "chain_file", type=_file, help="CA certificates to put in, PEM.")
+@click.option("--timestamp", "stamp_url", metavar="URL", help="The time-stamp authority that is asked (RFC 3161).")
+@click.option(
+    "--timestamp-trust", "stamp_trust", multiple=True, type=_file, help="Who may vouch for that authority, PEM."
+)
+@click.option(
+    "--level",
+    type=click.Choice([str(each) for each in Level]),
+    help="With --timestamp: t, the default; of a PDF lt, with revocation data, or lta, stamped once more.",
+)
+@click.option("--crl", "crl_files", multiple=True, type=_file, help="For lt and lta: a CRL, PEM or DER.")
+@click.option("--ocsp", "ocsp_url", help="For lt and lta: the one OCSP responder that may be asked.")
 @click.option("--force", is_flag=True, help="Sign with a certificate that is not for signing, for a trial.")
 def sign(  # noqa: PLR0913 - one parameter for each option
     document: Path,
     certificate_file: Path,
     key: str,
     out: Path,
+    *,
     form: str | None,
     chain_file: Path | None,
-    output: Output,
-    *,
+    stamp_url: str | None,
+    stamp_trust: Sequence[Path],
+    level: str | None,
+    crl_files: Sequence[Path],
+    ocsp_url: str | None,
     force: bool,
+    output: Output,
 ) -> None:
-    """Sign a PDF, an e-Tax .xtx or any file (CMS), as a taxpayer's software does."""
+    """Sign a PDF, an e-Tax .xtx or any file (CMS), as a taxpayer's software does.
+
+    With --timestamp a PDF is signed as PAdES, an .xtx as XAdES and any other file as CAdES.
+    """
+    chosen_level = _level(level, stamp_url, stamp_trust, crl_files, ocsp_url)
     credential = Credential(
         certificate=certificates_in(certificate_file)[0],
         key=signer_at(key),
@@ -67,10 +91,44 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     )
     content = document.read_bytes()
     chosen = Format(form) if form else _format_of(document)
-    signed = sign_document(content, credential, chosen, system_clock(), force=force)
+    stamping = None
+    if stamp_url is not None:
+        chosen = Format.PADES if chosen is Format.PDF else chosen
+        stamper = TimeStamper(stamp_fetcher(stamp_url), system_randomness, configured_anchors(stamp_trust, frozenset()))
+        lists = [file.read_bytes() for file in crl_files]
+        responder = OcspClient(ocsp_url, system_clock, system_randomness) if ocsp_url else None
+        stamping = Stamping(stamper=stamper, collect=Collector(lists, responder), level=chosen_level)
+    signed = sign_document(content, credential, chosen, system_clock(), stamping=stamping, force=force)
     write_new(out, signed, 0o644)
-    line = Text(f"署名しました（{chosen}）：{out}", f"Signed ({chosen}): {out}")
-    output.result("jpki.sign/1", {"file": str(out), "format": chosen}, [line])
+    lines = [Text(f"署名しました（{chosen}）：{out}", f"Signed ({chosen}): {out}")]
+    if stamping is not None and not stamp_trust:
+        lines.append(_UNVOUCHED)
+    fields = {"file": str(out), "format": chosen} | ({} if stamping is None else {"level": chosen_level})
+    output.result("jpki.sign/1", fields, lines)
+
+
+_UNVOUCHED = Text(
+    "タイムスタンプの形式と署名は確認しましたが、時刻認証局が信頼できるかは確認していません（--timestamp-trust）。",
+    "The time-stamp holds together; whether its authority is to be trusted was not checked (--timestamp-trust).",
+)
+
+
+def _level(
+    level: str | None,
+    stamp_url: str | None,
+    stamp_trust: Sequence[Path],
+    crl_files: Sequence[Path],
+    ocsp_url: str | None,
+) -> Level:
+    """Return the level; options that would do nothing, or not enough, are wrong usage."""
+    if stamp_url is None and (level or stamp_trust):
+        raise click.UsageError("--level and --timestamp-trust are for --timestamp")
+    chosen = Level(level) if level else Level.T
+    if chosen is Level.T and (crl_files or ocsp_url):
+        raise click.UsageError("--crl and --ocsp are for the levels lt and lta")
+    if chosen is not Level.T and not stamp_trust:
+        raise click.UsageError("the levels lt and lta need --timestamp-trust, for its certificates are kept too")
+    return chosen
 
 
 def _format_of(document: Path) -> Format:
@@ -112,26 +170,36 @@ class Moment(click.ParamType[datetime]):
 @click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
 @click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
 @click.option("--trust", "trust_files", multiple=True, type=_file, help="Trust anchors, PEM, in place of the home's.")
+@click.option(
+    "--timestamp-trust",
+    "stamp_trust",
+    multiple=True,
+    type=_file,
+    help="Whose time-stamps are believed, PEM, in place of the home's.",
+)
 @click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER; or a delta of another one.")
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
-@click.option("--at", type=Moment(), help="The time that counts; default: now.")
+@click.option("--at", type=Moment(), help="The time that counts where no time-stamp does; default: now.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
+    *,
     home: Home | None,
     trust_files: Sequence[Path],
+    stamp_trust: Sequence[Path],
     crl_files: Sequence[Path],
     ocsp_url: str | None,
     at: datetime | None,
-    output: Output,
-    *,
     show_attributes: bool,
+    output: Output,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
     try:
         rooms = opened(home) if home else None
         validation = Validation(
-            anchors=_anchors(rooms, trust_files),
+            anchors=configured_anchors(trust_files, SIGNING_POLICIES) or (anchors_of(rooms) if rooms else ()),
+            stamp_anchors=configured_anchors(stamp_trust, frozenset()) or (stamp_anchors_of(rooms) if rooms else ()),
+            read_stored=read_stored,
             revocation=list(_sources(rooms, crl_files, ocsp_url)),
             clock=system_clock,
             at=at,
@@ -144,15 +212,6 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     fields = as_json(verdicts)
     output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
-
-
-def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
-    given = [
-        TrustAnchor(certificate=certificate, domain=CONFIGURED, policies=SIGNING_POLICIES)
-        for file in trust_files
-        for certificate in certificates_in(file)
-    ]
-    return given or (anchors_of(rooms) if rooms else [])
 
 
 def _sources(rooms: Rooms | None, crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
@@ -195,9 +254,9 @@ def _describe_signer(signature: SignatureVerdict) -> Iterator[Text]:
         )
         for name, value in (signer.attributes or {}).items():
             yield Text(f"      {name}: {value}", f"      {name}: {value}")
-    if signature.claimed_at is not None:
-        when = iso(signature.claimed_at)
-        yield Text(f"    申告された署名時刻 {when}", f"    claimed signing time {when}")
+    if signature.signed_at is not None:
+        what, when = words.TIME_PROOFS[signature.signed_at.evidence], iso(signature.signed_at.time)
+        yield Text(f"    {what.ja}：{when}", f"    {what.en}: {when}")
 
 
 def _indented(sentence: Text) -> Text:

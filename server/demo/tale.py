@@ -4,6 +4,8 @@ The ceremony and one holder's certificates lie some years back, so that a renewa
 handed in, and then moves to the present. Every document, key and certificate stays in the home for inspection.
 """
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
@@ -26,16 +28,19 @@ from server.app import create_app
 from server.demo.cast import Card, MovableClock, hanako, request, taro
 from server.demo.outside import openssl_is_here, openssl_ocsp, openssl_verify, served
 from server.demo.story import Story
-from server.documents import home_validation
+from server.documents import home_validation, stamp_anchors_of
 from server.founding import found
 from server.home import Home, write_new
 from server.settings import Settings
+from server.stamp_fetch import stamp_fetcher
+from server.stored_evidence import Collector
 from server.wiring import Rooms
 from signing.credential import Credential
 from signing.intake import Format
 from signing.report import FileVerdict
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
+from signing.time_stamper import Level, Stamping, TimeStamper
 from signing.verdict import Cause, Decision
 from signing.verify import verify
 
@@ -77,11 +82,14 @@ class Tale:
         documents = self._sign_and_verify(pair[Purpose.SIGNING])
         self._refuse_tampered(documents)
         self._refuse_misuse(pair[Purpose.AUTHENTICATION])
+        self._rooms.units.open()
         with served(create_app(self._rooms)) as url:
+            stamped = self._stamp(pair[Purpose.SIGNING], url)
             self._ask_about_the_living(pair, url)
             self._move_house(pair)
             self._ask_about_the_revoked(pair, url)
         self._judge_again(documents)
+        self._judge_stamped(stamped)
         self._issue_for_the_new_address()
         self._renew(earlier)
 
@@ -188,6 +196,32 @@ class Tale:
         forced = sign(self._tax_return(), card.credential, Format.XML, self._present(), force=True)
         self._judge(self._keep("misused.xtx", forced), Decision.REFUSE, Cause.WRONG_KIND)
 
+    def _stamp(self, card: Card, url: str) -> Path:
+        self._story.chapter(
+            "タイムスタンプと失効情報を付けた署名（PAdES B-LTA）",
+            "A signature with time-stamps and revocation data, PAdES B-LTA",
+        )
+        anchors = stamp_anchors_of(self._rooms)
+        stamping = Stamping(
+            stamper=TimeStamper(stamp_fetcher(f"{url}/tsa"), self._randomness, anchors),
+            collect=Collector([], OcspClient(f"{url}/ocsp", self._present, self._randomness)),
+            level=Level.LTA,
+        )
+        credential = replace(card.credential, chain=(self._root(Purpose.SIGNING).certificate,))
+        document = tax_return_pdf(["Income tax return (sample)", "Time-stamped"])
+        signed = sign(document, credential, Format.PDF, self._present(), stamping=stamping)
+        file = self._keep("return-stamped.pdf", signed)
+        self._judge(file, Decision.ACCEPT)
+        offline = replace(home_validation(self._rooms), revocation=())
+        self._story.check(
+            "台帳にもネットワークにも頼らず判定できる",
+            "it can be judged without the ledger and without network",
+            verify(file, offline).decision is Decision.ACCEPT,
+        )
+        # A stamp names a second, and a revocation within it would count as one before it.
+        time.sleep(1)
+        return file
+
     def _ask_about_the_living(self, pair: Pair, url: str) -> None:
         self._story.chapter("OCSPと失効リストは「有効」と答える", "OCSP and CRL say: good")
         for purpose in HOLDER_PURPOSES:
@@ -213,6 +247,12 @@ class Tale:
         self._story.chapter("以前の署名は「失効済み」と判定される", "The old signature is now judged revoked")
         for document in documents.values():
             self._judge(document, Decision.REFUSE, Cause.REVOKED_UNPROVEN_TIME)
+
+    def _judge_stamped(self, document: Path) -> None:
+        self._story.chapter(
+            "タイムスタンプ付きの署名は失効後も有効", "The time-stamped signature still stands after the revocation"
+        )
+        self._judge(document, Decision.ACCEPT)
 
     def _issue_for_the_new_address(self) -> None:
         self._story.chapter("新しい住所の署名用電子証明書", "A new signing certificate for the new address")

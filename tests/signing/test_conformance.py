@@ -63,8 +63,18 @@ def test_a_hard_case_comes_out_as_expected(case: dict[str, str]) -> None:
         case "invalid" | "no-crash":
             assert verdict.decision is not Decision.ACCEPT
         case _:
-            # XAdES is not supported yet: a valid one is undecided, never refused.
+            # Nobody is trusted, and many forms of XAdES are not supported: a valid one is undecided, never refused.
             assert verdict.decision is Decision.UNDECIDED
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case["suite"] == "pdf"], ids=_id)
+def test_an_outside_pdfs_time_stamps_are_over_what_they_should_be(case: dict[str, str]) -> None:
+    """They are by authorities that nobody here trusts, and hold together in every document that is sound itself."""
+    verdict = verify(FOLDER / case["path"], UNTRUSTING)
+    stamps = [check for one in verdict.signatures for check in one.checks if check.name is Step.TIME_STAMP]
+    if case["expected"] == "accept":
+        assert {check.outcome for check in stamps} == {Outcome.NOT_APPLICABLE}
+        assert {check.evidence.get("why") for check in stamps} <= {None, "untrusted"}
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["expected"].startswith("valid")], ids=_id)

@@ -114,7 +114,7 @@ def test_a_signature_without_attributes_is_accepted(town: Town, judge: Judge, wr
     )
     verdict = judge(document, town.validation())
     assert verdict.decision is Decision.ACCEPT, verdict
-    assert verdict.signatures[0].claimed_at is None
+    assert verdict.signatures[0].signed_at is None
     altered = document.replace(b"Income 3000000", b"Income 1000000")
     assert judge(altered, town.validation()).decision is Decision.REFUSE
 

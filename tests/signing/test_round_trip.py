@@ -7,6 +7,7 @@ import pytest
 from jpki.errors import JpkiError
 from signing.credential import Credential
 from signing.intake import Format
+from signing.report import SignedAt, TimeProof
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
 from signing.verdict import Cause, Decision, Indication
@@ -31,7 +32,7 @@ def test_a_signature_is_accepted(town: Town, judge: Judge, form: Format, signer:
     assert verdict.decision is Decision.ACCEPT, verdict
     (signature,) = verdict.signatures
     assert signature.indication is Indication.TOTAL_PASSED
-    assert signature.claimed_at == (None if form is Format.XML else NOW)
+    assert signature.signed_at == (None if form is Format.XML else SignedAt(NOW, TimeProof.CLAIMED))
     assert signature.signer is not None
     assert signature.signer.trust_domain == "lab"
 
