@@ -43,6 +43,7 @@ class SubIndication(StrEnum):
     NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
     NOT_YET_VALID = "NOT_YET_VALID"
     OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
+    NO_POE = "NO_POE"
     TRY_LATER = "TRY_LATER"
     TIMESTAMP_ORDER_FAILURE = "TIMESTAMP_ORDER_FAILURE"
 
@@ -64,6 +65,7 @@ class Cause(StrEnum):
     TIME_STAMP_BROKEN = "time-stamp-broken"
     TIME_STAMP_MISUSED = "time-stamp-misused"
     UNSUPPORTED = "unsupported"
+    FORMAT_NOT_TAKEN = "format-not-taken"
     CONTENT_ABSENT = "content-absent"
     NO_SIGNER_CERTIFICATE = "no-signer-certificate"
     WEAK_ALGORITHM = "weak-algorithm"
@@ -71,6 +73,7 @@ class Cause(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     TIME_STAMP_ORDER = "time-stamp-order"
+    TIME_UNPROVEN = "time-unproven"
     REVOCATION_STALE = "revocation-stale"
     REVOCATION_UNCHECKED = "revocation-unchecked"
 
@@ -203,6 +206,11 @@ RULINGS: dict[Cause, Ruling] = {
         "対応していない署名の形式のため、判定できません。",
         "The signature is of a form that is not supported, so it cannot be judged.",
     ),
+    Cause.FORMAT_NOT_TAKEN: _undecided(
+        SubIndication.SIG_CONSTRAINTS_FAILURE,
+        "検証方針「{policy}」では扱わない形式です。",
+        "The policy '{policy}' does not take documents of this format.",
+    ),
     Cause.CONTENT_ABSENT: _undecided(
         SubIndication.SIGNED_DATA_NOT_FOUND,
         "署名された内容がファイルに含まれていないため、判定できません。",
@@ -237,6 +245,11 @@ RULINGS: dict[Cause, Ruling] = {
         SubIndication.TIMESTAMP_ORDER_FAILURE,
         "タイムスタンプの時刻の順序が矛盾しています。",
         "The time-stamps contradict each other: a later one tells an earlier time.",
+    ),
+    Cause.TIME_UNPROVEN: _undecided(
+        SubIndication.NO_POE,
+        "検証方針「{policy}」が求める、署名の時期の証明がありません。",
+        "There is no proof of when it was signed, as the policy '{policy}' asks for.",
     ),
     Cause.REVOCATION_STALE: _undecided(
         SubIndication.TRY_LATER,

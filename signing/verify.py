@@ -8,7 +8,6 @@ makes the first five but the algorithm's; the rest is the same for every format.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from jpki.text import Text
 from signing import intake
 from signing.algorithms import check_strength
 from signing.certificate_checks import check_kind, check_policy, check_validity
+from signing.policies import GENERAL, Basis, ValidationPolicy
 from signing.presented import Presented
 from signing.report import (
     Check,
@@ -52,8 +52,18 @@ from signing.verdict import (
 )
 
 
-def verify(document: Path, validation: Validation) -> FileVerdict:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The file's format, as its content tells it, and what is asked of it."""
+
+    form: intake.Format
+    policy: ValidationPolicy
+
+
+def verify(document: Path, validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
     """Judge the file at `document`. Whatever it holds, the answer is a verdict; nothing is fetched from anywhere.
+
+    `policy` is what is asked beyond good signatures.
 
     Raises:
         JpkiError: NOT_FOUND `document-missing`.
@@ -67,19 +77,19 @@ def verify(document: Path, validation: Validation) -> FileVerdict:
     # The one boundary: a hostile document makes the libraries raise anything, RecursionError and AssertionError too.
     try:
         presented = intake.reader_for(form)(document)
-        return _judge_file(document, presented, validation)
+        return _judge_file(document, presented, validation, _Asked(form, policy))
     except JpkiError as error:
         return _unreadable(document, error.problem)
     except Exception as error:  # noqa: BLE001 - see above
         return _judge_broken(document, form, type(error).__name__)
 
 
-def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation) -> FileVerdict:
+def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation, asked: _Asked) -> FileVerdict:
     if not presented:
         return _unreadable(document, Text("ファイルに署名がありません。", "The file bears no signature."))
     # What a document holds serves all of its signatures, and is read once.
     read = None if validation.read_stored is None else lru_cache(maxsize=None)(validation.read_stored)
-    verdicts = tuple(_judge(one, replace(validation, read_stored=read)) for one in presented)
+    verdicts = tuple(_judge(one, replace(validation, read_stored=read), asked) for one in presented)
     return _with_signatures(document, verdicts)
 
 
@@ -106,20 +116,11 @@ def _unreadable(document: Path, reason: Text) -> FileVerdict:
     return FileVerdict(path=str(document), decision=Decision.UNREADABLE, sentence=reason)
 
 
-class _Basis(StrEnum):
-    """What the time that counts rests on."""
-
-    TIME_STAMP = "timestamp"
-    DOCUMENT_TIME_STAMP = "document-timestamp"
-    GIVEN = "given"
-    NOW = "now"
-
-
 _BASES = {
-    _Basis.TIME_STAMP: ("署名のタイムスタンプの時刻", "the time that the signature's time-stamp proves"),
-    _Basis.DOCUMENT_TIME_STAMP: ("文書のタイムスタンプの時刻", "the time that the document's time-stamp proves"),
-    _Basis.GIVEN: ("指定された時点", "the given time"),
-    _Basis.NOW: ("現在", "the present"),
+    Basis.TIME_STAMP: ("署名のタイムスタンプの時刻", "the time that the signature's time-stamp proves"),
+    Basis.DOCUMENT_TIME_STAMP: ("文書のタイムスタンプの時刻", "the time that the document's time-stamp proves"),
+    Basis.GIVEN: ("指定された時点", "the given time"),
+    Basis.NOW: ("現在", "the present"),
 }
 
 _NOT_ALWAYS = {Step.CHANGES, Step.TIME_STAMP}
@@ -134,17 +135,17 @@ class _Time:
     """The time that counts, and why it does."""
 
     at: datetime
-    basis: _Basis
+    basis: Basis
 
     @property
     def is_given(self) -> bool:
-        return self.basis is not _Basis.NOW
+        return self.basis is not Basis.NOW
 
 
-def _judge(presented: Presented, validation: Validation) -> SignatureVerdict:
+def _judge(presented: Presented, validation: Validation, asked: _Asked) -> SignatureVerdict:
     evidence = weigh(presented, validation)
     counting = _time_that_counts(evidence.proven, validation)
-    checks = [*presented.checks, evidence.check, _note_time(presented, counting)]
+    checks = [*_check_format(presented, asked), evidence.check, _check_time(presented, counting, asked.policy)]
     certificate, chain = presented.certificate, None
     if certificate is not None:
         chain = find_chain(certificate, presented.others, validation.anchors, counting.at)
@@ -162,8 +163,8 @@ def _judge(presented: Presented, validation: Validation) -> SignatureVerdict:
 def _time_that_counts(proven: Proven | None, validation: Validation) -> _Time:
     """Return the proven time, else the given one, else the present; never the one that the signer claims."""
     if proven is not None:
-        return _Time(proven.at, _Basis(proven.proof))
-    return _Time(validation.at, _Basis.GIVEN) if validation.at else _Time(validation.clock(), _Basis.NOW)
+        return _Time(proven.at, Basis(proven.proof))
+    return _Time(validation.at, Basis.GIVEN) if validation.at else _Time(validation.clock(), Basis.NOW)
 
 
 def _signed_at(presented: Presented, proven: Proven | None) -> SignedAt | None:
@@ -172,8 +173,23 @@ def _signed_at(presented: Presented, proven: Proven | None) -> SignedAt | None:
     return SignedAt(presented.claimed_at, TimeProof.CLAIMED) if presented.claimed_at else None
 
 
-def _note_time(presented: Presented, counting: _Time) -> Check:
-    """Say which time counts (docs/adr/0006)."""
+def _check_format(presented: Presented, asked: _Asked) -> Iterator[Check]:
+    """Yield the reader's checks; a format that the policy does not take is no flaw of the signature's own."""
+    for check in presented.checks:
+        is_taken = asked.form in asked.policy.formats or check.name is not Step.FORMAT or check.cause is not None
+        yield (
+            check
+            if is_taken
+            else Check.stopped(Step.FORMAT, Cause.FORMAT_NOT_TAKEN, form=asked.form, policy=asked.policy.name)
+        )
+
+
+def _check_time(presented: Presented, counting: _Time, policy: ValidationPolicy) -> Check:
+    """Say which time counts (docs/adr/0006), if it rests on what the policy asks for."""
+    if counting.basis not in policy.times:
+        return Check.stopped(
+            Step.TIME, Cause.TIME_UNPROVEN, at=iso(counting.at), basis=counting.basis, policy=policy.name
+        )
     ja, en = _BASES[counting.basis]
     return Check.passed(
         Step.TIME,

@@ -26,6 +26,7 @@ from server.wiring import Rooms
 from signing import words
 from signing.credential import Credential
 from signing.intake import Format, recognise
+from signing.policies import GENERAL, POLICIES
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
 from signing.sign import sign as sign_document
 from signing.time_stamper import Level, Stamping, TimeStamper
@@ -180,6 +181,7 @@ class Moment(click.ParamType[datetime]):
 @click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER; or a delta of another one.")
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
 @click.option("--at", type=Moment(), help="The time that counts where no time-stamp does; default: now.")
+@click.option("--policy", type=click.Choice(list(POLICIES)), default=GENERAL.name, help="What is asked beyond it.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
@@ -190,6 +192,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     crl_files: Sequence[Path],
     ocsp_url: str | None,
     at: datetime | None,
+    policy: str,
     show_attributes: bool,
     output: Output,
 ) -> int:
@@ -208,7 +211,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     except JpkiError as error:
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
-    verdicts = [verify_document(document, validation) for document in documents]
+    verdicts = [verify_document(document, validation, POLICIES[policy]) for document in documents]
     fields = as_json(verdicts)
     output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
     return _EXIT[worst(verdict.decision for verdict in verdicts)]

@@ -303,3 +303,11 @@ def test_before_the_certificate_and_after_it_nothing_is_accepted(jpki: Jpki, tow
     words = ("verify", signed / "return.p7m", "--home", town.home, "--at")
     for moment in ("1999-01-01", "2001-01-01T00:00:00", "2033-01-01T00:00:00+09:00"):
         assert jpki(*words, moment).code == UNDECIDED
+
+
+def test_a_policy_asks_for_more(jpki: Jpki, town: Town, signed: Path) -> None:
+    words = ("--home", town.home, "--policy")
+    assert jpki.judged(ACCEPT, "verify", signed / "return.pdf", *words, "e-tax")["decision"] == "accept"
+    for name, policy in (("return.p7m", "e-tax"), ("return.pdf", "e-tax-strict"), ("return.pdf", "archive")):
+        assert jpki.judged(UNDECIDED, "verify", signed / name, *words, policy)["decision"] == "undecided"
+    assert jpki.refused("verify", signed / "return.pdf", *words, "e-taxes").exit == 64
