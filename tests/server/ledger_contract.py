@@ -180,7 +180,7 @@ class LedgerContract:
         store.ledger.reserve([reservation], BY, clock())
         store.ledger.intend({reservation.serial: TBS}, BY, clock())
         store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
-        store.ledger.revoke(old, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([old], Reason.KEY_COMPROMISE, BY, clock())
         with pytest.raises(JpkiError) as refused:
             store.ledger.activate([reservation.serial], BY, clock())
         assert code_of(refused) == "already-revoked"
@@ -189,12 +189,12 @@ class LedgerContract:
     def test_revocation_is_at_once_and_for_good(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
         clock.advance(seconds=1.75)
-        store.ledger.revoke(serial, Reason.AFFILIATION_CHANGED, BY, clock())
+        store.ledger.revoke([serial], Reason.AFFILIATION_CHANGED, BY, clock())
         status = store.ledger.status(serial)
         assert status is not None
         assert status.revoked_at == clock().replace(microsecond=0)
         with pytest.raises(JpkiError) as refused:
-            store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+            store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "already-revoked"
         self.live(store, clock)
 
@@ -216,7 +216,7 @@ class LedgerContract:
         held_at = clock()
         store.ledger.hold(serial, BY, held_at)
         clock.advance(hours=5)
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         status = store.ledger.status(serial)
         assert status is not None
         assert (status.revoked_at, status.reason) == (held_at, Reason.KEY_COMPROMISE)
@@ -226,14 +226,14 @@ class LedgerContract:
         with pytest.raises(JpkiError) as refused:
             store.ledger.release(serial, BY, clock())
         assert code_of(refused) == "not-live"
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         with pytest.raises(JpkiError) as refused:
             store.ledger.release(serial, BY, clock())
         assert code_of(refused) == "already-revoked"
 
     def test_an_unknown_serial_cannot_be_revoked(self, store: Store, clock: SteppingClock) -> None:
         with pytest.raises(JpkiError) as refused:
-            store.ledger.revoke(Serial(5), Reason.KEY_COMPROMISE, BY, clock())
+            store.ledger.revoke([Serial(5)], Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "serial-unknown"
 
     def test_what_was_never_signed_becomes_void_and_is_not_listed(self, store: Store, clock: SteppingClock) -> None:
@@ -305,7 +305,7 @@ class LedgerContract:
         if reason is None:
             store.ledger.discard([wish.serial], BY, clock())
         else:
-            store.ledger.revoke(wish.serial, reason, BY, clock())
+            store.ledger.revoke([wish.serial], reason, BY, clock())
         again = replace(self.wanted(clock), key_hash=wish.key_hash)
         if reason is None:
             store.ledger.reserve([again], BY, clock())
@@ -324,16 +324,16 @@ class LedgerContract:
         with pytest.raises(JpkiError) as refused:
             store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
         assert code_of(refused) == "clock-went-back"
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         clock.advance(seconds=4)
-        store.ledger.revoke(other, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([other], Reason.KEY_COMPROMISE, BY, clock())
         store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
 
     def test_r26_positions_are_gap_free_under_concurrent_writers(self, store: Store, clock: SteppingClock) -> None:
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(12)]
         begun = pictured(store, "p0001").position
         with ThreadPoolExecutor(6) as pool:
-            list(pool.map(lambda serial: store.ledger.revoke(serial, Reason.SUPERSEDED, BY, clock()), serials))
+            list(pool.map(lambda serial: store.ledger.revoke([serial], Reason.SUPERSEDED, BY, clock()), serials))
         statuses = [store.ledger.status(serial) for serial in serials]
         positions = sorted(status.position for status in statuses if status)
         assert positions == list(range(begun + 1, begun + 13))
@@ -342,7 +342,7 @@ class LedgerContract:
         one, other = self.live(store, clock), self.live(store, clock, "H-0002")
         store.ledger.hold(one, BY, clock())
         clock.advance(hours=1)
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         changes = store.journal.since(1, 100)
         assert changes.epoch == 1
         assert [(each.position, each.serial, each.state, each.reason, each.listed) for each in changes.entries] == [
@@ -357,7 +357,7 @@ class LedgerContract:
 
     def test_lists_hold_their_partition_and_the_complete_list_all(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock, "H-0001")
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         register = store.partitions
         assert [each.id for each in register.partitions_in_use(Purpose.SIGNING)] == ["p0001"]
         for listed in ("p0001", "complete"):
@@ -368,7 +368,7 @@ class LedgerContract:
 
     def test_an_ended_certificate_leaves_its_list_when_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         after_end = clock() + timedelta(days=1801)
         assert pictured(store, "p0001", ending_after=after_end).entries == []
 
@@ -377,10 +377,10 @@ class LedgerContract:
     ) -> None:
         held, live, other = (self.live(store, clock, f"H-{number:04}") for number in range(3))
         store.ledger.hold(held, BY, clock())
-        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([other], Reason.SUPERSEDED, BY, clock())
         since = published(store, "complete")
         store.ledger.release(held, BY, clock())
-        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([live], Reason.KEY_COMPROMISE, BY, clock())
         entry = RevokedEntry(live, clock(), Reason.KEY_COMPROMISE)
         for mark in (since, replace(since, partition=PartitionId("p0001"))):
             changes = store.partitions.changes(mark, clock(), 2)
@@ -392,7 +392,7 @@ class LedgerContract:
 
     def test_what_ended_since_a_list_was_published_is_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
-        store.ledger.revoke(one, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([one], Reason.SUPERSEDED, BY, clock())
         since = published(store, "complete")
         after_end = clock() + timedelta(days=1801)
         for mark in (since, replace(since, ending_after=clock()), replace(since, partition=PartitionId("p0001"))):

@@ -202,7 +202,7 @@ def test_a_revocation_that_was_stopped_half_way_is_finished_by_the_next(counter:
 def test_where_another_ends_one_on_a_device_first_the_cards_ends_all_the_same(counter: Counter) -> None:
     card, phone = (counter.issue(Purpose.SIGNING, carrier) for carrier in (CARD, PHONE))
     counter.rooms.desk.revoke(phone, Reason.KEY_COMPROMISE, BY)
-    late = replace(counter.rooms.desk, on_devices=lambda *_: [phone])
+    late = replace(counter.rooms.desk, on_devices=lambda holders, *_: {each: [phone] for each in holders})
     assert late.revoke(card, Reason.AFFILIATION_CHANGED, BY).record.status.state is State.REVOKED
     assert counter.record(phone).status.reason is Reason.KEY_COMPROMISE
 
