@@ -353,8 +353,8 @@ class CampaignBook(Protocol):
     def take(self, campaign: CampaignId, count: int, at: datetime) -> Taken:
         """Take up to `count` certificates of one kind for a while; nothing unless the campaign is running.
 
-        Signing certificates are given out when no authentication certificate is left, for they end with those. What
-        a worker took and did not finish in time is given out again.
+        Signing certificates are renewed when no authentication certificate is left, for they end with those. What a
+        worker took and did not finish in time is given out again.
         """
         ...
 

@@ -1,13 +1,14 @@
 """What happens by itself: abandoned certificates closed, keys that answer or stamp renewed, lists published.
 
 A lease sees to it that one process of all begins a job in a minute; the jobs bear it when one lasts longer and another
-process begins the next.
+process begins the next. What concerns a node's own files each process does without one.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from jpki.clock import Clock
 from jpki.errors import JpkiError
@@ -20,18 +21,25 @@ _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """Runs the jobs once a minute in whichever process takes the lease."""
+    """Runs the jobs once a minute in whichever process takes the lease, and those of `here` in every process."""
 
-    def __init__(self, leases: SqlLeases, jobs: dict[str, Callable[[], object]], clock: Clock) -> None:
+    def __init__(
+        self,
+        leases: SqlLeases,
+        jobs: Mapping[str, Callable[[], object]],
+        clock: Clock,
+        here: Mapping[str, Callable[[], object]] = MappingProxyType({}),
+    ) -> None:
         self._leases = leases
         self.jobs = jobs
+        self.here = here
         self._clock = clock
 
     def run(self) -> None:
         """Run each job that nobody has run in the last minute; one that fails is tried again in the next."""
-        for name, job in self.jobs.items():
+        for name, job in {**self.jobs, **self.here}.items():
             try:
-                if self._leases.take(name, self._clock(), _PERIOD):
+                if name in self.here or self._leases.take(name, self._clock(), _PERIOD):
                     job()
             except JpkiError as error:
                 _log.error("job %s: %s", name, error.code)

@@ -10,6 +10,7 @@ from ca.delegates import Delegation
 from ca.issuer import Issuer, Partitions
 from ca.profile import CARDS, Profile
 from ca.recorder import Recorder
+from crl.archive import Archive
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
@@ -289,6 +290,7 @@ def assemble(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
             clock,
+            {"archive": Archive(home.path, clock).tidy},
         ),
     )
 

@@ -35,6 +35,8 @@ from server.store.database import Database
 
 LEASE, SHORT_LEASE = timedelta(minutes=5), timedelta(seconds=30)
 """How long a worker may take for what it took, to renew or to revoke it; then another gets it."""
+_KINDS = (Purpose.AUTHENTICATION, Purpose.SIGNING)
+"""In this order: a renewed signing certificate ends no later than its holder's authentication certificate."""
 _LOOKED_UP = 1000
 """Serials that are looked up at once."""
 _BEYOND = 1 << 8 * SERIAL_OCTETS
@@ -165,15 +167,15 @@ class SqlCampaigns:
         """Take up to `count` certificates of one kind."""
         with self._database.writing() as connection:
             row = _row(connection, campaign)
-            # In this order: a renewed signing certificate ends no later than its holder's authentication certificate.
-            kinds = (Purpose.AUTHENTICATION, Purpose.SIGNING)
-            purpose = next((each for each in kinds if _has_open(connection, campaign, each)), None)
-            if row.state != CampaignState.RUNNING or purpose is None:
+            kinds = [each for each in _KINDS if _has_open(connection, campaign, each)]
+            if row.state != CampaignState.RUNNING or not kinds:
                 return Taken((), at, left=False)
+            renews = row.reason is None
             if row.begun is None:
                 connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(begun=at))
-            serials = _available(connection, campaign, purpose, count, at)
-            until = at + (LEASE if row.reason is None else SHORT_LEASE)
+            tried = (_available(connection, campaign, each, count, at) for each in (kinds[:1] if renews else kinds))
+            serials: Sequence[Serial] = next(filter(None, tried), ())
+            until = at + (LEASE if renews else SHORT_LEASE)
             connection.execute(
                 update(_item)
                 .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
