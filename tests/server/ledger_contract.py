@@ -71,8 +71,18 @@ class LedgerContract:
             renews=renews,
         )
 
-    def live(self, store: Store, clock: SteppingClock, holder: str = "H-0001", renews: Serial | None = None) -> Serial:
-        reservation = self.wanted(clock, holder, renews)
+    def live(
+        self,
+        store: Store,
+        clock: SteppingClock,
+        holder: str = "H-0001",
+        renews: Serial | None = None,
+        purpose: Purpose = Purpose.SIGNING,
+        partition: str = "p0001",
+    ) -> Serial:
+        generation = GenerationId("s1" if purpose is Purpose.SIGNING else "a1")
+        wanted = self.wanted(clock, holder, renews)
+        reservation = replace(wanted, purpose=purpose, partition=PartitionId(partition), generation=generation)
         serial = reservation.serial
         store.ledger.reserve([reservation], BY, clock())
         store.ledger.intend({serial: TBS}, BY, clock())
@@ -197,6 +207,22 @@ class LedgerContract:
             store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "already-revoked"
         self.live(store, clock)
+
+    def test_r09_many_are_revoked_in_one_block_of_the_journal_or_none(self, store: Store, clock: SteppingClock) -> None:
+        serials = [self.live(store, clock, f"H-{number:04}") for number in range(4)]
+        store.ledger.hold(serials[2], BY, clock())
+        before = pictured(store, "p0001").position
+        for wrong, code in ((Serial(5), "serial-unknown"), (serials[0], "already-revoked")):
+            with pytest.raises(JpkiError) as refused:
+                store.ledger.revoke([*serials[1:], wrong], Reason.KEY_COMPROMISE, BY, clock())
+            assert code_of(refused) == code
+            assert [self.state(store, each) for each in serials[1:]] == [State.ACTIVE, State.HELD, State.ACTIVE]
+            if code == "serial-unknown":
+                store.ledger.revoke(serials[:1], Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke(serials[1:], Reason.KEY_COMPROMISE, BY, clock())
+        entries = store.journal.since(before, 9).entries
+        assert [(each.position, each.serial) for each in entries] == list(enumerate(serials, start=before + 1))
+        assert {each.state for each in entries} == {State.REVOKED}
 
     def test_a_hold_is_listed_and_released_and_listed_no_more(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
@@ -366,6 +392,25 @@ class LedgerContract:
         assert pictured(store, "p0002").entries == []
         assert register.last_change(Purpose.AUTHENTICATION, PartitionId("complete")) == 0
 
+    def test_of_both_cas_each_list_holds_its_own(self, store: Store, clock: SteppingClock) -> None:
+        signing, elsewhere = self.live(store, clock), self.live(store, clock, "H-0002", partition="p0002")
+        other = self.live(store, clock, purpose=Purpose.AUTHENTICATION, partition="b01")
+        store.ledger.hold(elsewhere, BY, clock())
+        store.ledger.revoke([signing, other], Reason.KEY_COMPROMISE, BY, clock())
+        lists = {
+            (Purpose.SIGNING, "p0001"): {signing},
+            (Purpose.SIGNING, "p0002"): {elsewhere},
+            (Purpose.SIGNING, "complete"): {signing, elsewhere},
+            (Purpose.AUTHENTICATION, "b01"): {other},
+            (Purpose.AUTHENTICATION, "complete"): {other},
+        }
+        after_end = clock() + timedelta(days=1801)
+        for (purpose, partition), wanted in lists.items():
+            assert {each.serial for each in pictured(store, partition, purpose).entries} == wanted
+            changes = store.partitions.changes(published(store, partition, purpose), after_end, 9)
+            assert changes is not None
+            assert changes.entries == dict.fromkeys(wanted)
+
     def test_an_ended_certificate_leaves_its_list_when_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
         store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
@@ -406,11 +451,11 @@ class LedgerContract:
         assert store.partitions.changes(replace(since, epoch=since.epoch + 1), clock(), 9) is None
 
 
-def published(store: Store, partition: str) -> ShelfMark:
+def published(store: Store, partition: str, purpose: Purpose = Purpose.SIGNING) -> ShelfMark:
     """The mark of a list that pictures the ledger as it is."""
-    picture = pictured(store, partition)
+    picture = pictured(store, partition, purpose)
     return ShelfMark(
-        purpose=Purpose.SIGNING,
+        purpose=purpose,
         partition=PartitionId(partition),
         number=1,
         this_update=world.NOW,
