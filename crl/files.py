@@ -48,6 +48,10 @@ class ListFiles:
         """Tell whether every stable name is that of publication `number`."""
         return all(_same_file(self.numbered(each, number), self.stable(each)) for each in self.generations)
 
+    def show(self, number: int) -> bool:
+        """Tell whether every stable name shows publication `number` or a later one, wherever its file came from."""
+        return self.stand(number) or all(_published_number(self.stable(each)) >= number for each in self.generations)
+
     def next_number(self, last: int) -> int:
         """Return the next number above `last`, above all that the world can read, and with nothing in the archive.
 

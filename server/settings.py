@@ -73,6 +73,7 @@ class Settings(BaseModel):
     audit_anchor: Annotated[str, StringConstraints(pattern=r"^/")] | None = None
     ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
     verifiers: Literal["open", "registered"] = "open"
+    nodes: tuple[BaseUrl, ...] = ()
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -95,6 +96,9 @@ class Settings(BaseModel):
         if self.audit_anchor is not None:
             text += "\n# A file that an auditor keeps: every signed head of the audit is added to it.\n"
             text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
+        if self.nodes:
+            text += "\n# The other nodes' doors crl: lists that this node lacks are fetched there.\n"
+            text += f"nodes = {json.dumps(self.nodes)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         return text
@@ -114,6 +118,10 @@ _EXPECTED = {
         "needs module and token, and tokens with other labels for ocsp and infrastructure",
     ),
     "audit_anchor": Text("は / で始まるファイル名にしてください", "must be a file's name from / on"),
+    "nodes": Text(
+        "は末尾に / のない http:// 又は https:// のURLの並びにしてください",
+        "must be a list of http or https URLs without a slash at their ends",
+    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")
