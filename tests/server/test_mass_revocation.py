@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from ca.profile import profile_for
+from ca.plan import default_plan
 from crl.certificate_list import read_list
 from enroll.mass_revocation import Revoker
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.acts import Act
 from jpki.campaign import CampaignId, CampaignState, Issued, ItemState
-from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose
+from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, system_clock
 from jpki.errors import JpkiError
-from jpki.ids import Serial, format_serial
+from jpki.ids import GenerationId, Serial, format_serial, new_serial
+from jpki.ports import Reservation
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
 from server.campaigns import revoker_of
@@ -35,6 +36,7 @@ from server.sample.keys import card_request
 from server.sample.town import populate
 from server.settings import Settings
 from server.store import tables
+from server.store.ceremonies import CeremonyKind
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
@@ -318,27 +320,39 @@ def test_one_that_ends_meanwhile_fails_alone_and_waits_for_a_retry(rooms: Rooms,
     assert rooms.store.campaigns.retry(ONE, BY, present()) == len(gone)
 
 
-PHONE = Carrier("mobile:P-0001")
+def test_what_a_compromised_key_signed_is_revoked_already(rooms: Rooms) -> None:
+    live = rooms.store.ledger.find(in_state(rooms, State.ACTIVE))
+    signing = {serial for serial, each in live.items() if each.purpose is Purpose.SIGNING}
+    plan = default_plan(rooms.profile, {}, "a test").as_json()
+    rooms.store.ceremonies.open(CeremonyKind.COMPROMISE, plan, "-", BY, rooms.clock(), GenerationId("s1"))
+    survey = rooms.store.campaigns.survey(list(live), rooms.clock())
+    assert set(survey.revoked) == signing
+    assert {each.serial for each in survey.targets} == set(live) - signing
 
 
-@pytest.mark.parametrize("listed", [False, True])
-def test_with_the_cards_end_those_on_devices_for_the_reason_that_is_theirs(rooms: Rooms, *, listed: bool) -> None:
-    holder = someone("T-0003")
-    numbers = iter(range(60_000, 60_010))
-
-    def issue(carrier: Carrier = CARD) -> Serial:
-        csr = card_request(profile_for(rooms.profile, carrier).key, next(numbers))
-        issued = rooms.desk.issue(holder, Purpose.AUTHENTICATION, csr, BY, carrier=carrier)
-        return Serial(issued.serial_number)
-
-    card, phone = issue(), issue(PHONE)
-    opened(rooms, [card, phone] if listed else [card])
-    finish(revoker_of(rooms, REASON))
-    status = rooms.store.ledger.find([card, phone])
-    assert status[card].status.reason is REASON
-    assert status[phone].status.reason is (REASON if listed else Reason.CESSATION_OF_OPERATION)
-    assert rooms.store.campaigns.campaign(ONE).counts[ItemState.FAILED] == 0
-    assert reconcile(rooms, BY, lambda _: None).differences == []
+def test_what_is_pending_is_closed_though_its_predecessor_is_being_revoked(
+    rooms: Rooms, present: SteppingClock
+) -> None:
+    """Of a renewal's campaign it is another worker's to finish; here nobody will."""
+    record = next(iter(rooms.store.ledger.find(in_state(rooms, State.ACTIVE)).values()))
+    wish = Reservation(
+        serial=new_serial(system_randomness),
+        purpose=record.purpose,
+        carrier=record.carrier,
+        holder=record.holder,
+        generation=record.status.generation,
+        partition=record.status.partition,
+        base_url=rooms.settings.base_url,
+        profile_hash=record.profile_hash,
+        key_hash=system_randomness(32),
+        validity=record.validity,
+        renews=record.serial,
+    )
+    rooms.store.ledger.reserve([wish], BY, present())
+    opened(rooms, [record.serial])
+    assert rooms.store.campaigns.take(ONE, 1, present()).serials == (record.serial,)
+    present.advance(minutes=11)
+    assert rooms.store.ledger.abandoned(present()) == [wish.serial]
 
 
 # --- whatever stops in the middle ----------------------------------------------------------------------------------
