@@ -82,14 +82,16 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _no_longer_kept(files: Sequence[_File], now: datetime) -> Iterator[_File]:
-    """Yield the files of one list that are not kept; the later number is the later list, whatever the clock said."""
-    in_order = sorted(files, reverse=True)
+    """Yield the files of one list that are not kept; the later number is the later list, whatever the clock said.
+
+    The newest is always the last of its day and month.
+    """
     days, months = set(), set()
-    for place, each in enumerate(in_order):
+    for each in sorted(files, reverse=True):
         day = day_in_japan(each.written)
         month, age = (day.year, day.month), now - each.written
         is_last = month not in months if age > _DAILY else day not in days
-        if not (place == 0 or each.is_published or age <= _EVERY or is_last):
+        if not (each.is_published or age <= _EVERY or is_last):
             yield each
         days.add(day)
         months.add(month)

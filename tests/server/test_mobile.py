@@ -30,6 +30,7 @@ from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.conftest import SteppingClock
 from tests.server.conftest import Town, certificate_in, serial_in
 from tests.server.console import Jpki
+from tests.server.crashing import OneByOne
 from tests.server.people import HOLDER_FILE, request, someone
 
 FOUNDED = datetime(2026, 10, 1, 3, 0, tzinfo=UTC)
@@ -221,11 +222,13 @@ def test_one_that_is_handed_over_while_the_cards_is_revoked_never_lives(counter:
 
 
 def many_revoked(counter: Counter, named: Sequence[Serial], meanwhile: Callable[[], object] = lambda: None) -> None:
-    """Revoke these by a campaign; `meanwhile` happens between its opening and its work."""
+    """Revoke these by a campaign, in this order; `meanwhile` happens between its opening and its work."""
     book, now = counter.rooms.store.campaigns, counter.clock()
-    campaign = book.open_revocation(Reason.KEY_COMPROMISE, book.survey(named, now).targets, BY, now)
+    targets = sorted(book.survey(named, now).targets, key=lambda each: named.index(each.serial))
+    campaign = book.open_revocation(Reason.KEY_COMPROMISE, targets, BY, now)
     meanwhile()
-    revoker = revoker_of(counter.rooms, Reason.KEY_COMPROMISE)
+    one_by_one = OneByOne(book)
+    revoker = replace(revoker_of(counter.rooms, Reason.KEY_COMPROMISE), book=one_by_one)  # type: ignore[arg-type]
     while revoker.work(campaign.id)[1]:
         pass
     assert book.campaign(campaign.id).counts[ItemState.FAILED] == 0
