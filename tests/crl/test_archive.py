@@ -172,9 +172,11 @@ def waiting_in_another_process(target: Path) -> Iterator[subprocess.Popen[bytes]
     )
     with subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE, cwd=PROJECT) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"staged\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout.readline() == b"staged\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def grow_old(folder: Path, age: timedelta) -> None:

@@ -206,6 +206,16 @@ def test_r11_a_folder_that_is_ahead_of_a_restored_store_keeps_its_lists(pair: Pa
     assert (number_at(stable(pair.copying)), pair.network.asked) == (2, [])
 
 
+def test_a_folder_that_was_copied_without_its_second_names_does_not_lag(pair: Pair) -> None:
+    pair.publishing.publisher().publish_all()
+    shutil.copytree(pair.publishing.home, pair.copying.home)
+    assert not stable(pair.copying).samefile(pair.copying.home / "crl-archive/signing/s1/p0001-2.crl")
+    pair.copying.clock.now += GRACE + SECOND
+    assert pair.lags() == []
+    pair.copies().bring()
+    assert pair.network.asked == []
+
+
 def test_who_lags_is_told_after_a_grace_and_whether_there_is_anything_at_all(pair: Pair) -> None:
     (mark, *_) = pair.copying.shelf.marks()
     pair.copying.clock.now = mark.this_update + GRACE

@@ -343,6 +343,22 @@ def test_a_list_that_lost_an_entry_or_has_one_too_many_is_found(rooms: Rooms) ->
     assert (missing, too_many) == ({format_serial(live)}, {format_serial(revoked), format_serial(held)})
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda octets: octets[:-1] + bytes([octets[-1] ^ 1]), lambda octets: octets[:-9]],
+    ids=["signature", "cut"],
+)
+def test_a_list_that_its_key_did_not_sign_or_nobody_can_read_is_found(
+    rooms: Rooms, spoil: Callable[[bytes], bytes]
+) -> None:
+    file = rooms.home.path / "crl" / "signing" / "s1" / "complete.crl"
+    rooms.publisher.repair()
+    # Into the very file, so that it still has both its names.
+    file.write_bytes(spoil(file.read_bytes()))
+    told = [each for each in reconciled(rooms).differences if each.fault.startswith("list")]
+    assert [(each.subject, each.fault) for each in told] == [("signing/s1/complete", Fault.LIST_UNREADABLE)]
+
+
 def test_a_gap_in_the_journal_and_a_counter_that_lags_are_found(rooms: Rooms) -> None:
     assert faults(rooms) == {}
     with rooms.store.database.writing() as connection:
