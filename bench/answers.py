@@ -235,4 +235,4 @@ def seen_everywhere(rooms: Rooms, question: Question, connections: Sequence[HTTP
 
 
 def _revoke(rooms: Rooms, question: Question) -> None:
-    rooms.store.ledger.revoke(question.serial, Reason.AFFILIATION_CHANGED, LOCAL_OPERATOR, system_clock())
+    rooms.store.ledger.revoke([question.serial], Reason.AFFILIATION_CHANGED, LOCAL_OPERATOR, system_clock())

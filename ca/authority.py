@@ -13,7 +13,7 @@ from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, format_serial
 from jpki.ports import CertificateLedger, CertificateRecord
-from jpki.revocation import Reason
+from jpki.revocation import Reason, State
 from jpki.text import Text
 
 
@@ -66,7 +66,39 @@ class Authority:
             JpkiError: NOT_FOUND `serial-unknown`, UNPROCESSABLE `reason-not-allowed`, CONFLICT `already-revoked`.
         """
         require_allowed(reason, self.record(serial).purpose)
-        self.ledger.revoke(serial, reason, by, self.clock())
+        self.ledger.revoke([serial], reason, by, self.clock())
+
+    def revoke_each(self, records: Sequence[CertificateRecord], reason: Reason, by: Actor) -> dict[Serial, JpkiError]:
+        """Revoke each that lives, in as few transactions as can be; return the refusals of the others.
+
+        To be revoked already is none.
+
+        Raises:
+            JpkiError: UNPROCESSABLE `reason-not-allowed`; UNAVAILABLE: what is away for one is away for all.
+        """
+        for purpose in {each.purpose for each in records}:
+            require_allowed(reason, purpose)
+        refused = self._revoke_halves([each.serial for each in records if not _is_revoked(each)], reason, by)
+        return {serial: error for serial, error in refused.items() if error.code != "already-revoked"}
+
+    def _revoke_halves(self, serials: Sequence[Serial], reason: Reason, by: Actor) -> dict[Serial, JpkiError]:
+        """Revoke these; a batch that is refused is halved until the one at fault stands alone."""
+        if not serials:
+            return {}
+        try:
+            self.ledger.revoke(serials, reason, by, self.clock())
+        except JpkiError as error:
+            if error.kind is Kind.UNAVAILABLE:
+                raise
+            if len(serials) == 1:
+                return {serials[0]: error}
+        else:
+            return {}
+        half = len(serials) // 2
+        return {
+            **self._revoke_halves(serials[:half], reason, by),
+            **self._revoke_halves(serials[half:], reason, by),
+        }
 
     def hold(self, serial: Serial, by: Actor) -> None:
         """Put a live certificate on hold: its holder doubts the safety of the key."""
@@ -109,3 +141,7 @@ class Authority:
                 Text("発行番号と --home を確認してください。", "Check the serial and --home."),
             )
         return record
+
+
+def _is_revoked(record: CertificateRecord) -> bool:
+    return record.status.state is State.REVOKED

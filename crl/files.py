@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile, mkstemp
-from typing import BinaryIO
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import IO, BinaryIO
 
 from crl.outline import number_of, outline
 from jpki.errors import JpkiError, Kind
@@ -20,6 +20,8 @@ from jpki.ids import PartitionId
 from jpki.text import Text
 
 _READABLE = 0o644
+WAITING = ".*.crl.*"
+"""The form of the names of files that wait to be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,29 @@ class ListFiles:
         """Tell whether every stable name is that of publication `number`."""
         return all(_same_file(self.numbered(each, number), self.stable(each)) for each in self.generations)
 
+    def show(self, number: int) -> bool:
+        """Tell whether every stable name shows publication `number` or a later one, wherever its file came from."""
+        return self.stand(number) or all(_published_number(self.stable(each)) >= number for each in self.generations)
+
     def next_number(self, last: int) -> int:
         """Return the next number above `last`, above all that the world can read, and with nothing in the archive.
 
-        After a restore of the store the files may be ahead of it (rule R11).
+        After a restore of the store the files may be ahead of it (rule R11). Where a stable name is gone the whole
+        archive is looked through, for it has gaps.
         """
-        number = max(last, *map(_published_number, map(self.stable, self.generations))) + 1
+        published = [_published_number(self.stable(each)) for each in self.generations]
+        archived = [number for each in self.generations if not all(published) for number in self._archived(each)]
+        number = max(last, *published, *archived) + 1
         while any(self.numbered(each, number).exists() for each in self.generations):
             number += 1
         return number
+
+    def _archived(self, generation: Generation) -> Iterator[int]:
+        begin, end = f"{self.partition}-", ".crl"
+        for path in self.numbered(generation, 0).parent.glob(f"{begin}*{end}"):
+            number = path.name.removeprefix(begin).removesuffix(end)
+            if number.isdecimal():
+                yield int(number)
 
     def link(self, number: int) -> None:
         """Give publication `number` the stable names that bear no higher one; the caller holds the lock.
@@ -130,22 +146,26 @@ def locked(home: Path) -> Iterator[None]:
 def staged(contents: Iterable[tuple[Path, Iterable[bytes]]]) -> Iterator[Mapping[Path, Path]]:
     """Write each content, block by block, beside its target, flushed, and yield where it waits, by target.
 
-    The waiting files have names of their own, so that two publishers of one number never meet. What has not
-    landed at the end is removed.
+    The waiting files have names of their own, so that two publishers of one number never meet. They are locked as long
+    as they wait, so that others can tell them from what the dead left. What has not landed at the end is removed.
 
     Raises:
         JpkiError: UNAVAILABLE `crl-unwritable`.
     """
     waiting: dict[Path, Path] = {}
-    try:
-        for target, content in contents:
-            with disk():
-                waiting[target] = path = _new_file_beside(target)
-                _write(path, content)
-        yield waiting
-    finally:
-        for path in waiting.values():
-            path.unlink(missing_ok=True)
+    with ExitStack() as locks:
+        try:
+            for target, content in contents:
+                with disk():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file = locks.enter_context(_new_file_beside(target))
+                    waiting[target] = Path(file.name)
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    _write(file, content)
+            yield waiting
+        finally:
+            for path in waiting.values():
+                path.unlink(missing_ok=True)
 
 
 def land(waiting: Mapping[Path, Path]) -> None:
@@ -160,19 +180,16 @@ def land(waiting: Mapping[Path, Path]) -> None:
             _flush_directory(target.parent)
 
 
-def _new_file_beside(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(descriptor)
-    return Path(name)
+def _new_file_beside(target: Path) -> IO[bytes]:
+    """Return a new file that is closed at its end, but not removed."""
+    return NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent, delete=False)
 
 
-def _write(path: Path, content: Iterable[bytes]) -> None:
-    with path.open("wb") as file:
-        os.fchmod(file.fileno(), _READABLE)
-        file.writelines(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _write(file: IO[bytes], content: Iterable[bytes]) -> None:
+    os.fchmod(file.fileno(), _READABLE)
+    file.writelines(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _flush_directory(directory: Path) -> None:

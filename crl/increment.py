@@ -56,27 +56,31 @@ def carry_over(base: Base, changes: Mapping[Serial, RevokedEntry | None], entrie
     """
     try:
         carrying = _Carrying(base, entries)
-        _require_same(base, carrying.found.frame)
+        require_publication(carrying.found.frame, base.mark, base.partition, base_number=None)
         carrying.through(changes)
     except (ValueError, InvalidSignature) as error:
         raise NotCarriedOver from error
     entries.count += base.mark.entries
 
 
-def _require_same(base: Base, frame: x509.CertificateRevocationList) -> None:
-    """Require the very list that the mark tells of: an older one, another partition's or a delta is signed as well.
+def require_publication(
+    frame: x509.CertificateRevocationList, mark: ShelfMark, partition: Partition | None, *, base_number: int | None
+) -> None:
+    """Require the very list that the mark tells of: an older one, or another partition's, is signed as well.
+
+    Its delta bears the number of the list that it is of, `base_number`; no other list does.
 
     Raises:
         ValueError: it is another.
     """
-    is_delta = any(isinstance(each.value, x509.DeltaCRLIndicator) for each in frame.extensions)
+    bases = [each.value.crl_number for each in frame.extensions if isinstance(each.value, x509.DeltaCRLIndicator)]
     points = [each.value for each in frame.extensions if isinstance(each.value, x509.IssuingDistributionPoint)]
     names = [each for point in points for each in point.full_name or () if isinstance(each, x509.DirectoryName)]
     if (
-        is_delta
-        or number_of(frame) != base.mark.number
-        or frame.last_update_utc != base.mark.this_update
-        or [each.value for each in names] != ([] if base.partition is None else [base.partition.name])
+        bases != ([] if base_number is None else [base_number])
+        or number_of(frame) != mark.number
+        or frame.last_update_utc != mark.this_update
+        or [each.value for each in names] != ([] if partition is None else [partition.name])
     ):
         raise ValueError("another list")
 

@@ -12,8 +12,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from jpki.certificate import Purpose
+from jpki.generation import Generation
 from jpki.holder import Municipality
 from jpki.ids import PartitionId, Serial
+from jpki.partition import ARL, Partition
 
 BUCKETS = 64
 _BRANCH = "CRL Distribution Points"
@@ -35,6 +37,12 @@ class PartitionSeed:
 def partitions(municipalities: Iterable[Municipality], root: Root) -> list[PartitionSeed]:
     """Return the signing partitions in order of municipality code, then the authentication buckets."""
     return [*_of_municipalities(list(municipalities), root), *_buckets(root)]
+
+
+def authorities(generation: Generation, *base_urls: str) -> Partition:
+    """Return a CA's own certificates as a partition: its roots name it by the CA's name (docs/profile.md)."""
+    name = generation.certificate.subject
+    return Partition(id=ARL, purpose=generation.purpose, name=name, base_urls=base_urls)
 
 
 def bucket_of(serial: Serial) -> PartitionId:

@@ -31,13 +31,14 @@ from crl.check import check_list
 from crl.entries import Entries
 from crl.files import ListFiles, land, locked, nameless, staged
 from crl.increment import Base, NotCarriedOver, carry_over
+from crl.partition import authorities
 from jpki.acts import SYSTEM, Act, AuditEvent
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import KeyUri, PartitionId
-from jpki.partition import ARL, COMPLETE, DELTA, Partition
+from jpki.partition import COMPLETE, DELTA, Partition
 from jpki.ports import AuditSink, CrlShelf, DeltaMark, Generations, RevocationRegister, ShelfMark
 from jpki.signature import PrivateKey
 from jpki.text import Text
@@ -158,14 +159,9 @@ class Publisher:
     def _lists(self) -> Iterator[_List]:
         for purpose in HOLDER_PURPOSES:
             if generations := self.generations(purpose):
-                arl = self._arl(purpose, generations)
+                arl = authorities(generations[0], self.base_url)
                 for partition in (None, arl, *self.register.partitions_in_use(purpose)):
                     yield _List(purpose=purpose, generations=generations, partition=partition)
-
-    def _arl(self, purpose: Purpose, generations: Sequence[Generation]) -> Partition:
-        """Return the CA's own certificates as a partition: its roots name it by the CA's name (docs/profile.md)."""
-        name = generations[0].certificate.subject
-        return Partition(id=ARL, purpose=purpose, name=name, base_urls=(self.base_url,))
 
     def _in_use(self, purpose: Purpose, partition: PartitionId) -> _List:
         generations = self.generations(purpose)

@@ -14,7 +14,7 @@ from ca.issuer import Order
 from ca.key_policy import holder_key
 from ca.profile import Profile, profile_for
 from enroll.delivery import Delivery
-from enroll.mobile import OnDevices, reason_after, require_card
+from enroll.mobile import OnDevices, end_on_device, reason_after, require_card
 from enroll.orders import Terms, first_order, renewal_order
 from enroll.renewal import holder_of, not_renewable
 from jpki.acts import Actor
@@ -154,15 +154,9 @@ class Desk:
         """End what hangs on a card certificate, unless another has taken its place."""
         if self._on_card(card.holder, card.purpose) is not None:
             return ()
-        ended = self.on_devices(card.holder, card.purpose, self.clock())
+        ended = self.on_devices([card.holder], card.purpose, self.clock()).get(card.holder, ())
         for serial in ended:
-            try:
-                if not self.authority.discard([serial], by):
-                    self.authority.revoke(serial, reason_after(card.status.reason), by)
-            except JpkiError as error:
-                # In conflict with whoever ended it meanwhile: then it has ended.
-                if error.kind is not Kind.CONFLICT:
-                    raise
+            end_on_device(self.authority, serial, reason_after(card.status.reason), by)
         return ended
 
     def _deliver(self, order: Order, by: Actor, hand_over: HandOver) -> x509.Certificate:

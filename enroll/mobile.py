@@ -1,8 +1,10 @@
 """Certificates on mobile devices: each hangs on the holder's card certificate of its kind (docs/profile.md)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from ca.authority import Authority
+from jpki.acts import Actor
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import HolderCode, Serial
@@ -10,8 +12,11 @@ from jpki.ports import CertificateRecord
 from jpki.revocation import Reason, State
 from jpki.text import Text
 
-OnDevices = Callable[[HolderCode, Purpose, datetime], Sequence[Serial]]
-"""Returns the holder's certificates of this kind on mobile devices that are live or on their way at that moment."""
+OnDevices = Callable[[Sequence[HolderCode], Purpose, datetime], Mapping[HolderCode, Sequence[Serial]]]
+"""Returns the certificates of this kind on holders' mobile devices that are live or on their way at that moment.
+
+Holders without one are left out.
+"""
 
 _SHARED_REASONS = (Reason.AFFILIATION_CHANGED, Reason.CA_COMPROMISE)
 
@@ -38,3 +43,17 @@ def require_card(card: CertificateRecord | None, purpose: Purpose) -> Certificat
 def reason_after(card: Reason | None) -> Reason:
     """Return why a certificate on a device ends with the card's: what is true of the data or the CA is true of both."""
     return card if card in _SHARED_REASONS else Reason.CESSATION_OF_OPERATION
+
+
+def end_on_device(authority: Authority, serial: Serial, reason: Reason, by: Actor) -> None:
+    """Revoke one on a device, or close it where it is on its way; one that another ended meanwhile has ended.
+
+    Raises:
+        JpkiError: what the ledger refuses, but no CONFLICT.
+    """
+    try:
+        if not authority.discard([serial], by):
+            authority.revoke(serial, reason, by)
+    except JpkiError as error:
+        if error.kind is not Kind.CONFLICT:
+            raise

@@ -1,12 +1,14 @@
-"""A campaign: many certificates renewed before they end, as rows that any number of workers take in turns."""
+"""A campaign: many certificates renewed or revoked, as rows that any number of workers take in turns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
 
 from jpki.certificate import Purpose
-from jpki.ids import PartitionId, Serial
+from jpki.ids import GenerationId, PartitionId, Serial
+from jpki.revocation import Reason
 from jpki.text import Text
 
 CampaignId = NewType("CampaignId", int)
@@ -33,8 +35,26 @@ _STATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What ends by a day in Japan is renewed."""
+
+    ending_by: date
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What was chosen is revoked, all for one reason."""
+
+    reason: Reason
+
+
+Aim = Renewal | Revocation
+"""What a campaign does to each of its certificates."""
+
+
 class ItemState(StrEnum):
-    """Where one renewal of a campaign stands."""
+    """Where one certificate of a campaign stands."""
 
     WAITING = "waiting"
     TAKEN = "taken"
@@ -45,10 +65,10 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """A campaign, and how many of its renewals stand where; `begun` is when the first was taken."""
+    """A campaign, and how many of its certificates stand where; `begun` is when the first was taken."""
 
     id: CampaignId
-    ending_by: date
+    aim: Aim
     state: CampaignState
     opened: datetime
     begun: datetime | None
@@ -56,7 +76,7 @@ class Campaign:
 
     @property
     def total(self) -> int:
-        """How many certificates it is to renew."""
+        """How many certificates it is about."""
         return sum(self.counts.values())
 
     @property
@@ -84,7 +104,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a worker took: certificates of one kind to renew, `until` another may take them.
+    """What a worker took: certificates of one kind, `until` another may take them.
 
     `left` tells whether there is anything that is not done, these included.
     """
@@ -92,3 +112,35 @@ class Taken:
     serials: tuple[Serial, ...]
     until: datetime
     left: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What was issued by a generation, in a partition, from one moment to another and at both, as far as given."""
+
+    generation: GenerationId | None = None
+    partition: PartitionId | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A certificate to revoke."""
+
+    serial: Serial
+    purpose: Purpose
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """How certificates stand that somebody wants revoked: which can be, and which need it no more.
+
+    `ended` are expired, or were never signed.
+    """
+
+    targets: Sequence[Target]
+    revoked: Sequence[Serial]
+    ended: Sequence[Serial]
+    unknown: Sequence[Serial]

@@ -20,6 +20,11 @@ def whole_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 
 
+def start_of_day(day: date) -> datetime:
+    """Return the first second of `day` in Japan, in UTC."""
+    return datetime.combine(day, time(), JST).astimezone(UTC)
+
+
 def end_of_day(day: date) -> datetime:
     """Return the last second of `day` in Japan, 23:59:59 JST, in UTC: the hour at which JPKI certificates end."""
     return datetime.combine(day, time(23, 59, 59), JST).astimezone(UTC)

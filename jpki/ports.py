@@ -14,7 +14,7 @@ from typing import Protocol
 from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
-from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Taken
+from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Issued, Survey, Taken, Target
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
 from jpki.delegate import Delegate, TimeStampingUnit
@@ -187,10 +187,10 @@ class CertificateLedger(Protocol):
         """
         ...
 
-    def revoke(self, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-        """Revoke a certificate that is live, on hold, or signed and not yet delivered.
+    def revoke(self, serials: Sequence[Serial], reason: Reason, by: Actor, at: datetime) -> None:
+        """Revoke certificates that are live, on hold, or signed and not yet delivered.
 
-        One on hold counts as revoked from the hold on (X.509 8.5.2.2).
+        What was on hold counts as revoked from the hold on (X.509 8.5.2.2).
 
         Raises:
             JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked` or `not-live`.
@@ -315,6 +315,18 @@ class CampaignBook(Protocol):
         """Open a campaign over the live card certificates that end until then and are in no other open campaign."""
         ...
 
+    def survey(self, wanted: Sequence[Serial] | Issued, at: datetime) -> Survey:
+        """Return how these certificates stand; a serial that is named twice counts once."""
+        ...
+
+    def open_revocation(self, reason: Reason, targets: Sequence[Target], by: Actor, at: datetime) -> Campaign:
+        """Open a campaign that revokes these certificates, whatever other campaigns do with them."""
+        ...
+
+    def among(self, campaign: CampaignId, serials: Sequence[Serial]) -> AbstractSet[Serial]:
+        """Return those of these certificates that the campaign is about."""
+        ...
+
     def campaigns(self) -> Sequence[Campaign]:
         """Return all campaigns, the newest first."""
         ...
@@ -340,17 +352,17 @@ class CampaignBook(Protocol):
         ...
 
     def take(self, campaign: CampaignId, count: int, at: datetime) -> Taken:
-        """Take up to `count` renewals of one kind for some minutes; nothing unless the campaign is running.
+        """Take up to `count` certificates of one kind for a while; nothing unless the campaign is running.
 
-        Signing certificates are given out when no authentication certificate is left, for they end with those. What
-        a worker took and did not finish in time is given out again.
+        Signing certificates are renewed when no authentication certificate is left, for they end with those. What a
+        worker took and did not finish in time is given out again.
         """
         ...
 
     def finish(
-        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]
+        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial | None], failed: Mapping[Serial, str]
     ) -> None:
-        """Record the successors of those that were renewed, and the error codes of those that could not be.
+        """Record what is done, with the successors of what was renewed, and the error codes of what could not be.
 
         What was given to another meanwhile is left to that one.
         """

@@ -10,6 +10,7 @@ import ca.http
 import crl.http
 import ocsp.http
 import signing.http
+from crl.copies import behind, lagging
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
@@ -117,13 +118,18 @@ def _responders(rooms: Rooms) -> None:
 
 
 def _lists(rooms: Rooms) -> JpkiError | None:
-    """Require that every list holds now; return a warning where one will not for much longer."""
+    """Require that every list is here and holds now; return a warning where it is old or will not hold for long."""
     now, marks = rooms.clock(), rooms.store.shelf.marks()
     if any(mark.next_update <= now for mark in marks):
         raise _stale("crl-stale", "期限の切れた失効リストがあります。", "A CRL is past its nextUpdate.")
+    served = {purpose: rooms.served(purpose) for purpose in HOLDER_PURPOSES}
+    lacking = list(lagging(marks, served, rooms.home.path, now))
+    for mark, _ in (each for each in lacking if not each[1]):
+        raise behind(mark)
     answering = {purpose: rooms.store.generations.answering(purpose, now) for purpose in HOLDER_PURPOSES}
-    warnings = (warning_of(mark, answering[mark.purpose], now) for mark in marks)
-    return next((each for each in warnings if each is not None), None)
+    ending = (warning_of(mark, answering[mark.purpose], now) for mark in marks)
+    warnings = [*(behind(mark) for mark, _ in lacking), *(each for each in ending if each is not None)]
+    return next(iter(warnings), None)
 
 
 def _stale(code: str, ja: str, en: str) -> JpkiError:

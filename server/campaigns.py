@@ -1,7 +1,8 @@
 """Campaign workers in processes: where card requests come from, where certificates go, and the work itself."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -12,14 +13,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.key_policy import LARGEST_CSR
 from enroll.campaign import CardRequests, Worker
 from enroll.delivery import HandOver
+from enroll.mass_revocation import Revoker
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
 from jpki.ids import Serial, format_serial
 from jpki.ports import CertificateRecord
+from jpki.revocation import Reason
 from server.home import Home, read_at_most, write_new
 from server.wiring import Rooms, open_rooms
 
 _PAUSE_SECONDS = 0.5
+_BREATH_SECONDS = 0.1
+"""Between two batches of revocations: on SQLite who waits to write looks up every tenth of a second, in no order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +71,37 @@ def worker_of(rooms: Rooms, requests: CardRequests, hand_over: HandOver) -> Work
     )
 
 
-def work(home: Path, campaign: CampaignId, requests: CardRequests, hand_over: HandOver) -> int:
+def revoker_of(rooms: Rooms, reason: Reason) -> Revoker:
+    """Return a worker of this home's campaigns that revoke for `reason`."""
+    return Revoker(
+        book=rooms.store.campaigns,
+        ledger=rooms.store.ledger,
+        authority=rooms.desk.authority,
+        on_devices=rooms.desk.on_devices,
+        reason=reason,
+        clock=rooms.clock,
+        by=LOCAL_OPERATOR,
+    )
+
+
+def renew(home: Path, campaign: CampaignId, requests: CardRequests, hand_over: HandOver) -> int:
     """Work until the campaign is done, paused or cancelled; return how many renewals this process was given."""
-    rooms = open_rooms(Home.open(home))
-    worker = worker_of(rooms, requests, hand_over)
+    with closing(open_rooms(Home.open(home))) as rooms:
+        return _until_done(worker_of(rooms, requests, hand_over).work, campaign, breath=0)
+
+
+def revoke(home: Path, campaign: CampaignId, reason: Reason) -> int:
+    """Revoke until the campaign is done, paused or cancelled; return how many this process was given."""
+    with closing(open_rooms(Home.open(home))) as rooms:
+        return _until_done(revoker_of(rooms, reason).work, campaign, breath=_BREATH_SECONDS)
+
+
+def _until_done(work: Callable[[CampaignId], tuple[int, bool]], campaign: CampaignId, breath: float) -> int:
     total, left = 0, True
-    try:
-        while left:
-            taken, left = worker.work(campaign)
-            total += taken
-            if not taken and left:
-                # The rest is with other workers; they may be dead, and what they took comes back when its lease ends.
-                time.sleep(_PAUSE_SECONDS)
-    finally:
-        rooms.close()
+    while left:
+        taken, left = work(campaign)
+        total += taken
+        # Where nothing was given out, the rest is with other workers; they may be dead, and what they took comes back
+        # when its lease ends.
+        time.sleep(breath if taken else _PAUSE_SECONDS if left else 0)
     return total

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.delegates import RENEW_RESPONDER_BEFORE
+from crl.copies import behind, lagging
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
@@ -192,6 +193,8 @@ def _lists(rooms: Rooms) -> None:
                     "jpki crl publish を実行してください。",
                     "Run `jpki crl publish`.",
                 )
+        for lacking, _ in lagging([mark], served, rooms.home.path, rooms.clock()):
+            raise behind(lacking)
         if (warning := warning_of(mark, served[mark.purpose], rooms.clock())) is not None:
             raise warning
 

@@ -93,6 +93,7 @@ class Settings(BaseModel):
         None
     )
     timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
+    nodes: tuple[BaseUrl, ...] = ()
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -121,6 +122,9 @@ class Settings(BaseModel):
         if self.timestamp_trust:
             text += "\n# Files with certificates (PEM) of time-stamp authorities that are believed besides our own.\n"
             text += f"timestamp_trust = {json.dumps(self.timestamp_trust)}\n"
+        if self.nodes:
+            text += "\n# The other nodes' doors crl: lists that this node lacks are fetched there.\n"
+            text += f"nodes = {json.dumps(self.nodes)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.trust:
@@ -150,6 +154,10 @@ _EXPECTED = {
     ),
     "audit_anchor": Text("は / で始まるファイル名にしてください", "must be a file's name from / on"),
     "timestamp_trust": Text("は / で始まるファイル名の並びにしてください", "must be a list of files' names from / on"),
+    "nodes": Text(
+        "は末尾に / のない http:// 又は https:// のURLの並びにしてください",
+        "must be a list of http or https URLs without a slash at their ends",
+    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

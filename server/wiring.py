@@ -10,6 +10,8 @@ from ca.delegates import Delegation
 from ca.issuer import Issuer, Partitions
 from ca.profile import CARDS, Profile
 from ca.recorder import Recorder
+from crl.archive import Archive
+from crl.copies import Copies
 from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
@@ -35,8 +37,9 @@ from server.admission import RegisteredOnly
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
-from server.jobs import TIME_STAMPING, Maintenance
+from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
 from server.key_acts import KeyActs
+from server.list_fetch import fetch_list
 from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, TokenSettings, read_settings
@@ -207,6 +210,14 @@ def assemble(
         base_url=settings.base_url,
         clock=clock,
     )
+    copies = Copies(
+        register=store.partitions,
+        shelf=store.shelf,
+        generations=served,
+        nodes=settings.nodes,
+        fetch=fetch_list,
+        home=home.path,
+    )
     issuer = Issuer(
         profile=profile,
         base_url=settings.base_url,
@@ -290,6 +301,7 @@ def assemble(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
             clock,
+            ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
         ),
     )
 

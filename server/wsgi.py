@@ -16,7 +16,7 @@ from server.app import Door, create_app
 from server.fast import FastDoor
 from server.home import Home
 from server.http1 import refusal
-from server.jobs import TIME_STAMPING
+from server.jobs import ARCHIVE, COPIES, TIME_STAMPING
 from server.processes import die_with
 from server.tally import MOST_ROWS, OTHER, Board, Tally
 from server.tls import context_of
@@ -83,8 +83,11 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Whoever holds the CA keys keeps responders and lists fresh; a process of OCSP and CRL doors needs no CA key.
         if Door.CA in self._doors:
             rooms.maintenance.start()
-        elif Door.TSA in self._doors:
-            rooms.maintenance.only(TIME_STAMPING).start()
+        else:
+            stamps = [TIME_STAMPING] if Door.TSA in self._doors else []
+            copies = [COPIES, ARCHIVE] if Door.CRL in self._doors and rooms.settings.nodes else []
+            if own := stamps + copies:
+                rooms.maintenance.only(*own).start()
         if Door.OCSP in self._doors:
             self._tally.heard(0, monotonic())
             rooms.responder.start(self._tally.heard)

@@ -1,21 +1,20 @@
 """`jpki sign` and `jpki verify`: documents."""
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from crl.reader import CrlFile, updated
-from jpki.clock import JST, end_of_day, iso, system_clock
+from jpki.clock import iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
 from ocsp.client import OcspClient
 from server.certificate_files import certificates_in
-from server.cli.frame import BadInput, HomeType, Output, command, opened
+from server.cli.frame import BadInput, HomeType, MomentType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
 from server.documents import anchors_of, stamp_anchors_of
 from server.home import Home, write_new
@@ -151,22 +150,6 @@ _DECISIONS = {
 }
 
 
-class Moment(click.ParamType[datetime]):
-    """A moment as ISO 8601 writes it; a date alone is its last second in Japan."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read the moment; without a zone it is Japan's time."""
-        try:
-            moment = datetime.fromisoformat(str(value))
-            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
-                return end_of_day(moment.date())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"'{value}' is not a time such as 2026-11-23T12:00:00+09:00", param, ctx)
-
-
 @command("verify")
 @click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
 @click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
@@ -180,7 +163,7 @@ class Moment(click.ParamType[datetime]):
 )
 @click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER; or a delta of another one.")
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
-@click.option("--at", type=Moment(), help="The time that counts where no time-stamp does; default: now.")
+@click.option("--at", type=MomentType(), help="The time that counts where no time-stamp does; default: now.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), default=GENERAL.name, help="What is asked beyond it.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
 def verify(  # noqa: PLR0913 - one parameter for each option

@@ -7,15 +7,18 @@ Exit codes (docs/contract.md): 0 done; 1 refused or failed; 2 undecided and 3 un
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from jpki.certificate import Carrier, parse_carrier
+from jpki.clock import JST, end_of_day
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, parse_serial
 from jpki.text import Language, Text
@@ -169,6 +172,25 @@ class CarrierType(click.ParamType[Carrier]):
             return parse_carrier(str(value))
         except JpkiError as error:
             raise BadInput(error) from error
+
+
+class MomentType(click.ParamType[datetime]):
+    """A moment as ISO 8601 writes it; a date alone is its last second in Japan, or what `of_day` makes of it."""
+
+    name = "time"
+
+    def __init__(self, of_day: Callable[[date], datetime] = end_of_day) -> None:
+        self._of_day = of_day
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the moment; without a zone it is Japan's time."""
+        try:
+            moment = datetime.fromisoformat(str(value))
+            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+                return self._of_day(moment.date())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"'{value}' is not a time such as 2026-11-23T12:00:00+09:00", param, ctx)
 
 
 class HomeType(click.ParamType[Home]):

@@ -11,6 +11,7 @@ from jpki.text import Text
 from server.app import Door, checks
 from server.cli.frame import Output, command, home_option
 from server.home import Home
+from server.jobs import COPIES
 from server.settings import read_settings
 from server.tls import context_of
 from server.wiring import open_rooms
@@ -65,6 +66,7 @@ def _require_ready(home: Home, doors: Sequence[Door], *, tls: bool) -> None:
             rooms.maintenance.run()
         if Door.CRL in doors:
             rooms.publisher.repair()
+            rooms.maintenance.only(COPIES).run()
         if Door.TSA in doors:
             rooms.units.open()
         for check in checks(rooms, doors).values():

@@ -2,19 +2,24 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from operator import attrgetter
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography import x509
 
+from crl.certificate_list import CertificateList, read_list
+from crl.entry_index import Entry
 from crl.files import ListFiles
-from crl.outline import number_of
+from crl.outline import number_of, outline
 from crl.reader import extension_of
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, whole_second
+from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import PartitionId, Serial, format_serial
 from jpki.partition import ARL, COMPLETE, DELTA
@@ -32,10 +37,13 @@ ListName = tuple[Purpose, PartitionId]
 
 @dataclass(frozen=True, slots=True)
 class _Edition:
-    """The newest mark of a list, and what lies under each generation's stable name: None where nothing is readable."""
+    """The newest mark of a list, and what lies under each generation's stable name: None where nothing is readable.
+
+    The files stay those that were opened, whatever is published meanwhile; each is read when it is compared.
+    """
 
     mark: ShelfMark
-    files: Sequence[tuple[Generation, PartitionId, x509.CertificateRevocationList | None]]
+    files: Sequence[tuple[Generation, PartitionId, BinaryIO | None]]
 
     @property
     def entries(self) -> int:
@@ -45,7 +53,7 @@ class _Edition:
     @property
     def is_whole(self) -> bool:
         """Whether all files are of the mark's number."""
-        return all(parsed is not None and number_of(parsed) == self.mark.number for _, _, parsed in self.files)
+        return all(_number_in(file) == self.mark.number for _, _, file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,14 @@ class Lists:
         """
         for purpose, partition in lists:
             name = f"{purpose}/{partition}"
-            edition, told = self._edition(purpose, partition), published.get(name, 0)
-            if edition is None or edition.mark.number < told:
-                found = "-" if edition is None else f"number {edition.mark.number}"
-                yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
-            else:
-                tell(edition.entries)
-                yield from self._of_edition(edition)
+            with ExitStack() as opened:
+                edition, told = self._edition(purpose, partition, opened), published.get(name, 0)
+                if edition is None or edition.mark.number < told:
+                    found = "-" if edition is None else f"number {edition.mark.number}"
+                    yield Difference(name, Fault.LIST_LAGS, f"number {max(told, 1)}", found)
+                else:
+                    tell(edition.entries)
+                    yield from self._of_edition(edition)
 
     def unknown(self, ever: Sequence[Generation]) -> Iterator[Difference]:
         """Yield what lies where lists are published and is none of ours."""
@@ -103,15 +112,18 @@ class Lists:
             if (purpose, path.stem) not in marked or (purpose, generation) not in made:
                 yield Difference(f"{purpose}/{generation}/{path.stem}", Fault.LIST_UNKNOWN, "-", "a file")
 
-    def _edition(self, purpose: Purpose, partition: PartitionId) -> _Edition | None:
+    def _edition(self, purpose: Purpose, partition: PartitionId, opened: ExitStack) -> _Edition | None:
         """Return mark and files of one publication; a publisher at work is given the moment to bring them together."""
         edition = None
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_SECONDS * attempt)
+            opened.close()
             mark = self.shelf.newest(purpose, [partition]).get(partition)
             if mark is not None:
                 files = [
-                    (each, name, self._read(name, each)) for each in self.generations(purpose) for name in mark.lists
+                    (each, name, self._open(name, each, opened))
+                    for each in self.generations(purpose)
+                    for name in mark.lists
                 ]
                 edition = _Edition(mark, files)
                 if edition.is_whole:
@@ -120,40 +132,36 @@ class Lists:
 
     def _of_edition(self, edition: _Edition) -> Iterator[Difference]:
         mark = edition.mark
-        for generation, which, parsed in edition.files:
+        for generation, which, file in edition.files:
             name = f"{mark.purpose}/{generation.id}/{which}"
-            if parsed is None or not parsed.is_signature_valid(generation.public_key):
+            found, number = _read(file), _number_in(file)
+            if found is None or number is None or not found.is_signed_by(generation.public_key):
                 yield Difference(name, Fault.LIST_UNREADABLE, f"number {mark.number}", "none that this key signed")
-            elif (number := number_of(parsed)) != mark.number:
+            elif number != mark.number:
                 yield Difference(name, Fault.LIST_LAGS, f"number {mark.number}", f"number {number}")
             else:
-                yield from self._of_file(name, which, mark, parsed)
+                yield from self._of_file(name, which, mark, found)
 
-    def _read(self, partition: PartitionId, generation: Generation) -> x509.CertificateRevocationList | None:
-        try:
-            file = ListFiles(self.home, partition, [generation]).stable(generation)
-            parsed = x509.load_der_x509_crl(file.read_bytes())
-            number_of(parsed)
-        except (OSError, ValueError):
-            return None
-        return parsed
+    def _open(self, partition: PartitionId, generation: Generation, opened: ExitStack) -> BinaryIO | None:
+        with suppress(OSError):
+            return opened.enter_context(ListFiles(self.home, partition, [generation]).stable(generation).open("rb"))
+        return None
 
-    def _of_file(
-        self, name: str, which: PartitionId, mark: ShelfMark, parsed: x509.CertificateRevocationList
-    ) -> Iterator[Difference]:
-        if parsed.next_update_utc is None or parsed.next_update_utc < self.now:
-            yield Difference(name, Fault.LIST_STALE, f"after {iso(self.now)}", str(parsed.next_update_utc))
+    def _of_file(self, name: str, which: PartitionId, mark: ShelfMark, found: CertificateList) -> Iterator[Difference]:
+        end = found.head.next_update_utc
+        if end is None or end < self.now:
+            yield Difference(name, Fault.LIST_STALE, f"after {iso(self.now)}", str(end))
         if which == DELTA:
-            yield from self._of_delta(name, mark, parsed)
+            yield from self._of_delta(name, mark, found)
             return
         with self.pictures.taken() as picture:
             wanted = _wanted_roots(picture, mark) if which == ARL else _wanted(picture, mark)
-            yield from _entries_differ(name, parsed, wanted)
+            yield from _entries_differ(name, found, wanted)
 
-    def _of_delta(self, name: str, mark: ShelfMark, parsed: x509.CertificateRevocationList) -> Iterator[Difference]:
+    def _of_delta(self, name: str, mark: ShelfMark, found: CertificateList) -> Iterator[Difference]:
         """Yield what the delta says otherwise than the journal does."""
-        found = extension_of(parsed.extensions, x509.DeltaCRLIndicator)
-        number = None if found is None else found.crl_number
+        indicator = extension_of(found.head.extensions, x509.DeltaCRLIndicator)
+        number = None if indicator is None else indicator.crl_number
         base = next((each for each in self.shelf.bases(mark.purpose) if each.number == number), None)
         if mark.delta is None or number != mark.delta.base or base is None:
             expected = "-" if mark.delta is None else f"a delta of number {mark.delta.base}"
@@ -162,7 +170,22 @@ class Lists:
         with self.register.delta(base, mark) as changes:
             # Where the journal could not tell, the list is its own base, and nothing has changed in it.
             wanted = (entry for lines in changes or () for entry in _entries(lines))
-            yield from _entries_differ(name, parsed, ((each, True) for each in wanted))
+            yield from _entries_differ(name, found, ((each, True) for each in wanted))
+
+
+def _read(file: BinaryIO | None) -> CertificateList | None:
+    if file is not None:
+        with suppress(OSError, JpkiError):
+            return read_list(file)
+    return None
+
+
+def _number_in(file: BinaryIO | None) -> int | None:
+    """Return the number of the list in a file, None where it cannot be read."""
+    if file is not None:
+        with suppress(OSError, ValueError):
+            return number_of(outline(file).frame)
+    return None
 
 
 def _entries(lines: RevokedLines) -> Iterator[_Entry]:
@@ -196,11 +219,9 @@ def _wanted(picture: Picture, mark: ShelfMark) -> Iterator[tuple[_Entry, bool]]:
             yield _Entry(status.serial, *_told(status)), status.not_after >= whole_second(mark.this_update)
 
 
-def _entries_differ(
-    name: str, parsed: x509.CertificateRevocationList, wanted: Iterator[tuple[_Entry, bool]]
-) -> Iterator[Difference]:
+def _entries_differ(name: str, found: CertificateList, wanted: Iterator[tuple[_Entry, bool]]) -> Iterator[Difference]:
     """Merge the list with what it must hold; both are in order of serial."""
-    entries = map(_entry, parsed)
+    entries = map(_entry, found.entries)
     entry = next(entries, None)
     for expected, must in wanted:
         while entry is not None and entry.serial < expected.serial:
@@ -223,13 +244,14 @@ def _told(status: Status) -> tuple[datetime, Reason]:
     return status.revoked_at, status.reason
 
 
-def _entry(revoked: x509.RevokedCertificate) -> _Entry:
-    reason: Reason | None = Reason.UNSPECIFIED
-    for extension in revoked.extensions:
-        if isinstance(extension.value, x509.CRLReason):
-            flag = extension.value.reason
-            reason = None if flag is x509.ReasonFlags.remove_from_crl else Reason(flag.value)
-    return _Entry(Serial(revoked.serial_number), revoked.revocation_date_utc, reason)
+def _entry(entry: Entry) -> _Entry:
+    return _Entry(Serial(entry.serial), entry.revoked_at, _reason(entry.reason))
+
+
+def _reason(flag: x509.ReasonFlags | None) -> Reason | None:
+    if flag is None:
+        return Reason.UNSPECIFIED
+    return None if flag is x509.ReasonFlags.remove_from_crl else Reason(flag.value)
 
 
 def _differs(name: str, serial: Serial, expected: _Entry | str, found: _Entry | str) -> Difference:

@@ -1,25 +1,46 @@
 """Campaigns as rows; see `jpki.ports.CampaignBook`."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, true, update
 
 from jpki.acts import Act, Actor, AuditEvent
-from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, ItemState, Taken
+from jpki.campaign import (
+    Aim,
+    Campaign,
+    CampaignId,
+    CampaignState,
+    Expected,
+    Issued,
+    ItemState,
+    Renewal,
+    Revocation,
+    Survey,
+    Taken,
+    Target,
+)
 from jpki.certificate import CARD, HOLDER_PURPOSES, Purpose
-from jpki.clock import day_in_japan, end_of_day
+from jpki.clock import day_in_japan, end_of_day, whole_second
 from jpki.errors import JpkiError, Kind
-from jpki.ids import PartitionId, Serial
-from jpki.revocation import State
+from jpki.ids import SERIAL_OCTETS, PartitionId, Serial
+from jpki.revocation import SIGNED_STATES, Reason, State
 from jpki.text import Text
 from server.store import audit, tables
 from server.store.database import Database
 
-LEASE = timedelta(minutes=5)
-"""How long a worker may take for what it took; then another gets it."""
+LEASE, SHORT_LEASE = timedelta(minutes=5), timedelta(seconds=30)
+"""How long a worker may take for what it took, to renew or to revoke it; then another gets it."""
+_KINDS = (Purpose.AUTHENTICATION, Purpose.SIGNING)
+"""In this order: a renewed signing certificate ends no later than its holder's authentication certificate."""
+_LOOKED_UP = 1000
+"""Serials that are looked up at once."""
+_BEYOND = 1 << 8 * SERIAL_OCTETS
+"""No serial of ours, and no column, holds so many octets."""
 _OPEN = (ItemState.WAITING, ItemState.TAKEN)
 _item = tables.campaign_item
 _campaign = tables.campaign
@@ -52,9 +73,7 @@ class SqlCampaigns:
         certificate, status = tables.certificate, tables.status
         elsewhere = select(_item.c.serial).where(_item.c.state.in_(_OPEN))
         with self._database.writing() as connection:
-            number = (connection.execute(select(func.max(_campaign.c.id))).scalar() or 0) + 1
-            values = {"id": number, "ending_by": ending_by, "state": CampaignState.RUNNING, "opened": at}
-            connection.execute(insert(_campaign).values(values))
+            number = _opened(connection, Renewal(ending_by), at)
             chosen = (
                 select(
                     bindparam("number", number),
@@ -69,7 +88,47 @@ class SqlCampaigns:
             columns = ["campaign", "serial", "purpose", "not_after", "state"]
             count = connection.execute(insert(_item).from_select(columns, chosen)).rowcount
             _note(connection, by, at, Act.CAMPAIGN_OPENED, number, ending_by=ending_by.isoformat(), count=count)
-        return self.campaign(CampaignId(number))
+        return self.campaign(number)
+
+    def survey(self, wanted: Sequence[Serial] | Issued, at: datetime) -> Survey:
+        """Return how these certificates stand."""
+        standing = _Standing(at)
+        with self._database.reading() as connection:
+            for query in _those(wanted):
+                for row in connection.execute(query, execution_options={"yield_per": 5000}):
+                    standing.add(row)
+        named = () if isinstance(wanted, Issued) else dict.fromkeys(wanted)
+        return Survey(
+            targets=standing.targets,
+            revoked=standing.revoked,
+            ended=standing.ended,
+            unknown=[each for each in named if each not in standing.seen],
+        )
+
+    def open_revocation(self, reason: Reason, targets: Sequence[Target], by: Actor, at: datetime) -> Campaign:
+        """Open a campaign that revokes these certificates."""
+        with self._database.writing() as connection:
+            number = _opened(connection, Revocation(reason), at)
+            rows = [
+                {
+                    "campaign": number,
+                    "serial": each.serial,
+                    "purpose": each.purpose,
+                    "not_after": each.not_after,
+                    "state": ItemState.WAITING,
+                }
+                for each in targets
+            ]
+            if rows:
+                connection.execute(insert(_item), rows)
+            _note(connection, by, at, Act.CAMPAIGN_OPENED, number, reason=reason, count=len(rows))
+        return self.campaign(number)
+
+    def among(self, campaign: CampaignId, serials: Sequence[Serial]) -> AbstractSet[Serial]:
+        """Return those of these certificates that the campaign is about."""
+        query = select(_item.c.serial).where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def campaigns(self) -> Sequence[Campaign]:
         """Return all campaigns, the newest first."""
@@ -105,17 +164,18 @@ class SqlCampaigns:
         return count
 
     def take(self, campaign: CampaignId, count: int, at: datetime) -> Taken:
-        """Take up to `count` renewals of one kind."""
+        """Take up to `count` certificates of one kind."""
         with self._database.writing() as connection:
             row = _row(connection, campaign)
-            # In this order: a signing certificate ends no later than its holder's authentication certificate.
-            kinds = (Purpose.AUTHENTICATION, Purpose.SIGNING)
-            purpose = next((each for each in kinds if _has_open(connection, campaign, each)), None)
-            if row.state != CampaignState.RUNNING or purpose is None:
+            kinds = [each for each in _KINDS if _has_open(connection, campaign, each)]
+            if row.state != CampaignState.RUNNING or not kinds:
                 return Taken((), at, left=False)
+            renews = row.reason is None
             if row.begun is None:
                 connection.execute(update(_campaign).where(_campaign.c.id == campaign).values(begun=at))
-            serials, until = _available(connection, campaign, purpose, count, at), at + LEASE
+            tried = (_available(connection, campaign, each, count, at) for each in (kinds[:1] if renews else kinds))
+            serials: Sequence[Serial] = next(filter(None, tried), ())
+            until = at + (LEASE if renews else SHORT_LEASE)
             connection.execute(
                 update(_item)
                 .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
@@ -124,9 +184,9 @@ class SqlCampaigns:
         return Taken(tuple(serials), until, left=True)
 
     def finish(
-        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial], failed: Mapping[Serial, str]
+        self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial | None], failed: Mapping[Serial, str]
     ) -> None:
-        """Record what came of renewals."""
+        """Record what came of what was taken."""
         outcomes: list[dict[str, Any]] = [
             *({"of": old, "state": ItemState.DONE, "successor": new, "error": None} for old, new in done.items()),
             *({"of": old, "state": ItemState.FAILED, "successor": None, "error": code} for old, code in failed.items()),
@@ -163,6 +223,15 @@ _FINISHED = (
 )
 
 
+def _opened(connection: Connection, aim: Aim, at: datetime) -> CampaignId:
+    """Write the row of a new campaign; return its number."""
+    number = (connection.execute(select(func.max(_campaign.c.id))).scalar() or 0) + 1
+    own = {"ending_by": aim.ending_by} if isinstance(aim, Renewal) else {"reason": aim.reason}
+    values = {"id": number, "state": CampaignState.RUNNING, "opened": at, **own}
+    connection.execute(insert(_campaign).values(values))
+    return CampaignId(number)
+
+
 def _ending(ending_by: date, at: datetime) -> ColumnElement[bool]:
     status, certificate = tables.status, tables.certificate
     return and_(
@@ -172,6 +241,60 @@ def _ending(ending_by: date, at: datetime) -> ColumnElement[bool]:
         status.c.not_after >= at,
         status.c.not_after <= end_of_day(ending_by),
     )
+
+
+def _those(wanted: Sequence[Serial] | Issued) -> Iterator[Select[Any]]:
+    """Yield queries for how these certificates stand, together for all of them."""
+    status, certificate, generation = tables.status, tables.certificate, tables.generation
+    columns = (status.c.serial, certificate.c.purpose, status.c.not_after, status.c.state, generation.c.compromised_at)
+    query = (
+        select(*columns)
+        .join(certificate, certificate.c.serial == status.c.serial)
+        .join(generation, generation.c.id == status.c.generation)
+        .order_by(status.c.serial)
+    )
+    if isinstance(wanted, Issued):
+        yield query.where(_issued(wanted))
+    else:
+        possible = sorted({each for each in wanted if each < _BEYOND})
+        for start in range(0, len(possible), _LOOKED_UP):
+            yield query.where(status.c.serial.in_(possible[start : start + _LOOKED_UP]))
+
+
+def _issued(wanted: Issued) -> ColumnElement[bool]:
+    status, certificate = tables.status, tables.certificate
+    conditions: list[ColumnElement[bool]] = [true()]
+    if wanted.generation is not None:
+        conditions.append(status.c.generation == wanted.generation)
+    if wanted.partition is not None:
+        conditions.append(status.c.partition == wanted.partition)
+    if wanted.since is not None:
+        conditions.append(certificate.c.not_before >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(certificate.c.not_before <= wanted.until)
+    return and_(*conditions)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Sorts certificates by what is left to do about them; one that is only reserved may be signed any moment."""
+
+    at: datetime
+    targets: list[Target] = field(default_factory=list)
+    revoked: list[Serial] = field(default_factory=list)
+    ended: list[Serial] = field(default_factory=list)
+    seen: set[Serial] = field(default_factory=set)
+
+    def add(self, row: Row[Any]) -> None:
+        """Sort one in; what a compromised generation signed is revoked already."""
+        self.seen.add(row.serial)
+        state = State(row.state)
+        if state is State.REVOKED or (row.compromised_at is not None and state in SIGNED_STATES):
+            self.revoked.append(row.serial)
+        elif state is State.VOID or row.not_after < whole_second(self.at):
+            self.ended.append(row.serial)
+        else:
+            self.targets.append(Target(row.serial, Purpose(row.purpose), row.not_after))
 
 
 def _available(
@@ -198,7 +321,7 @@ def _row(connection: Connection, campaign: CampaignId) -> Row[Any]:
         raise JpkiError(
             Kind.NOT_FOUND,
             "campaign-unknown",
-            Text(f"第{campaign}号の一括更新はありません。", f"There is no campaign {campaign}."),
+            Text(f"第{campaign}号の一括処理はありません。", f"There is no campaign {campaign}."),
             Text("jpki campaign status で番号を確認してください。", "See the numbers with `jpki campaign status`."),
         )
     return row
@@ -214,7 +337,7 @@ def _read(connection: Connection, row: Row[Any]) -> Campaign:
     found = {ItemState(each[0]): each[1] for each in connection.execute(query)}
     return Campaign(
         id=CampaignId(row.id),
-        ending_by=row.ending_by,
+        aim=Renewal(row.ending_by) if row.reason is None else Revocation(Reason(row.reason)),
         state=CampaignState(row.state),
         opened=row.opened,
         begun=row.begun,
@@ -231,6 +354,6 @@ def _cancelled(campaign: CampaignId) -> JpkiError:
     return JpkiError(
         Kind.CONFLICT,
         "campaign-cancelled",
-        Text(f"第{campaign}号の一括更新は中止されています。", f"Campaign {campaign} was cancelled."),
-        Text("新しい一括更新を開始してください。", "Open a new campaign."),
+        Text(f"第{campaign}号の一括処理は中止されています。", f"Campaign {campaign} was cancelled."),
+        Text("新しい一括処理を開始してください。", "Open a new campaign."),
     )

@@ -1,6 +1,7 @@
-"""What a holder has on mobile devices."""
+"""What holders have on mobile devices."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -18,14 +19,19 @@ class SqlDevices:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def serials(self, holder: HolderCode, purpose: Purpose, at: datetime) -> Sequence[Serial]:
-        """Return the certificates of this kind that are live, or pending, on the holder's devices."""
+    def serials(
+        self, holders: Sequence[HolderCode], purpose: Purpose, at: datetime
+    ) -> Mapping[HolderCode, Sequence[Serial]]:
+        """Return the certificates of this kind that are live, or pending, on the holders' devices."""
         place = tables.place
-        query = select(place.c.serial).where(
-            place.c.holder == holder,
+        query = select(place.c.holder, place.c.serial).where(
+            place.c.holder.in_(holders),
             place.c.purpose == purpose,
             place.c.carrier != CARD,
             place.c.not_after >= whole_second(at),
         )
+        found: defaultdict[HolderCode, list[Serial]] = defaultdict(list)
         with self._database.reading() as connection:
-            return connection.execute(query).scalars().all()
+            for row in connection.execute(query):
+                found[row.holder].append(row.serial)
+        return found

@@ -132,9 +132,9 @@ class SqlLedger:
 
     # --- revocation --------------------------------------------------------------------------------------------
 
-    def revoke(self, serial: Serial, reason: Reason, by: Actor, at: datetime) -> None:
-        """Revoke a live certificate; never refused for a clock that is behind or a disk that is full (rule R18)."""
-        self._database.urgently(lambda connection: revoke(connection, [serial], reason, by, at))
+    def revoke(self, serials: Sequence[Serial], reason: Reason, by: Actor, at: datetime) -> None:
+        """Revoke live certificates; never refused for a clock that is behind or a disk that is full (rule R18)."""
+        self._database.urgently(lambda connection: revoke(connection, serials, reason, by, at))
 
     def hold(self, serial: Serial, by: Actor, at: datetime) -> None:
         """Put a live certificate on hold; like a revocation, on a full disk too."""

@@ -243,6 +243,7 @@ def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
         item.c.serial == certificate.c.renews,
         item.c.state == ItemState.TAKEN,
         campaign.c.id == item.c.campaign,
+        campaign.c.reason.is_(None),
         goes_on,
     )
     query = (

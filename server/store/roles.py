@@ -14,7 +14,7 @@ from server.store.database import VERSION, Database
 
 READABLE: Mapping[str, Sequence[Table]] = {
     "ocsp": (VERSION, tables.generation, tables.delegate, tables.status, tables.ledger, tables.journal),
-    "crl": (VERSION, tables.generation, tables.partition, tables.crl),
+    "crl": (VERSION, tables.generation, tables.partition, tables.partition_url, tables.crl),
 }
 """The tables of each door that runs without a CA key (DESIGN 3.4); none of them knows a holder."""
 _ADMITTING: Mapping[Table, str] = {

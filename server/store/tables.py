@@ -288,11 +288,13 @@ campaign = Table(
     "campaign",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("ending_by", Date, nullable=False),
+    Column("ending_by", Date),
+    Column("reason", String(32)),
     Column("state", String(16), nullable=False),
     Column("opened", Moment, nullable=False),
     Column("begun", Moment),
 )
+"""One with a `reason` revokes; the others renew what ends by a day."""
 
 campaign_item = Table(
     "campaign_item",
@@ -308,7 +310,7 @@ campaign_item = Table(
     Index("campaign_item_queue", "campaign", "state", "purpose", "not_after"),
     Index("campaign_item_serial", "serial"),
 )
-"""One renewal: which certificate, where it stands, and what came of it. The rows are the queue."""
+"""One certificate of a campaign: where it stands, and what came of it. The rows are the queue."""
 
 crl = Table(
     "crl",

@@ -67,7 +67,7 @@ def brought_to(store: Store, clock: SteppingClock, state: State) -> Reservation:
     if state is State.HELD:
         ledger.hold(serial, BY, clock())
     if state is State.REVOKED:
-        ledger.revoke(serial, Reason.SUPERSEDED, BY, clock())
+        ledger.revoke([serial], Reason.SUPERSEDED, BY, clock())
     return wanted
 
 

@@ -72,8 +72,18 @@ class LedgerContract:
             renews=renews,
         )
 
-    def live(self, store: Store, clock: SteppingClock, holder: str = "H-0001", renews: Serial | None = None) -> Serial:
-        reservation = self.wanted(clock, holder, renews)
+    def live(
+        self,
+        store: Store,
+        clock: SteppingClock,
+        holder: str = "H-0001",
+        renews: Serial | None = None,
+        purpose: Purpose = Purpose.SIGNING,
+        partition: str = "p0001",
+    ) -> Serial:
+        generation = GenerationId("s1" if purpose is Purpose.SIGNING else "a1")
+        wanted = self.wanted(clock, holder, renews)
+        reservation = replace(wanted, purpose=purpose, partition=PartitionId(partition), generation=generation)
         serial = reservation.serial
         store.ledger.reserve([reservation], BY, clock())
         store.ledger.intend({serial: TBS}, BY, clock())
@@ -181,7 +191,7 @@ class LedgerContract:
         store.ledger.reserve([reservation], BY, clock())
         store.ledger.intend({reservation.serial: TBS}, BY, clock())
         store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
-        store.ledger.revoke(old, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([old], Reason.KEY_COMPROMISE, BY, clock())
         with pytest.raises(JpkiError) as refused:
             store.ledger.activate([reservation.serial], BY, clock())
         assert code_of(refused) == "already-revoked"
@@ -190,14 +200,30 @@ class LedgerContract:
     def test_revocation_is_at_once_and_for_good(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
         clock.advance(seconds=1.75)
-        store.ledger.revoke(serial, Reason.AFFILIATION_CHANGED, BY, clock())
+        store.ledger.revoke([serial], Reason.AFFILIATION_CHANGED, BY, clock())
         status = store.ledger.status(serial)
         assert status is not None
         assert status.revoked_at == clock().replace(microsecond=0)
         with pytest.raises(JpkiError) as refused:
-            store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+            store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "already-revoked"
         self.live(store, clock)
+
+    def test_r09_many_are_revoked_in_one_block_of_the_journal_or_none(self, store: Store, clock: SteppingClock) -> None:
+        serials = [self.live(store, clock, f"H-{number:04}") for number in range(4)]
+        store.ledger.hold(serials[2], BY, clock())
+        before = pictured(store, "p0001").position
+        for wrong, code in ((Serial(5), "serial-unknown"), (serials[0], "already-revoked")):
+            with pytest.raises(JpkiError) as refused:
+                store.ledger.revoke([*serials[1:], wrong], Reason.KEY_COMPROMISE, BY, clock())
+            assert code_of(refused) == code
+            assert [self.state(store, each) for each in serials[1:]] == [State.ACTIVE, State.HELD, State.ACTIVE]
+            if code == "serial-unknown":
+                store.ledger.revoke(serials[:1], Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke(serials[1:], Reason.KEY_COMPROMISE, BY, clock())
+        entries = store.journal.since(before, 9).entries
+        assert [(each.position, each.serial) for each in entries] == list(enumerate(serials, start=before + 1))
+        assert {each.state for each in entries} == {State.REVOKED}
 
     def test_a_hold_is_listed_and_released_and_listed_no_more(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
@@ -217,7 +243,7 @@ class LedgerContract:
         held_at = clock()
         store.ledger.hold(serial, BY, held_at)
         clock.advance(hours=5)
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         status = store.ledger.status(serial)
         assert status is not None
         assert (status.revoked_at, status.reason) == (held_at, Reason.KEY_COMPROMISE)
@@ -227,14 +253,14 @@ class LedgerContract:
         with pytest.raises(JpkiError) as refused:
             store.ledger.release(serial, BY, clock())
         assert code_of(refused) == "not-live"
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         with pytest.raises(JpkiError) as refused:
             store.ledger.release(serial, BY, clock())
         assert code_of(refused) == "already-revoked"
 
     def test_an_unknown_serial_cannot_be_revoked(self, store: Store, clock: SteppingClock) -> None:
         with pytest.raises(JpkiError) as refused:
-            store.ledger.revoke(Serial(5), Reason.KEY_COMPROMISE, BY, clock())
+            store.ledger.revoke([Serial(5)], Reason.KEY_COMPROMISE, BY, clock())
         assert code_of(refused) == "serial-unknown"
 
     def test_what_was_never_signed_becomes_void_and_is_not_listed(self, store: Store, clock: SteppingClock) -> None:
@@ -306,7 +332,7 @@ class LedgerContract:
         if reason is None:
             store.ledger.discard([wish.serial], BY, clock())
         else:
-            store.ledger.revoke(wish.serial, reason, BY, clock())
+            store.ledger.revoke([wish.serial], reason, BY, clock())
         again = replace(self.wanted(clock), key_hash=wish.key_hash)
         if reason is None:
             store.ledger.reserve([again], BY, clock())
@@ -325,16 +351,16 @@ class LedgerContract:
         with pytest.raises(JpkiError) as refused:
             store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
         assert code_of(refused) == "clock-went-back"
-        store.ledger.revoke(serial, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, BY, clock())
         clock.advance(seconds=4)
-        store.ledger.revoke(other, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([other], Reason.KEY_COMPROMISE, BY, clock())
         store.ledger.reserve([self.wanted(clock, "H-0003")], BY, clock())
 
     def test_r26_positions_are_gap_free_under_concurrent_writers(self, store: Store, clock: SteppingClock) -> None:
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(12)]
         begun = pictured(store, "p0001").position
         with ThreadPoolExecutor(6) as pool:
-            list(pool.map(lambda serial: store.ledger.revoke(serial, Reason.SUPERSEDED, BY, clock()), serials))
+            list(pool.map(lambda serial: store.ledger.revoke([serial], Reason.SUPERSEDED, BY, clock()), serials))
         statuses = [store.ledger.status(serial) for serial in serials]
         positions = sorted(status.position for status in statuses if status)
         assert positions == list(range(begun + 1, begun + 13))
@@ -343,7 +369,7 @@ class LedgerContract:
         one, other = self.live(store, clock), self.live(store, clock, "H-0002")
         store.ledger.hold(one, BY, clock())
         clock.advance(hours=1)
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         changes = store.journal.since(1, 100)
         assert changes.epoch == 1
         assert [(each.position, each.serial, each.state, each.reason, each.listed) for each in changes.entries] == [
@@ -358,7 +384,7 @@ class LedgerContract:
 
     def test_lists_hold_their_partition_and_the_complete_list_all(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock, "H-0001")
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         register = store.partitions
         assert [each.id for each in register.partitions_in_use(Purpose.SIGNING)] == ["p0001"]
         for listed in ("p0001", "complete"):
@@ -367,9 +393,28 @@ class LedgerContract:
         assert pictured(store, "p0002").entries == []
         assert register.last_change(Purpose.AUTHENTICATION, PartitionId("complete")) == 0
 
+    def test_of_both_cas_each_list_holds_its_own(self, store: Store, clock: SteppingClock) -> None:
+        signing, elsewhere = self.live(store, clock), self.live(store, clock, "H-0002", partition="p0002")
+        other = self.live(store, clock, purpose=Purpose.AUTHENTICATION, partition="b01")
+        store.ledger.hold(elsewhere, BY, clock())
+        store.ledger.revoke([signing, other], Reason.KEY_COMPROMISE, BY, clock())
+        lists = {
+            (Purpose.SIGNING, "p0001"): {signing},
+            (Purpose.SIGNING, "p0002"): {elsewhere},
+            (Purpose.SIGNING, "complete"): {signing, elsewhere},
+            (Purpose.AUTHENTICATION, "b01"): {other},
+            (Purpose.AUTHENTICATION, "complete"): {other},
+        }
+        after_end = clock() + timedelta(days=1801)
+        for (purpose, partition), wanted in lists.items():
+            assert {each.serial for each in pictured(store, partition, purpose).entries} == wanted
+            changes = store.partitions.changes(published(store, partition, purpose), after_end, 9)
+            assert changes is not None
+            assert changes.entries == dict.fromkeys(wanted)
+
     def test_an_ended_certificate_leaves_its_list_when_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
-        store.ledger.revoke(one, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([one], Reason.KEY_COMPROMISE, BY, clock())
         after_end = clock() + timedelta(days=1801)
         assert pictured(store, "p0001", ending_after=after_end).entries == []
 
@@ -378,10 +423,10 @@ class LedgerContract:
     ) -> None:
         held, live, other = (self.live(store, clock, f"H-{number:04}") for number in range(3))
         store.ledger.hold(held, BY, clock())
-        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([other], Reason.SUPERSEDED, BY, clock())
         since = published(store, "complete")
         store.ledger.release(held, BY, clock())
-        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([live], Reason.KEY_COMPROMISE, BY, clock())
         entry = RevokedEntry(live, clock(), Reason.KEY_COMPROMISE)
         for mark in (since, replace(since, partition=PartitionId("p0001"))):
             changes = store.partitions.changes(mark, clock(), 2)
@@ -393,7 +438,7 @@ class LedgerContract:
 
     def test_what_ended_since_a_list_was_published_is_told(self, store: Store, clock: SteppingClock) -> None:
         one = self.live(store, clock)
-        store.ledger.revoke(one, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([one], Reason.SUPERSEDED, BY, clock())
         since = published(store, "complete")
         after_end = clock() + timedelta(days=1801)
         for mark in (since, replace(since, ending_after=clock()), replace(since, partition=PartitionId("p0001"))):
@@ -412,7 +457,7 @@ class LedgerContract:
         held, live, other, lasting, back = (self.live(store, clock, f"H-{number:04}") for number in range(5))
         store.ledger.hold(held, BY, clock())
         store.ledger.hold(lasting, BY, clock())
-        store.ledger.revoke(other, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([other], Reason.SUPERSEDED, BY, clock())
         base = published(store, "complete")
         begun = clock()
         clock.advance(hours=1)
@@ -421,7 +466,7 @@ class LedgerContract:
         clock.advance(hours=1)
         store.ledger.release(held, BY, clock())
         store.ledger.release(back, BY, clock())
-        store.ledger.revoke(live, Reason.KEY_COMPROMISE, BY, clock())
+        store.ledger.revoke([live], Reason.KEY_COMPROMISE, BY, clock())
         now = replace(published(store, "complete"), number=2, ending_after=base.this_update)
         after = {
             held: (clock(), REMOVED_FROM_LIST),
@@ -429,9 +474,9 @@ class LedgerContract:
             live: (begun + timedelta(hours=1), Reason.KEY_COMPROMISE.number),
         }
         assert told(store, base, now) == after
-        store.ledger.revoke(held, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([held], Reason.SUPERSEDED, BY, clock())
         store.ledger.release(lasting, BY, clock())
-        store.ledger.revoke(self.live(store, clock, "H-0009"), Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([self.live(store, clock, "H-0009")], Reason.SUPERSEDED, BY, clock())
         assert told(store, base, now) == after
         assert told(store, now, now) == {}
 
@@ -440,9 +485,9 @@ class LedgerContract:
     ) -> None:
         early, late = (self.live(store, clock, f"H-{number:04}") for number in range(2))
         end = clock() + timedelta(days=1800)
-        store.ledger.revoke(early, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([early], Reason.SUPERSEDED, BY, clock())
         base = published(store, "complete")
-        store.ledger.revoke(late, Reason.SUPERSEDED, BY, clock())
+        store.ledger.revoke([late], Reason.SUPERSEDED, BY, clock())
         both = {early: (end, REMOVED_FROM_LIST), late: (end, REMOVED_FROM_LIST)}
         later = replace(published(store, "complete"), ending_after=end + timedelta(seconds=1))
         for mark in (base, replace(base, ending_after=end)):
@@ -456,7 +501,7 @@ class LedgerContract:
         base = published(store, "complete")
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(9)]
         for each in serials:
-            store.ledger.revoke(each, Reason.SUPERSEDED, BY, clock())
+            store.ledger.revoke([each], Reason.SUPERSEDED, BY, clock())
         now = replace(published(store, "complete"), ending_after=base.this_update)
         assert list(told(store, base, now) or ()) == sorted(serials)
         assert told(store, *(replace(each, purpose=Purpose.AUTHENTICATION) for each in (base, now))) == {}
@@ -497,11 +542,11 @@ def told(store: Store, base: ShelfMark, now: ShelfMark) -> dict[Serial, tuple[da
         return {serial: (moment, reason) for lines in changes for serial, moment, reason in lines}
 
 
-def published(store: Store, partition: str) -> ShelfMark:
+def published(store: Store, partition: str, purpose: Purpose = Purpose.SIGNING) -> ShelfMark:
     """The mark of a list that pictures the ledger as it is."""
-    picture = pictured(store, partition)
+    picture = pictured(store, partition, purpose)
     return ShelfMark(
-        purpose=Purpose.SIGNING,
+        purpose=purpose,
         partition=PartitionId(partition),
         number=1,
         this_update=world.NOW,

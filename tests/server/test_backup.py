@@ -149,7 +149,7 @@ def test_an_act_that_no_log_tells_of_is_counted_by_the_anchor(
     rooms.notary.export(log)
     jpki.done("backup", "create", "--home", town.home, "--out", backup)
     serial = Serial(int(serial_in(town.authentication), 16))
-    rooms.store.ledger.revoke(serial, Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
+    rooms.store.ledger.revoke([serial], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
     for _ in range(3):
         rooms.store.audit.record(
             AuditEvent(at=system_clock(), actor=LOCAL_OPERATOR, act=Act.CLOCK_ACCEPTED, subjects=())
@@ -233,7 +233,7 @@ def test_acts_that_waited_to_be_chained_happen_once(jpki: Jpki, town: Town, room
     log, backup, new = tmp_path / "log", tmp_path / "backup", tmp_path / "new"
     rooms.notary.chain()
     serial = Serial(int(serial_in(town.authentication), 16))
-    rooms.store.ledger.revoke(serial, Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
+    rooms.store.ledger.revoke([serial], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
     idle = replace(rooms, notary=replace(rooms.notary, audit=_Idle(rooms.store.database)))
     create(idle, backup, LOCAL_OPERATOR, lambda _: None, with_keys=True)
     assert parts(backup)["ledger/audit_outbox.jsonl"].count(b"\n") == 1 + 2

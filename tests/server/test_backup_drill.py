@@ -99,12 +99,12 @@ def _lived(folder: Path, *words: str) -> Town:
     assert run(["backup", "create", "--home", str(town.home), "--out", str(town.backup), "--json"]) == 0
 
     ledger = rooms.store.ledger
-    ledger.revoke(known["b"], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
+    ledger.revoke([known["b"]], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, system_clock())
     ledger.release(known["c"], LOCAL_OPERATOR, system_clock())
     ledger.hold(known["d"], LOCAL_OPERATOR, system_clock())
     new = {name: _issue(rooms, f"N-{name}", Purpose.AUTHENTICATION, number) for number, name in enumerate("wxyz", 20)}
     new["s"] = _issue(rooms, "N-w", Purpose.SIGNING, 24)
-    ledger.revoke(new["x"], Reason.CESSATION_OF_OPERATION, LOCAL_OPERATOR, system_clock())
+    ledger.revoke([new["x"]], Reason.CESSATION_OF_OPERATION, LOCAL_OPERATOR, system_clock())
     ledger.hold(new["y"], LOCAL_OPERATOR, system_clock())
     ledger.hold(new["z"], LOCAL_OPERATOR, system_clock())
     ledger.release(new["z"], LOCAL_OPERATOR, system_clock())
@@ -240,6 +240,6 @@ def _check_new_life(rooms: Rooms, town: Town) -> None:
         _issue(rooms, "N-z", Purpose.AUTHENTICATION, 20)
     assert blocked.value.code == "key-blocked"
     with pytest.raises(JpkiError) as twice:
-        rooms.store.ledger.revoke(town.lost[0], Reason.SUPERSEDED, LOCAL_OPERATOR, system_clock())
+        rooms.store.ledger.revoke([town.lost[0]], Reason.SUPERSEDED, LOCAL_OPERATOR, system_clock())
     assert twice.value.code == "already-revoked"
     rooms.store.ledger.release(town.held[0], LOCAL_OPERATOR, system_clock())

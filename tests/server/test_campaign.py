@@ -220,7 +220,7 @@ def test_one_revoked_while_it_is_renewed_fails_alone(rooms: Rooms) -> None:
     def move_house(certificates: Sequence[x509.Certificate]) -> None:
         del certificates
         if rooms.store.ledger.find([victim])[victim].status.state is State.ACTIVE:
-            rooms.store.ledger.revoke(victim, Reason.AFFILIATION_CHANGED, BY, rooms.clock())
+            rooms.store.ledger.revoke([victim], Reason.AFFILIATION_CHANGED, BY, rooms.clock())
 
     finish(replace(worker(rooms), hand_over=move_house))
     campaign = rooms.store.campaigns.campaign(ONE)

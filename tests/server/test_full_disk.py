@@ -208,7 +208,7 @@ def test_r18_hundreds_of_revocations_on_a_full_disk_are_taken(disk: Path, clock:
     reopened = store_of(Database.at_file(disk / "jpki.sqlite"), wrapping_keys(), system_randomness)
     fill(disk)
     for serial in serials:
-        reopened.ledger.revoke(serial, Reason.KEY_COMPROMISE, LOCAL_OPERATOR, clock())
+        reopened.ledger.revoke([serial], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, clock())
     assert {getattr(reopened.ledger.status(serial), "state", None) for serial in serials} == {State.REVOKED}
     reopened.database.close()
 

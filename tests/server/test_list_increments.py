@@ -172,7 +172,7 @@ class Lists(RuleBasedStateMachine):
     @rule(which=st.integers(0, 999), reason=st.sampled_from([each for each in Reason if each != "certificateHold"]))
     def revoke(self, which: int, reason: Reason) -> None:
         if (serial := self.taken(State.ACTIVE, which)) is not None:
-            self.store.ledger.revoke(serial, reason, BY, self.clock())
+            self.store.ledger.revoke([serial], reason, BY, self.clock())
 
     @rule(which=st.integers(0, 999))
     def hold(self, which: int) -> None:

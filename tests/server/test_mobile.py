@@ -1,7 +1,7 @@
 """Certificates on mobile devices, beside both cards: what they are, what they hang on, and when they are renewed."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ca.profile import MOBILE_V1, MOBILE_V2, profile_for
 from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR as BY
+from jpki.campaign import ItemState
 from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose, parse_carrier
 from jpki.clock import JST
 from jpki.errors import JpkiError
@@ -20,6 +21,7 @@ from jpki.ids import Serial
 from jpki.ports import CertificateRecord
 from jpki.randomness import system_randomness
 from jpki.revocation import Reason, State
+from server.campaigns import revoker_of
 from server.founding import found
 from server.home import Home
 from server.settings import Settings
@@ -28,6 +30,7 @@ from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.conftest import SteppingClock
 from tests.server.conftest import Town, certificate_in, serial_in
 from tests.server.console import Jpki
+from tests.server.crashing import OneByOne
 from tests.server.people import HOLDER_FILE, request, someone
 
 FOUNDED = datetime(2026, 10, 1, 3, 0, tzinfo=UTC)
@@ -202,7 +205,7 @@ def test_a_revocation_that_was_stopped_half_way_is_finished_by_the_next(counter:
 def test_where_another_ends_one_on_a_device_first_the_cards_ends_all_the_same(counter: Counter) -> None:
     card, phone = (counter.issue(Purpose.SIGNING, carrier) for carrier in (CARD, PHONE))
     counter.rooms.desk.revoke(phone, Reason.KEY_COMPROMISE, BY)
-    late = replace(counter.rooms.desk, on_devices=lambda *_: [phone])
+    late = replace(counter.rooms.desk, on_devices=lambda holders, *_: {each: [phone] for each in holders})
     assert late.revoke(card, Reason.AFFILIATION_CHANGED, BY).record.status.state is State.REVOKED
     assert counter.record(phone).status.reason is Reason.KEY_COMPROMISE
 
@@ -216,6 +219,46 @@ def test_one_that_is_handed_over_while_the_cards_is_revoked_never_lives(counter:
 
     assert refused(lambda: counter.issue(Purpose.SIGNING, PHONE, card_is_revoked)) == "card-certificate-missing"
     assert list(map(counter.state, seen)) == [State.REVOKED]
+
+
+def many_revoked(counter: Counter, named: Sequence[Serial], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Revoke these by a campaign, in this order; `meanwhile` happens between its opening and its work."""
+    book, now = counter.rooms.store.campaigns, counter.clock()
+    targets = sorted(book.survey(named, now).targets, key=lambda each: named.index(each.serial))
+    campaign = book.open_revocation(Reason.KEY_COMPROMISE, targets, BY, now)
+    meanwhile()
+    one_by_one = OneByOne(book)
+    revoker = replace(revoker_of(counter.rooms, Reason.KEY_COMPROMISE), book=one_by_one)  # type: ignore[arg-type]
+    while revoker.work(campaign.id)[1]:
+        pass
+    assert book.campaign(campaign.id).counts[ItemState.FAILED] == 0
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@PURPOSES
+def test_r09_with_cards_that_many_are_revoked_with_end_those_on_devices(
+    counter: Counter, purpose: Purpose, *, listed: bool
+) -> None:
+    card, phone, tablet = (counter.issue(purpose, carrier) for carrier in (CARD, PHONE, TABLET))
+    many_revoked(counter, [card, phone] if listed else [card])
+    reasons = [counter.record(each).status.reason for each in (card, phone, tablet)]
+    follows = Reason.CESSATION_OF_OPERATION
+    assert reasons == [Reason.KEY_COMPROMISE, Reason.KEY_COMPROMISE if listed else follows, follows]
+
+
+def test_r09_what_another_did_to_the_cards_decides_about_those_on_devices(counter: Counter) -> None:
+    card, phone = (counter.issue(Purpose.SIGNING, carrier) for carrier in (CARD, PHONE))
+    half_done = lambda: counter.rooms.desk.authority.revoke(card, Reason.AFFILIATION_CHANGED, BY)  # noqa: E731
+    many_revoked(counter, [card], half_done)
+    assert counter.record(phone).status.reason is Reason.AFFILIATION_CHANGED
+
+
+def test_r09_where_the_cards_was_renewed_meanwhile_those_on_devices_live_on(counter: Counter) -> None:
+    card, phone = (counter.issue(Purpose.AUTHENTICATION, carrier) for carrier in (CARD, PHONE))
+    counter.clock.now = counter.record(card).validity.not_after - timedelta(days=30)
+    many_revoked(counter, [card], lambda: counter.renew(card))
+    assert counter.record(card).status.reason is Reason.SUPERSEDED
+    assert counter.state(phone) is State.ACTIVE
 
 
 def test_a_superseded_cards_leaves_those_on_devices_until_they_end(counter: Counter) -> None:

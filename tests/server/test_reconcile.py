@@ -394,6 +394,22 @@ def test_r03_an_arl_that_does_not_tell_of_a_compromise_is_found(rooms: Rooms, jp
     assert {each.fault for each in told} == {Fault.LIST_DIFFERS}
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda octets: octets[:-1] + bytes([octets[-1] ^ 1]), lambda octets: octets[:-9]],
+    ids=["signature", "cut"],
+)
+def test_a_list_that_its_key_did_not_sign_or_nobody_can_read_is_found(
+    rooms: Rooms, spoil: Callable[[bytes], bytes]
+) -> None:
+    file = rooms.home.path / "crl" / "signing" / "s1" / "complete.crl"
+    rooms.publisher.repair()
+    # Into the very file, so that it still has both its names.
+    file.write_bytes(spoil(file.read_bytes()))
+    told = [each for each in reconciled(rooms).differences if each.fault.startswith("list")]
+    assert [(each.subject, each.fault) for each in told] == [("signing/s1/complete", Fault.LIST_UNREADABLE)]
+
+
 def test_a_gap_in_the_journal_and_a_counter_that_lags_are_found(rooms: Rooms) -> None:
     assert faults(rooms) == {}
     with rooms.store.database.writing() as connection:

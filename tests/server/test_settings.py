@@ -21,6 +21,7 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             {"file": "/others.pem", "policies": ("1.2",)},
         ),
         "security_contact": "https://example.org/security",
+        "nodes": ("https://other.example.org",),
         "timestamp_trust": ("/stamps.pem",),
     }
     assert given.keys() == Settings.model_fields.keys()

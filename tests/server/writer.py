@@ -63,7 +63,7 @@ def issue(store: Store, holder: HolderCode, purpose: Purpose, renews: Serial | N
 
 def change(store: Store, live: CertificateRecord, draws: Draws) -> int:
     acts: list[Callable[[], object]] = [
-        lambda: store.ledger.revoke(live.serial, Reason.KEY_COMPROMISE, BY, system_clock()),
+        lambda: store.ledger.revoke([live.serial], Reason.KEY_COMPROMISE, BY, system_clock()),
         lambda: store.ledger.hold(live.serial, BY, system_clock()),
         lambda: store.ledger.release(live.serial, BY, system_clock()),
     ]

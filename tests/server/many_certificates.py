@@ -1,0 +1,53 @@
+"""Live certificates in any number: rows that were inserted and not issued, for what looks at no octets of theirs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import insert, select
+
+from jpki.certificate import CARD, Purpose
+from jpki.clock import whole_second
+from jpki.ids import Serial, new_serial
+from jpki.randomness import system_randomness
+from jpki.revocation import State
+from server.store import tables
+from server.store.changes import LIVE
+from server.wiring import Rooms
+
+_CHUNK = 5000
+
+
+def with_many(rooms: Rooms, count: int) -> Sequence[Serial]:
+    """Add so many live signing certificates, each of another holder and over two partitions; return their serials."""
+    generation = rooms.living(Purpose.SIGNING)[0]
+    partition = tables.partition
+    with rooms.store.database.reading() as connection:
+        query = select(partition.c.id).where(partition.c.purpose == Purpose.SIGNING).limit(2)
+        partitions = connection.execute(query).scalars().all()
+    serials = sorted(new_serial(system_randomness) for _ in range(count))
+    now = whole_second(rooms.clock())
+    ends = now + timedelta(days=1000)
+    for start in range(0, count, _CHUNK):
+        some = serials[start : start + _CHUNK]
+        holders = [f"M-{serial:032x}" for serial in some]
+        owned = [
+            {"serial": serial, "holder": holder, "purpose": Purpose.SIGNING, "carrier": CARD, "not_after": ends}
+            for serial, holder in zip(some, holders, strict=True)
+        ]
+        statuses = [
+            {
+                "serial": serial,
+                "generation": generation.id,
+                "partition": partitions[serial % len(partitions)],
+                "not_after": ends,
+                "state": State.ACTIVE,
+                "position": 0,
+            }
+            for serial in some
+        ]
+        with rooms.store.database.writing() as connection:
+            certificates = [{**each, "profile_hash": "0" * 64, "not_before": now} for each in owned]
+            connection.execute(insert(tables.certificate), certificates)
+            connection.execute(insert(tables.status), statuses)
+            connection.execute(insert(tables.place), [{**each, "stage": LIVE, "since": now} for each in owned])
+    return serials
