@@ -202,9 +202,13 @@ def _differing(
         .where(journal.c.epoch == base.epoch, journal.c.position.in_(changed.group_by(journal.c.serial)))
         .order_by(journal.c.serial)
     )
-    ended = _ended(base, ending_after).where(status.c.position <= base.position).order_by(status.c.serial)
-    rows = (connection.execute(each, execution_options={"yield_per": _ROWS}) for each in (at_last, ended))
-    lines = (_delta_line(row, ending_after) for row in merge(*rows, key=attrgetter("serial")))
+    # Put in order here: SQLite would rather read a whole complete list in its order.
+    by_serial = attrgetter("serial")
+    ended = sorted(
+        connection.execute(_ended(base, ending_after).where(status.c.position <= base.position)), key=by_serial
+    )
+    changes = connection.execute(at_last, execution_options={"yield_per": _ROWS})
+    lines = (_delta_line(row, ending_after) for row in merge(changes, ended, key=by_serial))
     while some := list(islice(lines, _ROWS)):
         yield RevokedLines.told(some)
 
