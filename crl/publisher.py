@@ -241,12 +241,7 @@ class Publisher:
         return DeltaMark(mark.number, 0), entries
 
     def _base(self, wanted: _List, mark: ShelfMark) -> ShelfMark | None:
-        """Return the oldest complete list that still holds, and that each of the generations signed.
-
-        None where the list to be published has again what left before: no delta would tell of it.
-        """
-        if mark.ending_after is None:
-            return None
+        """Return the oldest complete list that still holds, and that each of the generations signed; None for none."""
         (files,) = self._files([COMPLETE], wanted.generations)
         holding = (each for each in self.shelf.bases(wanted.purpose) if each.next_update >= mark.this_update)
         return next((each for each in holding if files.landed(each.number)), None)

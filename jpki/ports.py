@@ -480,8 +480,9 @@ class RevocationRegister(Protocol):
     def delta(self, base: "ShelfMark", now: "ShelfMark") -> AbstractContextManager[Iterator[RevokedLines] | None]:
         """Show, in order of serial, what makes the complete list `base` the complete list `now`.
 
-        Of what is not on `now` the reason is `REMOVED_FROM_LIST` and the moment that of its release, or its end. None
-        where it cannot be told as for `changes`. What became of certificates after `now` makes no difference.
+        Of what is not on `now` the reason is `REMOVED_FROM_LIST` and the moment that of its release, or its end. What
+        became of certificates after `now` makes no difference. None where it cannot be told as for `changes`, and where
+        `now` has again all that had left before.
         """
         ...
 

@@ -1,10 +1,11 @@
 """Partitions as rows, and what the list of each must hold: the register that the CRL publisher asks."""
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from heapq import merge
-from itertools import islice
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -189,22 +190,27 @@ def _differing(
 ) -> Iterator[RevokedLines]:
     """Yield the lines of a delta: how each stood at `now` that changed, and what ended and had not changed."""
     journal, status = tables.journal, tables.status
-    changed = select(func.max(journal.c.position)).where(
-        journal.c.epoch == base.epoch,
-        journal.c.position > base.position,
-        journal.c.position <= now.position,
-        journal.c.listed == 1,
-        belongs(journal.c.partition, now.purpose, COMPLETE),
-    )
-    at_last = (
+    changed = (
         select(journal.c.serial, journal.c.state, journal.c.reason, journal.c.effective_at, status.c.not_after)
         .join(status, status.c.serial == journal.c.serial)
-        .where(journal.c.epoch == base.epoch, journal.c.position.in_(changed.group_by(journal.c.serial)))
-        .order_by(journal.c.serial)
+        .where(
+            journal.c.epoch == base.epoch,
+            journal.c.position > base.position,
+            journal.c.position <= now.position,
+            journal.c.listed == 1,
+            belongs(journal.c.partition, now.purpose, COMPLETE),
+        )
+        .order_by(journal.c.serial, journal.c.position)
     )
-    ended = _ended(base, ending_after).where(status.c.position <= base.position).order_by(status.c.serial)
-    rows = (connection.execute(each, execution_options={"yield_per": _ROWS}) for each in (at_last, ended))
-    lines = (_delta_line(row, ending_after) for row in merge(*rows, key=attrgetter("serial")))
+    # Put in order here: SQLite would rather read a whole complete list in its order.
+    by_serial = attrgetter("serial")
+    ended = sorted(
+        connection.execute(_ended(base, ending_after).where(status.c.position <= base.position)), key=by_serial
+    )
+    changes = connection.execute(changed, execution_options={"yield_per": _ROWS})
+    # Of several changes of one certificate the last one counts.
+    at_last = (deque(each, maxlen=1)[0] for _, each in groupby(merge(ended, changes, key=by_serial), by_serial))
+    lines = (_delta_line(row, ending_after) for row in at_last)
     while some := list(islice(lines, _ROWS)):
         yield RevokedLines.told(some)
 

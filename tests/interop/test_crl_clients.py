@@ -14,6 +14,7 @@ from lxml import html
 from crl.reader import CrlFile
 from jpki.clock import system_clock
 from jpki.revocation import Finding
+from tests.crl.combining import base_of, number_of
 from tests.interop.authority import JPKI, Card, Town
 from tests.interop.programs import curl, openssl, run
 
@@ -162,6 +163,22 @@ def test_r12_every_list_that_a_certificate_names_is_there_and_fresh(town: Town, 
     for url in (card.crl_url, card.complete_crl_url):
         found = fresh_list(card, url).get_revoked_certificate_by_serial_number(card.parsed.serial_number)
         assert (found is not None) == (card == town.taro.signing)
+
+
+@pytest.mark.parametrize("name", ["hanako.signing", "hanako.authentication"])
+def test_r12_the_delta_that_the_complete_list_names_and_the_arl_are_there_and_fresh(town: Town, name: str) -> None:
+    card = town.card(name)
+    complete = fresh_list(card, card.complete_crl_url)
+    freshest = complete.extensions.get_extension_for_class(x509.FreshestCRL).value
+    (url,) = (each.value for point in freshest for each in point.full_name or ())
+    delta = fresh_list(card, url)
+    assert number_of(delta) == number_of(complete)
+    assert base_of(delta) <= number_of(complete)
+    arl = fresh_list(card, card.complete_crl_url.replace("complete", "arl"))
+    root = card.issuer.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    named = arl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value.full_name
+    assert {each for point in root for each in point.full_name or ()} <= set(named or ()), "as the root names it"
+    assert len(arl) == 0
 
 
 def test_r12_a_list_is_there_as_soon_as_the_first_certificate_that_names_it(town: Town) -> None:

@@ -374,6 +374,23 @@ def test_a_revocation_is_on_the_lists_after_publishing(jpki: Jpki, town: Town) -
     assert jpki.done("crl", "publish", "--home", town.home)["published"] == []
 
 
+def test_each_complete_list_is_told_with_its_delta_and_no_other_list_has_one(jpki: Jpki, town: Town) -> None:
+    jpki.done("revoke", serial_in(town.signing), "--home", town.home, "--reason", "keyCompromise")
+    jpki.done("crl", "publish", "--home", town.home)
+    told = jpki.done("crl", "list", "--home", town.home)["lists"]
+    deltas = {(each["ca"], each["partition"]): each["delta"] for each in told}
+    assert {name for name, delta in deltas.items() if delta} == {
+        ("signing", "complete"),
+        ("authentication", "complete"),
+    }
+    assert deltas["signing", "complete"] == {"base": 1, "entries": 1}
+    file = next((town.home / "crl" / "signing").glob("*/delta.crl"))
+    assert revoked_in(file) == [serial_in(town.signing)]
+    words = {"en": "delta of number 1: 1 entries", "ja": "差分は第1号から1件"}
+    for language, said in words.items():
+        assert said in jpki("crl", "list", "--home", town.home, "--lang", language).out
+
+
 def test_every_list_can_be_published_anew(jpki: Jpki, town: Town) -> None:
     before = jpki.done("crl", "list", "--home", town.home)
     assert before["schema"] == "jpki.crl-list/1"

@@ -23,6 +23,7 @@ from tests.server.conftest import AgedHome, Town, certificate_in, serial_in
 from tests.server.console import Answer, Jpki, Word, refusal
 
 XTX = PROJECT / "examples" / "return.xtx"
+USAGE = 64
 ACCEPT, REFUSE, UNDECIDED, UNREADABLE = 0, 1, 2, 3
 
 
@@ -280,6 +281,24 @@ def test_the_partitions_list_of_the_home_decides_offline(jpki: Jpki, town: Town,
     jpki.done("revoke", serial_in(town.signing), "--home", town.home, "--reason", "keyCompromise")
     jpki.done("crl", "publish", "--home", town.home)
     assert jpki.judged(REFUSE, *words, list_of(town, status))["decision"] == "refuse"
+
+
+def test_an_older_complete_list_decides_as_its_delta_brings_it_up_to_date(
+    jpki: Jpki, town: Town, signed: Path, tmp_path: Path
+) -> None:
+    status = jpki.done("status", serial_in(town.signing), "--home", town.home)
+    folder = list_of(town, status).parent
+    words = ("verify", signed / "return.p7m", "--trust", town.signing / "chain.pem", "--crl")
+    older = shutil.copy(folder / "complete.crl", tmp_path / "older.crl")
+    jpki.done("revoke", serial_in(town.signing), "--home", town.home, "--reason", "keyCompromise")
+    jpki.done("crl", "publish", "--home", town.home)
+    delta, other = folder / "delta.crl", town.home / "crl" / "authentication" / "a1" / "delta.crl"
+    assert jpki.judged(ACCEPT, *words, older)["decision"] == "accept", "it does not know yet"
+    assert jpki.judged(REFUSE, *words, older, "--crl", delta)["decision"] == "refuse"
+    assert jpki.judged(REFUSE, *words, delta, "--crl", folder / "complete.crl")["decision"] == "refuse"
+    for given, code in (((delta,), "crl-no-delta"), ((older, "--crl", other), "crl-delta-foreign")):
+        refused = jpki.refused(*words, *given)
+        assert (refused.exit, refused.code) == (USAGE, code)
 
 
 def test_a_list_of_another_partition_has_no_say(jpki: Jpki, town: Town, signed: Path) -> None:

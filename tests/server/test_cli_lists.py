@@ -3,6 +3,7 @@
 import hashlib
 import re
 import socket
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from crl.builder import Edition
 from jpki.clock import iso, system_clock, whole_second
 from jpki.revocation import Reason
 from tests.crl.authority import CHIYODA, TODAY, generation, key_of, serial
 from tests.crl.test_reader import EARLIER, ours, revoked
+from tests.crl.writing import list_of
 from tests.ocsp.servers import talking
 from tests.server.console import Jpki
 
@@ -56,6 +59,7 @@ def test_all_of_the_contract_is_told(jpki: Jpki, list_file: Path, roots: Path) -
         "issuer": name,
         "kind": "partition",
         "distribution_points": [CHIYODA.name.rfc4514_string(), *urls],
+        "freshest": [],
         "number": 1,
         "base": None,
         "this_update": iso(TODAY),
@@ -89,6 +93,19 @@ def test_a_person_reads_it_in_either_language(jpki: Jpki, list_file: Path, langu
     for each in sentences.split("|"):
         assert each in answer.out
     assert (re.search(r"[ぁ-ん]", answer.out) is None) == (language == "en")
+
+
+def test_a_complete_list_says_where_its_delta_is_and_a_delta_of_what_it_is(jpki: Jpki, tmp_path: Path) -> None:
+    edition = Edition(number=7, this_update=TODAY, next_update=NOW + timedelta(days=1))
+    kinds = {"complete": replace(edition, freshest="http://ca.test"), "delta": replace(edition, base=5)}
+    for kind, meant in kinds.items():
+        file = tmp_path / kind
+        file.write_bytes(list_of([revoked(1)], meant, generation("s1"), None, key_of("s1")))
+        told = jpki.done("crl", "show", file)
+        url = "http://ca.test/crl/signing/s1/delta.crl"
+        expected = (kind, *((None, [url]) if kind == "complete" else (5, [])), [])
+        assert (told["kind"], told["base"], told["freshest"], told["objections"]) == expected
+        assert (f"its delta: {url}" in jpki("crl", "show", file, "--lang", "en").out) == (kind == "complete")
 
 
 def test_a_signature_by_none_of_the_keys_is_exit_1(jpki: Jpki, list_file: Path, tmp_path: Path) -> None:
