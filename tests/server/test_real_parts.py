@@ -319,7 +319,7 @@ def test_the_crl_door_tells_of_its_lists_under_its_role(
 ) -> None:
     jpki.done("issue", "--home", pg_home, "--kind", "signing", "--holder", holder, "--out", tmp_path / "card")
     granted = jpki.done("db", "grant", ocsp_role, "--door", "crl", "--home", pg_home)["tables"]
-    assert set(granted) == {"alembic_version", "crl", "generation", "partition"}
+    assert set(granted) == {"alembic_version", "crl", "generation", "partition", "partition_url"}
     door = tmp_path / "door"
     door.mkdir()
     (door / "jpki.toml").write_text((pg_home / "jpki.toml").read_text().replace("postgres@", f"{ocsp_role}@"))
