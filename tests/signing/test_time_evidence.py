@@ -1,25 +1,33 @@
-"""Time-stamps: which prove a time, which are broken, and what that time decides (docs/adr/0006)."""
+"""Time-stamps: which prove a time, which are broken, and what that time decides (docs/adr/0021)."""
+
+# mypy: allow-untyped-calls
+# asn1crypto bears no types.
 
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from asn1crypto import cms
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from jpki import der
 from jpki.der import Reader, Tag
 from jpki.revocation import Finding, Reason, RevocationEvidence
+from signing.cms_writer import write_bound
 from signing.intake import Format
 from signing.report import FileVerdict, Outcome, SignedAt, Step, TimeProof
 from signing.time_stamper import StampDigest
 from signing.verdict import Cause, Decision, Indication, SubIndication
+from tests.signing import odd_cms
 from tests.signing.conftest import Judge
 from tests.signing.expect import causes
 from tests.signing.stamps import (
     DAY,
+    DOCUMENTS,
     STAMPED_FORMATS,
     STAMPING,
     About,
@@ -232,3 +240,38 @@ def test_a_stamp_rests_on_strong_keys_only(town: Town, judge: Judge, house: Cloc
     weak = Clockhouse(house.root, make_unit(ec.generate_private_key(ec.SECP224R1()), house.root))
     verdict = judge(signed(Format.CMS, town.holder, weak.stamp(NOW - DAY)), terms(town, house))
     assert stamp_check(verdict) == (Outcome.NOT_APPLICABLE, "weak")
+
+
+# --- several ---------------------------------------------------------------------------------------------------------
+
+
+def twice_stamped(town: Town, first: StampDigest, second: StampDigest) -> bytes:
+    message = cms.ContentInfo.load(signed(Format.CMS, town.holder, first))
+    (signer,) = message["content"]["signer_infos"]
+    token = second(hashlib.sha256(signer["signature"].native).digest())
+    kind = der.object_identifier("1.2.840.113549.1.9.16.2.14")
+    attribute = cms.CMSAttribute.load(der.sequence(kind, der.tlv(Tag.SET, token)))
+    signer["unsigned_attrs"] = cms.CMSAttributes([*signer["unsigned_attrs"], attribute])
+    return bytes(message.dump())
+
+
+def test_of_several_stamps_the_earliest_that_counts_does_and_a_broken_one_spoils_all(
+    town: Town, judge: Judge, house: Clockhouse
+) -> None:
+    other = make_clockhouse()
+    document = twice_stamped(town, house.stamp(NOW - DAY), other.stamp(NOW - 2 * DAY))
+    for believed, earliest in (([house, other], 2), ([house], 1), ([other], 2)):
+        verdict = judge(document, terms(town, *believed))
+        assert verdict.signatures[0].signed_at == SignedAt(NOW - earliest * DAY, TimeProof.TIME_STAMP)
+        assert verdict.decision is Decision.ACCEPT
+    spoilt = twice_stamped(town, house.stamp(NOW - DAY), lambda digest: flipped(house.token(NOW, digest)))
+    assert causes(judge(spoilt, terms(town, house))) == [{Cause.TIME_STAMP_BROKEN}]
+
+
+def test_a_stamp_in_a_plain_pdf_signature_counts_too(town: Town, judge: Judge, house: Clockhouse) -> None:
+    """Adobe's software stamps adbe.pkcs7.detached as well."""
+    document = odd_cms.embed(
+        DOCUMENTS[Format.PADES], SHA256(), lambda digest: write_bound(digest, town.holder, house.stamp(NOW - DAY))
+    )
+    verdict = judge(document, terms(town, house))
+    assert (verdict.decision, basis(verdict)) == (Decision.ACCEPT, "timestamp")
