@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 
 import pytest
 from asn1crypto import cms
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko.sign.general import as_signing_certificate, as_signing_certificate_v2, simple_cms_attribute
 
-from jpki import der
+from jpki import der, signature
 from jpki.der import Reader, Tag
 from jpki.revocation import Finding, Reason, RevocationEvidence
 from signing.cms_writer import write_bound
@@ -152,6 +155,37 @@ def test_a_broken_stamp_is_refused_whoever_made_it(
     assert verdict.decision is Decision.REFUSE
     assert verdict.signatures[0].sub_indication is SubIndication.SIG_CONSTRAINTS_FAILURE
     assert basis(verdict) == "now"
+
+
+def with_binding(token: bytes, house: Clockhouse, *bindings: cms.CMSAttribute) -> bytes:
+    """Sign a token anew that names its signer's certificate in another way, or not at all."""
+    message = cms.ContentInfo.load(token)
+    (signer,) = message["content"]["signer_infos"]
+    kept = [each for each in signer["signed_attrs"] if each["type"].native != "signing_certificate_v2"]
+    attributes = cms.CMSAttributes([*kept, *bindings])
+    signer["signed_attrs"], signer["signature"] = attributes, signature.sign(house.unit.key, attributes.dump())
+    return bytes(message.dump())
+
+
+def test_a_stamp_names_its_signers_certificate(town: Town, judge: Judge, house: Clockhouse) -> None:
+    """RFC 5816 2.2.1; by SHA-1 alone it is weak, as for signers."""
+
+    def judged(*bindings: cms.CMSAttribute) -> FileVerdict:
+        def stamp(digest: bytes) -> bytes:
+            return with_binding(house.token(NOW, digest), house, *bindings)
+
+        return judge(signed(Format.CMS, town.holder, stamp), terms(town, house))
+
+    own, other = (
+        asn1_x509.Certificate.load(each.certificate.public_bytes(Encoding.DER)) for each in (house.unit, town.holder)
+    )
+    sound = judged(simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(own)))
+    assert stamp_check(sound) == (Outcome.PASSED, None)
+    assert causes(judged()) == [{Cause.TIME_STAMP_BROKEN}]
+    mistaken = judged(simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(other)))
+    assert causes(mistaken) == [{Cause.TIME_STAMP_BROKEN}]
+    weak = judged(simple_cms_attribute("signing_certificate", as_signing_certificate(own)))
+    assert stamp_check(weak) == (Outcome.NOT_APPLICABLE, "weak")
 
 
 WRONG_USAGES = {
