@@ -40,7 +40,7 @@ from tests.signing.stamps import (
     signed,
     terms,
 )
-from tests.signing.town import NOW, Town, good, make_certificate, revoked
+from tests.signing.town import NOW, Town, make_certificate, revoked
 
 FORMATS = pytest.mark.parametrize("form", STAMPED_FORMATS)
 SECOND = timedelta(seconds=1)
@@ -82,7 +82,8 @@ def test_a_stamp_proves_the_time(town: Town, judge: Judge, house: Clockhouse, fo
 def test_a_stamp_goes_before_the_given_time(town: Town, judge: Judge, house: Clockhouse, form: Format) -> None:
     document = signed(form, town.holder, house.stamp(NOW - DAY))
     for at in (NOW - 2 * DAY, NOW - DAY / 2, NOW + DAY):
-        assert basis(judge(document, terms(town, house, at=at, sources=[good(NOW + DAY)]))) == "timestamp"
+        verdict = judge(document, terms(town, house, at=at, sources=[revoked(NOW - DAY + SECOND)]))
+        assert (verdict.decision, basis(verdict)) == (Decision.ACCEPT, "timestamp")
     assert basis(judge(signed(form, town.holder, None), terms(town, house, at=NOW - DAY))) == "given"
 
 
@@ -227,6 +228,12 @@ def test_an_untrusted_stamp_is_as_good_as_none(town: Town, judge: Judge, house: 
     own = Clockhouse(town.root, house.unit).with_unit()
     document = signed(form, town.holder, own.stamp(NOW - DAY))
     assert stamp_check(judge(document, terms(town, house))) == (Outcome.NOT_APPLICABLE, "untrusted")
+
+
+def test_an_anchor_for_time_stamps_vouches_for_no_signer(town: Town, judge: Judge, house: Clockhouse) -> None:
+    stranger = town.credential(make_certificate(town.holder.key, house.root))
+    verdict = judge(signed(Format.CMS, stranger, house.stamp()), terms(town, house))
+    assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
 
 
 @FORMATS
