@@ -44,7 +44,7 @@ def write(
         JpkiError: UNPROCESSABLE `pdf-unreadable`: not a PDF, broken, or encrypted.
     """
     try:
-        writer = _open(document)
+        writer = open_for_update(document)
         fields = sum(1 for _ in enumerate_sig_fields(writer))
         field = f"Signature{fields + 1}"
         if pades:
@@ -61,7 +61,12 @@ def write(
         ) from error
 
 
-def _open(document: bytes) -> IncrementalPdfFileWriter:
+def open_for_update(document: bytes) -> IncrementalPdfFileWriter:
+    """Return what writes the next revision of a PDF.
+
+    Raises:
+        PdfReadError: of pyHanko, as much else, where it cannot be read.
+    """
     reader = PdfFileReader(BytesIO(document), strict=False)
     if reader.encrypted:
         raise PdfReadError("encrypted")
@@ -97,7 +102,7 @@ def _embed_pades(
 
 def add_stamp(document: bytes, stamp: StampDigest) -> bytes:
     """Return the PDF with a time-stamp over all of it (ISO 32000-2, 12.8.5)."""
-    writer = _open(document)
+    writer = open_for_update(document)
     fields = sum(1 for _ in enumerate_sig_fields(writer))
     placeholder = DocumentTimestamp(bytes_reserved=2 * LARGEST_TOKEN)
     return _embed(writer, f"Timestamp{fields + 1}", placeholder, DIGEST, stamp)

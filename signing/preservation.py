@@ -15,8 +15,6 @@ from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from jpki.errors import JpkiError, Kind
@@ -41,7 +39,8 @@ def preserve(document: bytes, chain: Sequence[x509.Certificate], stamping: Stamp
 
 
 def _with_store(document: bytes, chain: Sequence[x509.Certificate], stamping: Stamping) -> bytes:
-    embedded = PdfFileReader(BytesIO(document)).embedded_signatures[-1]
+    writer = pdf_writer.open_for_update(document)
+    embedded = writer.prev.embedded_signatures[-1]
     presented = cms_signature.present(embedded.signed_data, embedded.signer_info, embedded.compute_digest, ())
     (stamp,) = presented.stamps
     made_at = read_token(stamp.token).made_at
@@ -52,7 +51,6 @@ def _with_store(document: bytes, chain: Sequence[x509.Certificate], stamping: St
         *(stamping.collect(*link, made_at) for link in signers.links()),
         *(stamping.collect(*link, made_at) for link in authority.links() if names_revocation_data(link[0])),
     ]
-    writer = IncrementalPdfFileWriter(BytesIO(document))
     DocumentSecurityStore.supply_dss_in_writer(
         writer,
         embedded.pkcs7_content.hex().encode(),

@@ -106,19 +106,19 @@ class _Standing:
 
 def weigh(presented: Presented, validation: Validation) -> TimeEvidence:
     """Judge each time-stamp, the latest first, and say which time they prove."""
-    room = _Room(presented, validation)
+    history = _History(presented, validation)
     for stamp in sorted(presented.stamps, key=_place, reverse=True):
-        room.judge(stamp)
-    proofs = [each.proven for each in room.standings if each.proven is not None]
+        history.judge(stamp)
+    proofs = [each.proven for each in history.standings if each.proven is not None]
     proven = min(proofs, key=lambda each: (each.at, each.proof is TimeProof.DOCUMENT_TIME_STAMP), default=None)
-    return TimeEvidence(check=_check(room.standings), proven=proven, sources=room.sources())
+    return TimeEvidence(check=_check(history.standings), proven=proven, sources=history.sources())
 
 
 def _place(stamp: Stamp) -> tuple[int, bool]:
     return stamp.layer, stamp.proof is TimeProof.DOCUMENT_TIME_STAMP
 
 
-class _Room:
+class _History:
     """The time-stamps of one signature that were judged so far, and so what is proven of the rest."""
 
     def __init__(self, presented: Presented, validation: Validation) -> None:
@@ -178,7 +178,7 @@ class _AsStored:
 # --- one time-stamp --------------------------------------------------------------------------------------------------
 
 
-def _judge(stamp: Stamp, more: tuple[x509.Certificate, ...], validation: Validation, room: _Room) -> _Standing:
+def _judge(stamp: Stamp, more: tuple[x509.Certificate, ...], validation: Validation, history: _History) -> _Standing:
     from signing.time_stamp import BrokenTimeStamp, is_weak, may_stamp, read_token
 
     try:
@@ -197,19 +197,19 @@ def _judge(stamp: Stamp, more: tuple[x509.Certificate, ...], validation: Validat
         return replace(standing, cause=Cause.TIME_STAMP_MISUSED)
     if is_weak(token, chain):
         return replace(standing, doubt=Doubt.WEAK)
-    return replace(standing, doubt=_doubt_in_time(chain, token.made_at, stamp.layer, room))
+    return replace(standing, doubt=_doubt_in_time(chain, token.made_at, stamp.layer, history))
 
 
-def _doubt_in_time(chain: Chain, made_at: datetime, layer: int, room: _Room) -> Doubt | None:
+def _doubt_in_time(chain: Chain, made_at: datetime, layer: int, history: _History) -> Doubt | None:
     """Return what speaks against the authority's certificates when they stamped, or when that is first known of."""
-    if room.of_the_future(made_at):
+    if history.of_the_future(made_at):
         return Doubt.FROM_THE_FUTURE
-    known_at = max(room.existed_at(layer), made_at)
+    known_at = max(history.existed_at(layer), made_at)
     for moment in (made_at, known_at):
         cause = check_validity(chain, moment).cause
         if cause is not None:
             return Doubt.EXPIRED if cause is Cause.EXPIRED else Doubt.NOT_YET_VALID
-    sources = room.sources()
+    sources = history.sources()
     doubts = (_doubt_of(*link, sources, made_at, known_at) for link in chain.links())
     return next((doubt for doubt in doubts if doubt is not None), None)
 

@@ -59,7 +59,8 @@ class TimeStamper:
 
         Raises:
             JpkiError: UNAVAILABLE or UNPROCESSABLE `tsa-refused`; UNPROCESSABLE `tsa-answer-malformed`,
-                `tsa-answer-mismatched` (another nonce or other content), `tsa-untrusted`; as `Ask`.
+                `tsa-answer-mismatched` (another nonce or other content), `tsa-untrusted`; TOO_LARGE
+                `tsa-answer-too-large`; as `Ask`.
         """
         nonce = int.from_bytes(self.randomness(_NONCE_OCTETS))
         token = _granted(self.ask(_request(digest, nonce)))
@@ -138,8 +139,10 @@ def _granted(answer: bytes) -> bytes:
         token = fields.rest()
     except DerError as error:
         raise _malformed() from error
-    if not token or len(token) > LARGEST_TOKEN:
+    if not token:
         raise _malformed()
+    if len(token) > LARGEST_TOKEN:
+        raise _too_large()
     return token
 
 
@@ -183,6 +186,18 @@ def _malformed() -> JpkiError:
         Text(
             "時刻認証局の応答は、正しいタイムスタンプではありません。",
             "What the time-stamp authority answered is no sound time-stamp.",
+        ),
+        _ANOTHER,
+    )
+
+
+def _too_large() -> JpkiError:
+    return JpkiError(
+        Kind.TOO_LARGE,
+        "tsa-answer-too-large",
+        Text(
+            f"時刻認証局のタイムスタンプが {LARGEST_TOKEN} オクテットを超えています。",
+            f"The authority's time-stamp has more than {LARGEST_TOKEN} octets, for which a PDF has no room.",
         ),
         _ANOTHER,
     )

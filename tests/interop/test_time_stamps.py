@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pyhanko.sign.validation.status import TimestampSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 
 from jpki import oids
+from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.interop.authority import Town
 from tests.interop.programs import curl, openssl
 
@@ -107,6 +109,23 @@ def test_openssl_reads_why_a_request_was_refused(
     text = openssl("ts", "-reply", "-in", reply, "-text").text
     assert "Status: Rejected." in text
     assert reason in text
+
+
+# --- jpki sign and the verification door ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["pdf", "xtx", "p7m"])
+def test_a_signature_that_was_stamped_is_proven_over_http(town: Town, root: Path, tmp_path: Path, form: str) -> None:
+    document, out = tmp_path / f"unsigned.{form}", tmp_path / f"signed.{form}"
+    content = {"pdf": tax_return_pdf(["Income"]), "xtx": tax_return_xtx(town.hanako.data["name"], 2025)}
+    document.write_bytes(content.get(form, CONTENT))
+    words = ("--timestamp", f"{town.authority.url}/tsa", "--timestamp-trust", str(root))
+    done = town.authority.sign(document, town.hanako.signing, out, *words)
+    assert done.code == 0, done.text
+    reply = curl(f"{town.authority.url}/api/v1/verifications", "--form", f"file=@{out}")
+    verdict = json.loads(reply.body)
+    assert verdict["decision"] == "accept"
+    assert verdict["files"][0]["signatures"][0]["signed_at"]["evidence"] == "timestamp"
 
 
 # --- pyHanko ------------------------------------------------------------------------------------------------------

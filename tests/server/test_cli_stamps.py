@@ -70,6 +70,7 @@ def the_signature(verdict: dict[str, object]) -> dict[str, object]:
     return signature
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(FORMS))
 def test_a_stamped_signature_stands_after_the_revocation(jpki: Jpki, house: Served, tmp_path: Path, form: str) -> None:
     out = tmp_path / "signed"
@@ -97,6 +98,7 @@ def test_a_stamped_signature_stands_after_the_revocation(jpki: Jpki, house: Serv
     assert refused["sub_indication"] == "REVOKED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["lt", "lta"])
 def test_a_kept_pdf_is_judged_without_home_and_network(jpki: Jpki, house: Served, tmp_path: Path, level: str) -> None:
     out = tmp_path / "kept.pdf"

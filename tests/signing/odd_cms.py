@@ -48,11 +48,11 @@ def embed(
 
 
 def leave_out_the_end(signed: bytes, octets: int, make_cms: Callable[[bytes], bytes]) -> bytes:
-    """Sign a signed PDF anew so that the gap ends early and the file's last `octets` are signed by nobody.
+    """Make a PDF's last signature anew so that its gap ends early and the file's last `octets` are signed by nobody.
 
     The lengths still add up to the file's size: part of the value's padding is signed instead.
     """
-    head, tail = signed.split(b"/ByteRange ", 1)
+    head, tail = signed.rsplit(b"/ByteRange ", 1)
     old = tail[: tail.index(b"]") + 1]
     _, length, start, rest = (int(number) for number in old.strip(b"[]").split())
     moved = b"[0 %d %d %d]" % (length, start - octets, rest)

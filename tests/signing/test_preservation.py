@@ -34,6 +34,7 @@ from signing.time_stamper import Level, Stamping
 from signing.validation import Stored, StoredKind
 from signing.verdict import Cause, Decision
 from signing.xades import XADES
+from tests.signing import odd_cms
 from tests.signing.conftest import Judge
 from tests.signing.expect import causes
 from tests.signing.stamps import (
@@ -163,6 +164,13 @@ def test_a_documents_time_stamp_over_something_else_is_refused(town: Town, judge
     assert causes(judge(other, terms(town, house))) == [{Cause.TIME_STAMP_BROKEN}]
     garbage = pdf_writer.add_stamp(signed_once, lambda _: b"garbage")
     assert causes(judge(garbage, terms(town, house))) == [{Cause.TIME_STAMP_BROKEN}]
+
+
+def test_a_documents_time_stamp_that_leaves_out_the_end_is_broken(town: Town, judge: Judge, house: Clockhouse) -> None:
+    document = pdf_writer.add_stamp(sign(PLAIN, town.holder, Format.PDF, NOW), house.stamp(NOW))
+    for octets, expected in ((0, set()), (6, {Cause.TIME_STAMP_BROKEN})):
+        left = odd_cms.leave_out_the_end(document, octets, house.stamp(NOW))
+        assert causes(judge(left, terms(town, house))) == [expected]
 
 
 def test_time_stamps_in_the_wrong_order_contradict_each_other(town: Town, judge: Judge, house: Clockhouse) -> None:

@@ -1,25 +1,36 @@
-"""Time-stamps: which prove a time, which are broken, and what that time decides (docs/adr/0006)."""
+"""Time-stamps: which prove a time, which are broken, and what that time decides (docs/adr/0021)."""
+
+# mypy: allow-untyped-calls
+# asn1crypto bears no types.
 
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from asn1crypto import cms
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko.sign.general import as_signing_certificate, as_signing_certificate_v2, simple_cms_attribute
 
-from jpki import der
+from jpki import der, signature
 from jpki.der import Reader, Tag
 from jpki.revocation import Finding, Reason, RevocationEvidence
+from signing.cms_writer import write_bound
 from signing.intake import Format
 from signing.report import FileVerdict, Outcome, SignedAt, Step, TimeProof
 from signing.time_stamper import StampDigest
 from signing.verdict import Cause, Decision, Indication, SubIndication
+from tests.signing import odd_cms
 from tests.signing.conftest import Judge
 from tests.signing.expect import causes
 from tests.signing.stamps import (
     DAY,
+    DOCUMENTS,
     STAMPED_FORMATS,
     STAMPING,
     About,
@@ -29,7 +40,7 @@ from tests.signing.stamps import (
     signed,
     terms,
 )
-from tests.signing.town import NOW, Town, good, make_certificate, revoked
+from tests.signing.town import NOW, Town, make_certificate, revoked
 
 FORMATS = pytest.mark.parametrize("form", STAMPED_FORMATS)
 SECOND = timedelta(seconds=1)
@@ -71,7 +82,8 @@ def test_a_stamp_proves_the_time(town: Town, judge: Judge, house: Clockhouse, fo
 def test_a_stamp_goes_before_the_given_time(town: Town, judge: Judge, house: Clockhouse, form: Format) -> None:
     document = signed(form, town.holder, house.stamp(NOW - DAY))
     for at in (NOW - 2 * DAY, NOW - DAY / 2, NOW + DAY):
-        assert basis(judge(document, terms(town, house, at=at, sources=[good(NOW + DAY)]))) == "timestamp"
+        verdict = judge(document, terms(town, house, at=at, sources=[revoked(NOW - DAY + SECOND)]))
+        assert (verdict.decision, basis(verdict)) == (Decision.ACCEPT, "timestamp")
     assert basis(judge(signed(form, town.holder, None), terms(town, house, at=NOW - DAY))) == "given"
 
 
@@ -146,6 +158,37 @@ def test_a_broken_stamp_is_refused_whoever_made_it(
     assert basis(verdict) == "now"
 
 
+def with_binding(token: bytes, house: Clockhouse, *bindings: cms.CMSAttribute) -> bytes:
+    """Sign a token anew that names its signer's certificate in another way, or not at all."""
+    message = cms.ContentInfo.load(token)
+    (signer,) = message["content"]["signer_infos"]
+    kept = [each for each in signer["signed_attrs"] if each["type"].native != "signing_certificate_v2"]
+    attributes = cms.CMSAttributes([*kept, *bindings])
+    signer["signed_attrs"], signer["signature"] = attributes, signature.sign(house.unit.key, attributes.dump())
+    return bytes(message.dump())
+
+
+def test_a_stamp_names_its_signers_certificate(town: Town, judge: Judge, house: Clockhouse) -> None:
+    """RFC 5816 2.2.1; by SHA-1 alone it is weak, as for signers."""
+
+    def judged(*bindings: cms.CMSAttribute) -> FileVerdict:
+        def stamp(digest: bytes) -> bytes:
+            return with_binding(house.token(NOW, digest), house, *bindings)
+
+        return judge(signed(Format.CMS, town.holder, stamp), terms(town, house))
+
+    own, other = (
+        asn1_x509.Certificate.load(each.certificate.public_bytes(Encoding.DER)) for each in (house.unit, town.holder)
+    )
+    sound = judged(simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(own)))
+    assert stamp_check(sound) == (Outcome.PASSED, None)
+    assert causes(judged()) == [{Cause.TIME_STAMP_BROKEN}]
+    mistaken = judged(simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(other)))
+    assert causes(mistaken) == [{Cause.TIME_STAMP_BROKEN}]
+    weak = judged(simple_cms_attribute("signing_certificate", as_signing_certificate(own)))
+    assert stamp_check(weak) == (Outcome.NOT_APPLICABLE, "weak")
+
+
 WRONG_USAGES = {
     "none": (None, True),
     "another": (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), True),
@@ -185,6 +228,12 @@ def test_an_untrusted_stamp_is_as_good_as_none(town: Town, judge: Judge, house: 
     own = Clockhouse(town.root, house.unit).with_unit()
     document = signed(form, town.holder, own.stamp(NOW - DAY))
     assert stamp_check(judge(document, terms(town, house))) == (Outcome.NOT_APPLICABLE, "untrusted")
+
+
+def test_an_anchor_for_time_stamps_vouches_for_no_signer(town: Town, judge: Judge, house: Clockhouse) -> None:
+    stranger = town.credential(make_certificate(town.holder.key, house.root))
+    verdict = judge(signed(Format.CMS, stranger, house.stamp()), terms(town, house))
+    assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
 
 
 @FORMATS
@@ -232,3 +281,38 @@ def test_a_stamp_rests_on_strong_keys_only(town: Town, judge: Judge, house: Cloc
     weak = Clockhouse(house.root, make_unit(ec.generate_private_key(ec.SECP224R1()), house.root))
     verdict = judge(signed(Format.CMS, town.holder, weak.stamp(NOW - DAY)), terms(town, house))
     assert stamp_check(verdict) == (Outcome.NOT_APPLICABLE, "weak")
+
+
+# --- several ---------------------------------------------------------------------------------------------------------
+
+
+def twice_stamped(town: Town, first: StampDigest, second: StampDigest) -> bytes:
+    message = cms.ContentInfo.load(signed(Format.CMS, town.holder, first))
+    (signer,) = message["content"]["signer_infos"]
+    token = second(hashlib.sha256(signer["signature"].native).digest())
+    kind = der.object_identifier("1.2.840.113549.1.9.16.2.14")
+    attribute = cms.CMSAttribute.load(der.sequence(kind, der.tlv(Tag.SET, token)))
+    signer["unsigned_attrs"] = cms.CMSAttributes([*signer["unsigned_attrs"], attribute])
+    return bytes(message.dump())
+
+
+def test_of_several_stamps_the_earliest_that_counts_does_and_a_broken_one_spoils_all(
+    town: Town, judge: Judge, house: Clockhouse
+) -> None:
+    other = make_clockhouse()
+    document = twice_stamped(town, house.stamp(NOW - DAY), other.stamp(NOW - 2 * DAY))
+    for believed, earliest in (([house, other], 2), ([house], 1), ([other], 2)):
+        verdict = judge(document, terms(town, *believed))
+        assert verdict.signatures[0].signed_at == SignedAt(NOW - earliest * DAY, TimeProof.TIME_STAMP)
+        assert verdict.decision is Decision.ACCEPT
+    spoilt = twice_stamped(town, house.stamp(NOW - DAY), lambda digest: flipped(house.token(NOW, digest)))
+    assert causes(judge(spoilt, terms(town, house))) == [{Cause.TIME_STAMP_BROKEN}]
+
+
+def test_a_stamp_in_a_plain_pdf_signature_counts_too(town: Town, judge: Judge, house: Clockhouse) -> None:
+    """Adobe's software stamps adbe.pkcs7.detached as well."""
+    document = odd_cms.embed(
+        DOCUMENTS[Format.PADES], SHA256(), lambda digest: write_bound(digest, town.holder, house.stamp(NOW - DAY))
+    )
+    verdict = judge(document, terms(town, house))
+    assert (verdict.decision, basis(verdict)) == (Decision.ACCEPT, "timestamp")

@@ -90,7 +90,7 @@ def odd_answers() -> dict[str, tuple[Callable[[Clockhouse], Ask], str]]:
         "garbage for a token": (lambda _: lambda _: granted(b"\x30\x03abc"), "tsa-answer-malformed"),
         "octets behind": (lambda house: lambda request: house.answer(NOW)(request) + b"\0", "tsa-answer-malformed"),
         "a flipped octet": (lambda house: lambda request: _flipped(house.answer(NOW)(request)), "tsa-answer-malformed"),
-        "too large": (lambda _: lambda _: granted(der.octet_string(bytes(LARGEST_TOKEN))), "tsa-answer-malformed"),
+        "too large": (lambda _: lambda _: granted(der.octet_string(bytes(LARGEST_TOKEN))), "tsa-answer-too-large"),
         "another nonce": (replayed, "tsa-answer-mismatched"),
         "other content": (of_other_content, "tsa-answer-mismatched"),
         "no certificate": (without_certificate, "tsa-untrusted"),
@@ -120,7 +120,8 @@ ODD = odd_answers()
 def test_an_odd_answer_is_an_error_that_names_it(house: Clockhouse, name: str) -> None:
     make, code = ODD[name]
     error = failure(asked(house, make(house)))
-    assert (error.code, error.kind) == (code, Kind.UNPROCESSABLE)
+    kind = Kind.TOO_LARGE if name == "too large" else Kind.UNPROCESSABLE
+    assert (error.code, error.kind) == (code, kind)
 
 
 @pytest.mark.parametrize(("bit", "named"), [(14, "time-not-available"), (25, "system-failure")])

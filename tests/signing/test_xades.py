@@ -119,6 +119,18 @@ def properties_elsewhere(root: etree._Element) -> None:
     root[0].append(original)
 
 
+def properties_in_the_key_info(root: etree._Element) -> None:
+    """Refer to properties that stand elsewhere in the signature, and show others."""
+    original = found(root, "SignedProperties")
+    fake = copy.deepcopy(original)
+    fake.set("Id", "fake")
+    found(fake, "SigningTime").text = "2020-01-01T00:00:00Z"
+    whole = original.getparent()
+    assert whole is not None
+    whole.replace(original, fake)
+    found(root, "KeyInfo").append(original)
+
+
 def another_target(root: etree._Element) -> None:
     found(root, "QualifyingProperties").set("Target", "#RKO0010")
 
@@ -166,6 +178,7 @@ def a_stamp_of_an_unknown_form(root: etree._Element) -> None:
 CHANGES: list[Callable[[etree._Element], None]] = [
     second_properties,
     properties_elsewhere,
+    properties_in_the_key_info,
     another_target,
     no_reference,
     two_sets,
