@@ -2,12 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hsm_adapter import wrapping
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +27,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the outside cases are not here: no {folder.name}/ beside the project, and no JPKI_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stretched_once() -> Iterator[None]:
+    """Stretch each passphrase once for each salt: copies of a home share theirs, and scrypt is slow on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wrapping, "_stretched", cache(wrapping._stretched))  # noqa: SLF001 - the same, remembered
+        yield
 
 
 @pytest.fixture(scope="session")
