@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from hsm_adapter import wrapping
 
@@ -18,6 +21,31 @@ settings.register_profile("soak", parent=settings.get_profile("house"), max_exam
 settings.load_profile("house")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+class ByTown(LoadScopeScheduling):
+    """Gives each file to one process, and all of interop/: what they share is made and served once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return town_of(nodeid)
+
+
+def town_of(nodeid: str) -> str:
+    """Return whose towns, servers and databases a test shares."""
+    file = nodeid.partition("::")[0]
+    return "tests/interop" if file.startswith("tests/interop/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
+    """Distribute by town, in the order of the collection."""
+    config.option.loadscopereorder = False
+    return ByTown(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin where there are most slow tests: at the end the short ones keep every process busy."""
+    slow = Counter(town_of(item.nodeid) for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[town_of(item.nodeid)])
 
 
 @pytest.fixture(scope="session")
