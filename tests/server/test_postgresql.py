@@ -4,11 +4,14 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg.errors import DiskFull
+from sqlalchemy.exc import DBAPIError
 
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
 from server.store.database import Database
+from server.store.faults import translated
 from server.store.reserving import require_free, take_places
 from server.wiring import Store
 from tests.conftest import SteppingClock
@@ -92,6 +95,12 @@ def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at
     database.found(system_clock())
     check_many_writers(furnished(database), url, LONG if at_length else SHORT)
     database.close()
+
+
+def test_r18_its_word_for_a_full_disk_is_ours() -> None:
+    with pytest.raises(JpkiError) as refused, translated():
+        raise DBAPIError("INSERT", {}, DiskFull())
+    assert refused.value.code == "database-full"
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:
