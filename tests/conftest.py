@@ -98,7 +98,11 @@ class SteppingClock:
         self.now += timedelta(**by)
 
 
+NOON = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
+"""Noon in Japan on 1 October 2026."""
+
+
 @pytest.fixture
 def clock() -> SteppingClock:
-    """A clock that stands at noon in Japan on 1 October 2026."""
-    return SteppingClock(datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC))
+    """A clock that stands at noon."""
+    return SteppingClock(NOON)
