@@ -36,6 +36,7 @@ def town_of(nodeid: str) -> str:
     return "tests/interop" if file.startswith("tests/interop/") else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
     """Distribute by town, in the order of the collection."""
     config.option.loadscopereorder = False
