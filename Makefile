@@ -9,6 +9,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGES := jpki ca ocsp crl enroll signing hsm_adapter server bench
 WORKERS ?= 2
+# `jpki` and its parts are started hundreds of times: what was compiled once is kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 
 ##@ Use
 .PHONY: demo
@@ -24,7 +26,8 @@ serve: .venv/runtime ## Set up, make ./home if there is none, and serve it on 12
 .PHONY: test
 test: .venv/dev debian ## Set up, then run every check and every test
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest -n $(WORKERS) --durations 15
+	@# One more than there are cores: many tests wait for a process of their own.
+	@$(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) --durations 15
 
 .PHONY: check
 check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in under a minute

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,12 +20,23 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from crl.entry_index import UNREADABLE, EntryIndex, EntryReader
 from jpki import der
 from jpki.der import DerError, Tag
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
+if TYPE_CHECKING:
+    from crl.entry_index import EntryIndex, EntryReader
+
+UNREADABLE = (
+    DerError,
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised where octets are not DER, or not what RFC 5280 describes: by us, and by cryptography."""
 _BLOCK = 1 << 19
 _LONGEST_ELEMENT = 1 << 20
 """Octets of a name, of all extensions, of a signature: what is read as a whole."""
@@ -51,7 +62,7 @@ class CertificateList:
     """
 
     head: x509.CertificateRevocationList
-    entries: EntryIndex
+    entries: "EntryIndex"
     octets: int
     signed: bytes | None
 
@@ -191,6 +202,8 @@ def _der_in(text: bytes) -> bytes:
 
 
 def _read(octets: _Octets) -> CertificateList:
+    from crl.entry_index import EntryReader
+
     _, whole = octets.header(Tag.SEQUENCE)
     end_of_file = octets.position + whole
     tbs_header, length = octets.header(Tag.SEQUENCE)
@@ -245,7 +258,7 @@ def _list_of(fields: Sequence[bytes], algorithm: bytes, signature: bytes) -> x50
     return x509.load_der_x509_crl(der.sequence(der.sequence(*fields), algorithm, signature))
 
 
-def _blocks(octets: _Octets, length: int, reader: EntryReader) -> Iterator[bytes]:
+def _blocks(octets: _Octets, length: int, reader: "EntryReader") -> Iterator[bytes]:
     """Yield a content of so many octets, whose entries the reader takes as they pass by."""
     kept = b""
     while length:

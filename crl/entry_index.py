@@ -15,21 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import CRLEntryExtensionOID
 
 from jpki import der, oids
 from jpki.der import DerError, Reader, Tag
-
-UNREADABLE = (
-    DerError,
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What is raised where octets are not DER, or not what RFC 5280 describes: by us, and by cryptography."""
 
 _REASONS: tuple[x509.ReasonFlags | None, ...] = (
     x509.ReasonFlags.unspecified,
@@ -140,7 +129,7 @@ class EntryReader:
         """Read all entries that are whole in `block`, which begins with one; return how many octets they have.
 
         Raises:
-            UNREADABLE: these are no entries.
+            crl.certificate_list.UNREADABLE: these are no entries.
         """
         found: list[_Found] = []
         at = 0

@@ -13,8 +13,7 @@ from typing import BinaryIO, TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from crl.certificate_list import CertificateList, read_list, unreadable
-from crl.entry_index import UNREADABLE
+from crl.certificate_list import UNREADABLE, CertificateList, read_list, unreadable
 from jpki.der import Reader, Tag, context, object_identifier, sequence
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource

@@ -2,12 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+from hsm_adapter import wrapping
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +23,32 @@ settings.load_profile("house")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+class ByTown(LoadScopeScheduling):
+    """Gives each file to one process, and all of interop/: what they share is made and served once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return town_of(nodeid)
+
+
+def town_of(nodeid: str) -> str:
+    """Return whose towns, servers and databases a test shares."""
+    file = nodeid.partition("::")[0]
+    return "tests/interop" if file.startswith("tests/interop/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
+    """Distribute by town, in the order of the collection."""
+    config.option.loadscopereorder = False
+    return ByTown(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin where there are most slow tests: at the end the short ones keep every process busy."""
+    slow = Counter(town_of(item.nodeid) for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[town_of(item.nodeid)])
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of outside cases beside the project (../shared, or JPKI_SHARED)."""
@@ -24,6 +56,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the outside cases are not here: no {folder.name}/ beside the project, and no JPKI_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stretched_once() -> Iterator[None]:
+    """Stretch each passphrase once for each salt: copies of a home share theirs, and scrypt is slow on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wrapping, "_stretched", cache(wrapping._stretched))  # noqa: SLF001 - the same, remembered
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +99,11 @@ class SteppingClock:
         self.now += timedelta(**by)
 
 
+NOON = datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC)
+"""Noon in Japan on 1 October 2026."""
+
+
 @pytest.fixture
 def clock() -> SteppingClock:
-    """A clock that stands at noon in Japan on 1 October 2026."""
-    return SteppingClock(datetime(2026, 10, 1, 3, 0, 0, tzinfo=UTC))
+    """A clock that stands at noon."""
+    return SteppingClock(NOON)

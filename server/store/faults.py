@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg.errors import DiskFull
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from jpki.errors import JpkiError, Kind
@@ -29,8 +28,8 @@ def translated() -> Iterator[None]:
 
 
 def _tells_of_full_disk(error: BaseException | None) -> bool:
-    """Tell SQLite's word for a full disk, or PostgreSQL's."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or isinstance(error, DiskFull)
+    """Tell SQLite's word for a full disk, or PostgreSQL's by psycopg's class: the other database loads no psycopg."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or type(error).__name__ == "DiskFull"
 
 
 def _lacks_something(error: DBAPIError) -> bool:

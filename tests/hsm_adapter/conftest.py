@@ -6,15 +6,21 @@ from pathlib import Path
 import pytest
 
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
-from tests.hsm_adapter.tokens import PIN, Seconds, new_token
+from tests.hsm_adapter.tokens import PIN, Seconds, copy_of, new_token
 
 Open = Callable[..., Pkcs11Keys]
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    """A token in which nothing was made yet, for copies."""
+    return new_token(tmp_path_factory.mktemp("token"))
+
+
 @pytest.fixture
-def token(tmp_path: Path) -> Token:
+def token(made: Token, tmp_path: Path) -> Token:
     """A fresh token in a folder of its own."""
-    return new_token(tmp_path)
+    return copy_of(made, tmp_path)
 
 
 @pytest.fixture

@@ -94,9 +94,10 @@ def test_a_destroyed_key_is_overwritten_before_its_name_goes(provider: SoftwareK
 
 @pytest.mark.parametrize("wrong", [b"wrong", b"correct horse battery stapl"])
 def test_a_wrong_passphrase_is_refused(provider: SoftwareKeys, directory: Path, wrong: bytes) -> None:
-    uri = provider.create("ca-1", KeySpec.P256)
+    signs, wraps = provider.create("ca-1", KeySpec.P256), provider.create_wrapping_key("wrap-1")
     other = SoftwareKeys(directory, lambda: wrong)
-    assert refused(lambda: other.signer(uri)) == (Kind.FORBIDDEN, "passphrase-wrong")
+    assert refused(lambda: other.signer(signs)) == (Kind.FORBIDDEN, "passphrase-wrong")
+    assert refused(lambda: other.wrap(wraps, b"a data key")) == (Kind.FORBIDDEN, "passphrase-wrong")
 
 
 @pytest.mark.parametrize("encoded", ["garbage", "unsealed", "empty"])

@@ -34,14 +34,24 @@ def new_token(folder: Path, label: str = "jpki test", pin: str = PIN) -> Token:
     """Make a SoftHSM token in this folder, which may hold others."""
     if not SOFTHSM.exists():
         pytest.skip("the outside program SoftHSM is not installed")
-    tokens, configuration = folder / "tokens", folder / "softhsm2.conf"
-    tokens.mkdir(exist_ok=True)
-    configuration.write_text(
-        f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlibrary.reset_on_fork = true\n"
-    )
-    made = Token(module=SOFTHSM, label=label, environment={"SOFTHSM2_CONF": str(configuration)})
+    (folder / "tokens").mkdir(exist_ok=True)
+    made = _token_in(folder, label)
     make_token(made, so_pin=SO_PIN, pin=pin)
     return made
+
+
+def copy_of(token: Token, folder: Path) -> Token:
+    """Copy a SoftHSM token, and all that lies beside it, into another folder."""
+    shutil.copytree(Path(token.environment["SOFTHSM2_CONF"]).with_name("tokens"), folder / "tokens")
+    return _token_in(folder, token.label)
+
+
+def _token_in(folder: Path, label: str) -> Token:
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(
+        f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\nlibrary.reset_on_fork = true\n"
+    )
+    return Token(module=SOFTHSM, label=label, environment={"SOFTHSM2_CONF": str(configuration)})
 
 
 def code(call: Callable[[], object]) -> tuple[Kind, str]:

@@ -1,4 +1,4 @@
-"""One home for the session, served while its tests run, and its OCSP a second time by the fast door."""
+"""One home for all clients, served while its tests run, and its OCSP a second time by the fast door."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -10,7 +10,7 @@ HANAKO = holder("H-0001", "見本　花子", "東京都千代田区見本町一�
 TARO = holder("H-0002", "試作　太郎", "大阪府大阪市北区試作町４番地", "271004", "1975-08-09")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Two residents with both certificates, one of the four revoked, the lists published, all doors open."""
     authority = found(tmp_path_factory.mktemp("interop"))
@@ -25,7 +25,7 @@ OcspDoor = Callable[[Card], str]
 """The address at which a door answers questions about a card."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ocsp_doors(town: Town) -> Iterator[Mapping[str, OcspDoor]]:
     """The address that the certificate names, and that of the fast door, which stands behind it elsewhere."""
     port = free_port()

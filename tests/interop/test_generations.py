@@ -18,7 +18,8 @@ from pyhanko_certvalidator.errors import InsufficientRevinfoError, RevokedError
 
 from jpki.clock import system_clock
 from tests.interop.authority import Authority, Card, Resident, enrol, found, holder, serving
-from tests.interop.programs import Done, curl, openssl, run
+from tests.interop.java import java
+from tests.interop.programs import Done, curl, openssl
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,6 @@ HANAKO = holder("H-0001", "見本　花子", "東京都千代田区見本町一�
 TARO = holder("H-0002", "試作　太郎", "大阪府大阪市北区試作町４番地", "271004", "1975-08-09")
 JIRO = holder("H-0003", "例示　次郎", "東京都千代田区例示町５番地", "131016", "1982-01-15")
 SABURO = holder("H-0004", "仮名　三郎", "東京都千代田区仮名町６番地", "131016", "1969-12-31")
-JAVA = Path(__file__).with_name("GenerationCheck.java")
 REVOKED = 23
 NO_LIST = 3
 
@@ -85,8 +85,7 @@ def by_openssl(dynasty: Dynasty, card: Card, crl: Path) -> str:
 
 
 def by_java(dynasty: Dynasty, card: Card, crl: Path) -> str:
-    run("javac", "-version")  # A Java without a compiler cannot run a source file: skip by the compiler's name.
-    done = run("java", JAVA, card.certificate, crl, *dynasty.roots)
+    done = java("GenerationCheck", card.certificate, crl, *dynasty.roots)
     assert done.code == 0, done.text
     word = done.out.decode().partition(" ")[0].strip()
     return "no list" if word == "UNDETERMINED_REVOCATION_STATUS" else word

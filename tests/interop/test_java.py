@@ -1,18 +1,16 @@
 """What Java's own path validation (PKIX) makes of our certificates, and what it was seen to ask for."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.interop.authority import Town
 from tests.interop.conftest import OcspDoor
-from tests.interop.programs import run
+from tests.interop.java import java
 from tests.interop.recorder import Asked, recording
 
 pytestmark = pytest.mark.slow
 
-SOURCE = Path(__file__).with_name("RevocationCheck.java")
 FETCH_LISTS = "-Dcom.sun.security.enableCRLDP=true"
 
 
@@ -21,12 +19,11 @@ def judged(town: Town, way: str, *options: str, host: str | None = None) -> tupl
 
     `host` is who answers in place of the one that Java asks.
     """
-    run("javac", "-version")  # A Java without a compiler cannot run a source file: skip by the compiler's name.
     files = [file for card in town.cards for file in (card.certificate, card.chain)]
     with recording(host) as proxy:
         # Java asks the loopback without a proxy unless it is told that there are no such hosts.
         through = ("-Dhttp.proxyHost=127.0.0.1", f"-Dhttp.proxyPort={proxy.port}", "-Dhttp.nonProxyHosts=")
-        done = run("java", *through, *options, SOURCE, way, *files)
+        done = java("RevocationCheck", way, *files, options=(*through, *options))
     assert done.code == 0, done.text
     return done.out.decode().splitlines(), proxy.seen
 

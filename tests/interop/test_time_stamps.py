@@ -30,7 +30,7 @@ DIGESTS = pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 # --- openssl ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def root(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The infrastructure root, as an auditor gets it."""
     file = tmp_path_factory.mktemp("root") / "root.pem"

@@ -52,6 +52,11 @@ def make(folder: Path, clock: Callable[[], datetime]) -> Rooms:
     return found(Home(folder), Settings(), clock, system_randomness)
 
 
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a home, but for the eight megabytes of its reserve: the ledger makes them anew before it writes."""
+    return shutil.copytree(folder, to, ignore=shutil.ignore_patterns("reserve"))
+
+
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rooms = make(tmp_path_factory.mktemp("new") / "home", system_clock)
@@ -62,7 +67,7 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(new_home: Path, tmp_path: Path) -> Path:
     """A home in which nothing was issued yet."""
-    return shutil.copytree(new_home, tmp_path / "home")
+    return copied(new_home, tmp_path / "home")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def serial_in(folder: Path) -> str:
 def issued_town(new_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("issued") / "town"
     town = Town(folder)
-    shutil.copytree(new_home, town.home)
+    copied(new_home, town.home)
     for kind in ("authentication", "signing"):
         words = ["issue", "--home", town.home, "--kind", kind, "--holder", HOLDER_FILE, "--out", folder / kind]
         assert run([str(word) for word in words]) == 0
@@ -106,7 +111,7 @@ def issued_town(new_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def town(issued_town: Path, tmp_path: Path) -> Town:
     """A home in which the holder of examples/holder.json has a live pair."""
-    return Town(shutil.copytree(issued_town, tmp_path / "town"))
+    return Town(copied(issued_town, tmp_path / "town"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +138,4 @@ def made_years_ago(tmp_path_factory: pytest.TempPathFactory) -> AgedHome:
 
 @pytest.fixture
 def aged(made_years_ago: AgedHome, tmp_path: Path) -> AgedHome:
-    return AgedHome(shutil.copytree(made_years_ago.home, tmp_path / "aged"), made_years_ago.serials)
+    return AgedHome(copied(made_years_ago.home, tmp_path / "aged"), made_years_ago.serials)

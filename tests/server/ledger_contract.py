@@ -50,6 +50,11 @@ def furnished(database: Database, keys: KeyProvider | None = None) -> Store:
     return store
 
 
+def stand_again(database: Database) -> Store:
+    """A store over a copy of a ledger that was furnished in this process."""
+    return store_of(database, world.wrapping_keys(), system_randomness)
+
+
 def code_of(refused: pytest.ExceptionInfo[JpkiError]) -> str:
     return refused.value.code
 

@@ -54,9 +54,9 @@ class Server:
         self._as_postgres = as_postgres
         self.port = port
 
-    def new_database(self, name: str) -> str:
-        """Make an empty database and return its URL."""
-        words = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name]
+    def new_database(self, name: str, template: str = "template1") -> str:
+        """Make a database, empty or as another one is that nobody is connected to, and return its URL."""
+        words = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "-T", template, name]
         _run([self._programs / words[0], *words[1:]], self._as_postgres)
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
 

@@ -32,6 +32,7 @@ from server.store.database import Database
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
+from tests.server.conftest import copied
 from tests.server.console import Jpki
 from tests.server.postgresql import running
 
@@ -63,7 +64,7 @@ def aged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(aged_home: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(aged_home, tmp_path / "home")
+    return copied(aged_home, tmp_path / "home")
 
 
 @pytest.fixture
@@ -265,7 +266,7 @@ def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
     begun = present()
     for steps in range(0, 400, 1 if at_length else 4):
         present.now = begun
-        rooms = open_rooms(Home(shutil.copytree(aged_home, tmp_path / f"{steps}")), present)
+        rooms = open_rooms(Home(copied(aged_home, tmp_path / f"{steps}")), present)
         wanted = opened(rooms)
         try:
             finish(fused(worker(rooms), Fuse(steps)))

@@ -1,6 +1,5 @@
 """A ceremony cut off at any step leaves nothing, or what `jpki doctor` names and `jpki ceremony resume` ends."""
 
-import shutil
 import signal
 import subprocess
 import time
@@ -33,6 +32,7 @@ from server.store.ceremonies import CeremonyKind
 from server.store.database import Database
 from server.wiring import Rooms, assemble, open_rooms, store_of
 from tests.conftest import SteppingClock
+from tests.server.conftest import copied
 from tests.server.console import Jpki
 
 AUTHENTICATION = default_plan(CARD_V1, {Purpose.AUTHENTICATION: 2}, "a test")
@@ -148,7 +148,7 @@ def test_a_new_generation_that_is_cut_off_at_any_transaction(
     new_home: Path, tmp_path: Path, part: int, *, after: bool
 ) -> None:
     for step in range(part, NEVER, 3):
-        home = Home(shutil.copytree(new_home, tmp_path / f"home-{step}"))
+        home = Home(copied(new_home, tmp_path / f"home-{step}"))
         rooms = dying_rooms(home, step, NEVER, after=after)
         try:
             rooms.ceremonies.new_generation(AUTHENTICATION, "jpki ceremony new-generation")
@@ -228,7 +228,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def old(ended: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(ended, tmp_path / "home")
+    return copied(ended, tmp_path / "home")
 
 
 def test_the_key_of_an_ended_generation_is_destroyed_on_record(jpki: Jpki, old: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_retirement_that_is_cut_off_is_finished(jpki: Jpki, old: Path, tmp_pat
     jpki.done("ceremony", "new-generation", "--home", old, "--ca", "infrastructure")
     plan = default_plan(CARD_V1, {}, "a test")
     for step in range(NEVER):
-        here = Home(shutil.copytree(old, tmp_path / f"home-{step}"))
+        here = Home(copied(old, tmp_path / f"home-{step}"))
         rooms = dying_rooms(here, NEVER, step, after=False)
         generation = rooms.every_generation()[0].id
         try:

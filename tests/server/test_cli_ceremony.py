@@ -1,7 +1,6 @@
 """`jpki ceremony`, and `jpki init` by a plan: what is made, what is recorded, and what is refused."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from server.home import Home
 from server.settings import Settings
 from server.wiring import open_rooms
 from tests.conftest import PROJECT, SteppingClock
-from tests.server.conftest import Town, certificate_in, serial_in
+from tests.server.conftest import Town, certificate_in, copied, serial_in
 from tests.server.console import Jpki
 from tests.server.people import holder_file
 
@@ -221,7 +220,7 @@ def neglected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_r05_every_generation_that_answers_renews_its_responder(jpki: Jpki, neglected: Path, tmp_path: Path) -> None:
-    home = shutil.copytree(neglected, tmp_path / "home")
+    home = copied(neglected, tmp_path / "home")
     serve = ("serve", "--home", home, "--host", "192.0.2.1", "--port", "0")
     assert jpki.refused(*serve, "--door", "ocsp").code == "responder-expired"
     assert set(failing(jpki, home)) == {"responders", "lists"}

@@ -24,6 +24,7 @@ from server.home import Home
 from server.settings import Settings
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
+from tests.server.conftest import copied
 from tests.server.people import card_key, request, someone
 
 FOUNDED = datetime(2026, 10, 1, 3, 0, tzinfo=UTC)
@@ -82,7 +83,7 @@ class Counter:
 @pytest.fixture
 def counter(founded: Path, tmp_path: Path) -> Counter:
     clock = SteppingClock(FOUNDED)
-    home = Home(shutil.copytree(founded, tmp_path / "home"))
+    home = Home(copied(founded, tmp_path / "home"))
     return Counter(open_rooms(home, clock, system_randomness), clock)
 
 

@@ -22,6 +22,7 @@ from jpki.signature import KeySpec, PrivateKey
 from server.home import Home
 from server.settings import read_settings
 from server.store.database import Database
+from server.store.reserve import Reserve
 from server.store.seal import SALT_OCTETS
 from server.wiring import Rooms, assemble, database_of, keys_of, store_of
 from tests.ca.world import wrapping_keys
@@ -137,9 +138,16 @@ class Service:
         return found
 
 
+def on_disk(town: Town, disk: Path) -> Path:
+    """Copy a town's home onto the small disk, and lay up its reserve there."""
+    home = Path(shutil.copytree(town.home, disk / "home"))
+    Reserve(home / "reserve").keep()
+    return home
+
+
 @pytest.fixture
 def service(town: Town, disk: Path) -> Iterator[Service]:
-    home = Home(Path(shutil.copytree(town.home, disk / "home")))
+    home = Home(on_disk(town, disk))
     settings = read_settings(home.settings)
     keys, randomness = WatchedKeys(keys_of(home, settings)), FillingRandomness(disk)
     store = store_of(database_of(home, settings), keys, randomness)
@@ -215,7 +223,7 @@ def test_r18_hundreds_of_revocations_on_a_full_disk_are_taken(disk: Path, clock:
 
 def test_r18_the_command_line_on_a_full_disk(jpki: Jpki, town: Town, disk: Path, tmp_path: Path) -> None:
     """Where even opening the ledger takes room."""
-    home = Path(shutil.copytree(town.home, disk / "home"))
+    home = on_disk(town, disk)
     serial = serial_in(town.signing)
     order = ("issue", "--home", home, "--kind", "authentication", "--holder", HOLDER_FILE, "--out", tmp_path / "out")
     with full(disk):

@@ -1,6 +1,5 @@
 """Certificates on mobile devices, beside both cards: what they are, what they hang on, and when they are renewed."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +27,7 @@ from server.settings import Settings
 from server.wiring import Rooms, open_rooms
 from signing.samples import tax_return_pdf, tax_return_xtx
 from tests.conftest import SteppingClock
-from tests.server.conftest import Town, certificate_in, serial_in
+from tests.server.conftest import Town, certificate_in, copied, serial_in
 from tests.server.console import Jpki
 from tests.server.crashing import OneByOne
 from tests.server.people import HOLDER_FILE, request, someone
@@ -82,7 +81,7 @@ class Counter:
 @pytest.fixture
 def counter(founded: Path, tmp_path: Path) -> Counter:
     clock = SteppingClock(FOUNDED)
-    home = Home(shutil.copytree(founded, tmp_path / "home"))
+    home = Home(copied(founded, tmp_path / "home"))
     return Counter(open_rooms(home, clock, system_randomness), clock)
 
 

@@ -4,17 +4,20 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg.errors import DiskFull
+from sqlalchemy.exc import DBAPIError
 
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
 from server.store.database import Database
+from server.store.faults import translated
 from server.store.reserving import require_free, take_places
 from server.wiring import Store
-from tests.conftest import SteppingClock
+from tests.conftest import NOON, SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.generations_contract import GenerationsContract
-from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
@@ -47,11 +50,22 @@ def new_database(server: Server) -> Iterator[Callable[[], Database]]:
         database.close()
 
 
+@pytest.fixture(scope="module")
+def furnished_name(server: Server) -> str:
+    """A furnished ledger, made once; every test works on a copy of its own."""
+    name = "furnished"
+    database = Database.at_url(server.new_database(name))
+    database.found(NOON)
+    furnished(database)
+    database.close()
+    return name
+
+
 @pytest.fixture
-def store(new_database: Callable[[], Database], clock: SteppingClock) -> Store:
-    database = new_database()
-    database.found(clock())
-    return furnished(database)
+def store(server: Server, furnished_name: str) -> Iterator[Store]:
+    database = Database.at_url(server.new_database(f"jpki{next(_numbers)}", furnished_name))
+    yield stand_again(database)
+    database.close()
 
 
 class TestPostgresqlLedger(LedgerContract):
@@ -92,6 +106,12 @@ def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at
     database.found(system_clock())
     check_many_writers(furnished(database), url, LONG if at_length else SHORT)
     database.close()
+
+
+def test_r18_its_word_for_a_full_disk_is_ours() -> None:
+    with pytest.raises(JpkiError) as refused, translated():
+        raise DBAPIError("INSERT", {}, DiskFull())
+    assert refused.value.code == "database-full"
 
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:

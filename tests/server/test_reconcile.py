@@ -30,6 +30,7 @@ from server.store import tables
 from server.store.changes import note
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
+from tests.server.conftest import copied
 from tests.server.console import Jpki
 from tests.server.people import someone
 
@@ -59,7 +60,7 @@ def sound_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(sound_home: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(sound_home, tmp_path / "home")
+    return copied(sound_home, tmp_path / "home")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The store on SQLite."""
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,11 @@ from server.store import audit, tables
 from server.store.database import Database
 from server.wiring import Store, store_of
 from tests.ca import world
-from tests.conftest import SteppingClock
+from tests.conftest import NOON, SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.audit_world import office
 from tests.server.generations_contract import GenerationsContract
-from tests.server.ledger_contract import LedgerContract, furnished
+from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
     check_old_acts_are_carried_over,
@@ -32,11 +33,22 @@ from tests.server.migrations_contract import (
 from tests.server.verifiers_contract import VerifiersContract
 
 
+@pytest.fixture(scope="module")
+def furnished_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A furnished ledger, made once; every test works on a copy of its own."""
+    file = tmp_path_factory.mktemp("furnished") / "jpki.sqlite"
+    database = Database.at_file(file, create=True)
+    database.found(NOON)
+    furnished(database)
+    database.close()
+    return file
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: SteppingClock) -> Store:
-    database = Database.at_file(tmp_path / "jpki.sqlite", create=True)
-    database.found(clock())
-    return furnished(database)
+def store(furnished_file: Path, tmp_path: Path) -> Store:
+    file = tmp_path / "jpki.sqlite"
+    shutil.copy(furnished_file, file)
+    return stand_again(Database.at_file(file))
 
 
 class TestSqliteLedger(LedgerContract):
