@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -10,9 +10,11 @@ from typing import BinaryIO
 import pytest
 
 from crl.copies import GRACE, Copies, lagging
-from jpki.certificate import HOLDER_PURPOSES
+from jpki.acts import SYSTEM
+from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.partition import COMPLETE
+from jpki.ports import DeltaMark
 from jpki.text import Text
 from tests.crl.authority import CHIYODA, CHUO, serial
 from tests.crl.fakes import MemoryShelf, World
@@ -87,7 +89,7 @@ def pair(tmp_path: Path) -> Pair:
 def test_an_empty_folder_gets_every_list_of_every_generation(pair: Pair) -> None:
     pair.copies().bring()
     assert pair.lists(pair.copying.home) == pair.lists(pair.publishing.home)
-    assert len(pair.lists(pair.copying.home)) == 8
+    assert len(pair.lists(pair.copying.home)) == 14
     pair.network.asked.clear()
     pair.copies().bring()
     assert pair.network.asked == []
@@ -102,7 +104,7 @@ def test_what_changed_is_fetched_and_nothing_else(pair: Pair) -> None:
     assert sorted(pair.network.asked) == [
         f"{NODE}/crl/signing/{generation}/{partition}.crl"
         for generation in ("s1", "s2")
-        for partition in ("complete", "p0001")
+        for partition in ("complete", "delta", "p0001")
     ]
     assert serials_at(stable(pair.copying)) == [serial(1), serial(2)]
 
@@ -185,6 +187,38 @@ def test_a_list_that_is_not_the_one_of_the_mark_is_not_taken(
     assert pair.lists(pair.copying.home) == pair.lists(pair.publishing.home)
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "lacking"),
+    [
+        ("complete", "delta", ["complete", "delta"]),
+        ("delta", "complete", ["delta"]),
+        ("arl", "complete", ["arl"]),
+        ("complete", "arl", ["complete", "delta"]),
+    ],
+)
+def test_a_list_its_delta_and_the_arl_are_never_taken_for_one_another(
+    pair: Pair, name: str, other: str, lacking: list[str]
+) -> None:
+    """All three may bear one number, and are signed by one key; a delta waits for its list."""
+    pair.network.spoil = _swapped(f"signing/s1/{name}.crl", f"signing/s1/{other}.crl")(pair)
+    assert pair.is_behind()
+    missing = set(pair.lists(pair.publishing.home)) - set(pair.lists(pair.copying.home))
+    assert missing == {f"crl/signing/s1/{each}.crl" for each in lacking}
+
+
+def test_a_delta_of_another_base_is_not_taken(pair: Pair) -> None:
+    pair.publishing.register.revoke(serial(2))
+    pair.publishing.publisher().publish_due()
+    mark = pair.copying.shelf.newest(Purpose.SIGNING, [COMPLETE])[COMPLETE]
+    assert (mark.number, mark.delta and mark.delta.base) == (2, 1)
+    assert isinstance(pair.copying.shelf, MemoryShelf)
+    other = replace(mark, delta=DeltaMark(2, 0))
+    assert pair.copying.shelf.swap(mark, other, SYSTEM)
+    assert pair.is_behind()
+    assert "crl/signing/s1/complete.crl" in pair.lists(pair.copying.home)
+    assert "crl/signing/s1/delta.crl" not in pair.lists(pair.copying.home)
+
+
 def test_r11_an_older_list_never_takes_the_place_of_a_newer(pair: Pair) -> None:
     old = pair.lists(pair.publishing.home)
     pair.publishing.publisher().publish_all()
@@ -221,7 +255,7 @@ def test_who_lags_is_told_after_a_grace_and_whether_there_is_anything_at_all(pai
     pair.copying.clock.now = mark.this_update + GRACE
     assert pair.lags() == []
     pair.copying.clock.now += SECOND
-    assert len(pair.lags()) == 8
+    assert len(pair.lags()) == 11
     assert {has_older for _, has_older in pair.lags()} == {False}
     pair.copies().bring()
     assert pair.lags() == []
