@@ -81,7 +81,7 @@ def test_right_answers_are_read() -> None:
         refusal(ResponseStatus.TRY_LATER),
         answer(about=Question(root("s1").generation, REVOKED)),
         answer(age=timedelta(minutes=16)),
-        answer(age=timedelta(minutes=-1)),
+        answer(age=timedelta(hours=-1)),
         answer(nonce=NONCE[::-1]),
     ],
     ids=["refusal", "another serial", "ended", "not yet begun", "another nonce"],

@@ -92,10 +92,13 @@ def by_java(dynasty: Dynasty, card: Card, crl: Path) -> str:
 
 
 def by_certvalidator(dynasty: Dynasty, card: Card, crl: Path) -> str:
+    """It takes no complete list that names a delta without that delta."""
+    generation, _, name = crl.stem.partition("-")
+    lists = [crl.read_bytes()]
+    if name == "complete":
+        lists.append(dynasty.list_of(generation, crl.parent, "delta").read_bytes())
     roots = [_converted(x509.load_pem_x509_certificate(root.read_bytes())) for root in dynasty.roots]
-    context = ValidationContext(
-        trust_roots=roots, crls=[crl.read_bytes()], allow_fetching=False, revocation_mode="require"
-    )
+    context = ValidationContext(trust_roots=roots, crls=lists, allow_fetching=False, revocation_mode="require")
     validator = CertificateValidator(_converted(card.parsed), validation_context=context)
     try:
         asyncio.run(validator.async_validate_usage({"non_repudiation"}))  # type: ignore[no-untyped-call]  # pyHanko left it untyped

@@ -244,6 +244,9 @@ class Lists(RuleBasedStateMachine):
         )
         with suppress(Crash):
             fused.publish_all()
+        mark = self.store.shelf.newest(Purpose.SIGNING, [COMPLETE])[COMPLETE]
+        if mark.delta is not None and mark.delta.base == mark.number:
+            self.begun = mark.number
         for each in self.generations(Purpose.SIGNING):
             known = self.complete.setdefault(each.id, {})
             for file in (self.home / "crl-archive" / "signing" / each.id).glob("complete-*.crl"):
