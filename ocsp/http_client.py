@@ -1,14 +1,20 @@
 """The way to one HTTP server that somebody named: bounded in time, however it drips, and nowhere else than there."""
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from io import BufferedReader, RawIOBase
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+
+_SECONDS_TO_CONNECT = 10.0
 
 
 def split_address(url: str) -> SplitResult:
@@ -33,6 +39,34 @@ def connection_to(address: SplitResult, timeout: float) -> HTTPConnection:
 def target_of(address: SplitResult) -> str:
     """Return what a request for this address asks for."""
     return (address.path or "/") + (f"?{address.query}" if address.query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: its method, headers and body, and how many seconds all that comes back may take."""
+
+    method: str
+    headers: Mapping[str, str]
+    seconds: float
+    body: bytes | None = None
+
+
+@contextmanager
+def answered(address: SplitResult, ask: Ask) -> Iterator[HTTPResponse]:
+    """Send a request over a connection of its own, and yield what comes back, its status and headers read.
+
+    Raises:
+        OSError, http.client.HTTPException, ValueError: nothing came back, or no HTTP.
+    """
+    connection = connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT))
+    try:
+        connection.request(ask.method, target_of(address), ask.body, {**ask.headers, "Connection": "close"})
+        connected, until = cast("socket", connection.sock), time.monotonic() + ask.seconds
+        with TimedResponse(connected, ask.method, until) as response:
+            response.begin()
+            yield response
+    finally:
+        connection.close()
 
 
 class TimedResponse(HTTPResponse):

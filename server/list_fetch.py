@@ -1,20 +1,17 @@
 """Fetching a list that somebody named by its URL: bounded in time and octets, and nowhere else than there."""
 
-import time
 from http import HTTPStatus
 from http.client import HTTPException
-from socket import socket
-from typing import BinaryIO, cast
+from typing import BinaryIO
 from urllib.parse import SplitResult
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from ocsp.http_client import TimedResponse, connection_to, split_address, target_of
+from ocsp.http_client import Ask, answered, split_address
 
 LARGEST = 1 << 30
 """Octets; a list of twenty million entries fits."""
 _SECONDS = 300.0
-_SECONDS_TO_CONNECT = 10.0
 _BLOCK = 1 << 18
 
 
@@ -37,27 +34,19 @@ def fetch_list(url: str, file: BinaryIO, seconds: float = _SECONDS, largest: int
 
 
 def _fetch(url: str, address: SplitResult, file: BinaryIO, seconds: float, largest: int) -> None:
-    connection = connection_to(address, min(seconds, _SECONDS_TO_CONNECT))
-    try:
-        connection.request("GET", target_of(address), headers={"Accept": "application/pkix-crl", "Connection": "close"})
-        with TimedResponse(cast("socket", connection.sock), "GET", time.monotonic() + seconds) as response:
-            response.begin()
-            if response.status != HTTPStatus.OK:
-                raise (
-                    _unreachable(url)
-                    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-                    else _not_there(url, response.status)
-                )
-            octets = 0
-            while block := response.read(_BLOCK):
-                octets += len(block)
-                if octets > largest:
-                    raise _too_large(url, largest)
-                file.write(block)
-            if response.length:
-                raise ConnectionError("the connection ended before the list did")
-    finally:
-        connection.close()
+    with answered(address, Ask("GET", {"Accept": "application/pkix-crl"}, seconds)) as response:
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _unreachable(url)
+        if response.status != HTTPStatus.OK:
+            raise _not_there(url, response.status)
+        octets = 0
+        while block := response.read(_BLOCK):
+            octets += len(block)
+            if octets > largest:
+                raise _too_large(url, largest)
+            file.write(block)
+        if response.length:
+            raise ConnectionError("the connection ended before the list did")
 
 
 def _malformed() -> JpkiError:

@@ -1,25 +1,18 @@
 """The way to one time-stamp authority that somebody named: bounded in time and octets, and nowhere else than there."""
 
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException
-from socket import socket
-from typing import cast
 from urllib.parse import SplitResult
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from ocsp.http_client import TimedResponse, connection_to, split_address, target_of
+from ocsp.http_client import Ask, answered, split_address
 
 LARGEST = 64 * 1024
 """Octets of an answer; no more is read, and what is cut is no answer."""
 _SECONDS = 10.0
-_HEADERS = {
-    "Content-Type": "application/timestamp-query",
-    "Accept": "application/timestamp-reply",
-    "Connection": "close",
-}
+_HEADERS = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
 
 
 def stamp_fetcher(url: str, seconds: float = _SECONDS) -> Callable[[bytes], bytes]:
@@ -46,19 +39,13 @@ def stamp_fetcher(url: str, seconds: float = _SECONDS) -> Callable[[bytes], byte
 
 
 def _post(address: SplitResult, request: bytes, seconds: float) -> bytes:
-    connection = connection_to(address, seconds)
-    try:
-        connection.request("POST", target_of(address), request, _HEADERS)
-        with TimedResponse(cast("socket", connection.sock), "POST", time.monotonic() + seconds) as response:
-            response.begin()
-            if response.status != HTTPStatus.OK:
-                raise ConnectionError(f"HTTP {response.status}")
-            answer = response.read(LARGEST)
-            if len(answer) < LARGEST and response.length:
-                raise ConnectionError("the connection ended before the answer did")
-            return answer
-    finally:
-        connection.close()
+    with answered(address, Ask("POST", _HEADERS, seconds, request)) as response:
+        if response.status != HTTPStatus.OK:
+            raise ConnectionError(f"HTTP {response.status}")
+        answer = response.read(LARGEST)
+        if len(answer) < LARGEST and response.length:
+            raise ConnectionError("the connection ended before the answer did")
+        return answer
 
 
 def _malformed() -> JpkiError:
