@@ -1,16 +1,13 @@
 """Asking one OCSP responder over HTTP, whatever it answers: bounded in time and octets, and nowhere else than there."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from socket import socket
-from typing import cast
 from urllib.parse import SplitResult
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from ocsp.http_client import TimedResponse, connection_to, split_address, target_of
+from ocsp.http_client import Ask, answered, split_address
 
 MAX_RESPONSE_OCTETS = 64 * 1024
 """No more is read; a longer response is cut, and so malformed."""
@@ -67,27 +64,19 @@ def fetcher(url: str, timeout: float = 5.0) -> Fetch:
     address = _checked(url)
 
     def fetch(call: Call) -> Reply:
-        connection = connection_to(address, timeout)
         try:
-            connection.request(call.method, _target(address, call), call.body, {"Connection": "close", **call.headers})
-            response = TimedResponse(cast("socket", connection.sock), call.method, time.monotonic() + timeout)
-            with response:
-                response.begin()
+            with answered(_address(address, call), Ask(call.method, call.headers, timeout, call.body)) as response:
                 body = response.read(MAX_RESPONSE_OCTETS)
         except (OSError, HTTPException, ValueError) as error:
             ended = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
             raise NoReply(hung_up=ended) from error
-        finally:
-            connection.close()
         return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
     return fetch
 
 
-def _target(address: SplitResult, call: Call) -> str:
-    if call.path:
-        return f"{address.path.rstrip('/')}/{call.path}"
-    return target_of(address)
+def _address(address: SplitResult, call: Call) -> SplitResult:
+    return address._replace(path=f"{address.path.rstrip('/')}/{call.path}", query="") if call.path else address
 
 
 def _checked(url: str) -> SplitResult:

@@ -30,13 +30,13 @@ def split_address(url: str) -> SplitResult:
     return parts
 
 
-def connection_to(address: SplitResult, timeout: float) -> HTTPConnection:
+def _connection_to(address: SplitResult, timeout: float) -> HTTPConnection:
     """Return a connection to be made, without proxies; `timeout` bounds in seconds the way there."""
     kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
     return kind(address.hostname or "", address.port, timeout=timeout)
 
 
-def target_of(address: SplitResult) -> str:
+def _target_of(address: SplitResult) -> str:
     """Return what a request for this address asks for."""
     return (address.path or "/") + (f"?{address.query}" if address.query else "")
 
@@ -58,18 +58,18 @@ def answered(address: SplitResult, ask: Ask) -> Iterator[HTTPResponse]:
     Raises:
         OSError, http.client.HTTPException, ValueError: nothing came back, or no HTTP.
     """
-    connection = connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT))
+    connection = _connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT))
     try:
-        connection.request(ask.method, target_of(address), ask.body, {**ask.headers, "Connection": "close"})
+        connection.request(ask.method, _target_of(address), ask.body, {"Connection": "close", **ask.headers})
         connected, until = cast("socket", connection.sock), time.monotonic() + ask.seconds
-        with TimedResponse(connected, ask.method, until) as response:
+        with _TimedResponse(connected, ask.method, until) as response:
             response.begin()
             yield response
     finally:
         connection.close()
 
 
-class TimedResponse(HTTPResponse):
+class _TimedResponse(HTTPResponse):
     """A response that must be whole at a moment: a timeout of the socket alone begins anew with every octet.
 
     `until` is a moment of the monotonic clock; whoever reads past it gets a TimeoutError.
