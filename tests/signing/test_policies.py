@@ -10,6 +10,7 @@ from signing.sign import sign
 from signing.validation import Validation
 from signing.verdict import Cause, Decision, SubIndication
 from signing.verify import verify
+from tests.signing import odd_cms
 from tests.signing.expect import causes
 from tests.signing.stamps import DAY, DOCUMENTS, Clockhouse, make_clockhouse, signed, terms
 from tests.signing.town import NOW, Town, revoked
@@ -59,7 +60,8 @@ def test_what_each_policy_takes(
 def test_a_good_reason_to_refuse_is_one_under_each_policy(town: Town, tmp_path: Path, name: str) -> None:
     document = sign(DOCUMENTS[Format.CMS], town.holder, Format.CMS, NOW)
     file = tmp_path / "document"
-    for octets in (document.replace(b"content at", b"kontent at"), document):
+    forged = odd_cms.from_attributes(document)  # refused for its form, which e-Tax does not take either
+    for octets in (document.replace(b"content at", b"kontent at"), forged, document):
         file.write_bytes(octets)
         assert verify(file, town.validation(revoked(NOW - DAY)), POLICIES[name]).decision is Decision.REFUSE
 
