@@ -353,6 +353,7 @@ def test_r09_r11_a_list_carried_over_is_the_one_built_anew(ledger: Path, tmp_pat
         lambda: Lists(ledger, tmp_path / str(next(numbers))),  # type: ignore[arg-type] # it takes any maker
         settings=settings(max_examples=150 if at_length else 12, stateful_step_count=25),
     )
-    assert 0.2 < Lists.told["anew"] / Lists.told["published"] < 0.8, Lists.told
+    carried_over = Lists.told["published"] - Lists.told["anew"]
+    assert min(Lists.told["anew"], carried_over) > 10, Lists.told
     assert Lists.told["combined"] > Lists.told["begun"] > 0, Lists.told
     assert Lists.told["removed"] > 0, Lists.told
