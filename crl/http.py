@@ -22,7 +22,7 @@ from crl.directory import Directory, DistributionPoint, words_of
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import Clock, iso
 from jpki.errors import JpkiError, Kind
-from jpki.look import PAGE_HEADERS, STATIC
+from jpki.look import PAGE_HEADERS
 from jpki.text import Text
 
 _MAX_AGE_SECONDS = 3600
@@ -38,9 +38,7 @@ def make_blueprint(directory: Path, points: Directory, clock: Clock) -> Blueprin
 
     Beside them GET /crl/index.json and the page /crl/ tell of the distribution points.
     """
-    blueprint = Blueprint(
-        "crl", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/crl/look"
-    )
+    blueprint = Blueprint("crl", __name__, template_folder="templates")
     facts_of = _facts()
 
     @blueprint.get("/crl/<ca>/<generation>/<partition>.crl")

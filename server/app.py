@@ -13,6 +13,7 @@ import signing.http
 from crl.copies import behind, lagging
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
+from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from server import access, certificate_page, health, metrics, portal, problems, watch
 from server.directory import distribution_points
@@ -62,7 +63,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         ),
         (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
     )
-    app = Flask("jpki", static_folder=None)
+    app = Flask("jpki", static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
     observer = observer or Watch.alone(doors, rooms.clock)
     needed = checks(rooms, doors)

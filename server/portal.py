@@ -11,7 +11,7 @@ from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, whole_second
 from jpki.errors import JpkiError
 from jpki.generation import Generation
-from jpki.look import PAGE_HEADERS, STATIC
+from jpki.look import PAGE_HEADERS
 from jpki.partition import COMPLETE, crl_url
 from jpki.ports import ShelfMark
 from jpki.text import Text
@@ -67,9 +67,7 @@ def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Chec
 
     Of what lies behind doors that are not open here the page says nothing.
     """
-    blueprint = Blueprint(
-        "portal", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/look"
-    )
+    blueprint = Blueprint("portal", __name__, template_folder="templates")
 
     @blueprint.get("/")
     def portal() -> Response:

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-STATIC = Path(__file__).parent / "static"
-"""The folder of `style.css`, which each door serves below its own address."""
+_HERE = Path(__file__).parent
+STATIC, TEMPLATES = _HERE / "static", _HERE / "templates"
+"""The folders that an application with pages takes for its own: what pages extend, what they are made of, their style."""
+
+STATIC_ADDRESS = "/look"
+"""Below which the style sheet lies."""
 
 PAGE_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

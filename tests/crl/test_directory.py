@@ -20,6 +20,7 @@ from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Municipality
 from jpki.ids import GenerationId, PartitionId
+from jpki.look import STATIC, TEMPLATES
 from jpki.partition import DELTA, crl_url
 from jpki.text import Text
 from tests.crl.authority import NOW, TODAY, generation
@@ -68,7 +69,7 @@ POINTS = [
 
 
 def door(home: Path, points: Callable[[], Sequence[DistributionPoint]]) -> FlaskClient:
-    app = Flask("test", static_folder=None)
+    app = Flask("test", static_folder=STATIC, template_folder=TEMPLATES)
     app.register_blueprint(make_blueprint(home, points, lambda: NOW))
     app.register_error_handler(JpkiError, lambda error: (error.code, 418))
     return app.test_client()
