@@ -5,7 +5,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 STATIC, TEMPLATES = _HERE / "static", _HERE / "templates"
-"""The folders that an application with pages takes for its own: what pages extend, what they are made of, their style."""
+"""The folders that an application with pages takes for its own: what pages are made of, and their style sheet."""
 
 STATIC_ADDRESS = "/look"
 """Below which the style sheet lies."""
