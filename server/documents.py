@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
+from typing import IO
 
 from jpki.ports import RevocationSource
 from jpki.verifier import VerifierId
@@ -12,7 +12,6 @@ from server.evidence import NotedEvidence
 from server.wiring import Rooms
 from signing.report import FileVerdict
 from signing.validation import TrustAnchor, Validation
-from signing.verify import verify
 
 LAB = "lab"
 """The trust domain of a home's own CAs."""
@@ -23,18 +22,18 @@ def anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
     return [TrustAnchor(certificate=each.certificate, domain=LAB) for each in rooms.every_generation()]
 
 
-def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:
-    """Return what judges one uploaded file at the present moment, attributes masked.
+def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[IO[bytes]], FileVerdict]:
+    """Return what judges one uploaded file at the present moment, attributes masked, in the sandbox.
 
     `verifier` tells who asks, in `registered` mode: what the ledger tells of signers is recorded then.
     """
 
-    def judge(document: Path) -> FileVerdict:
+    def judge(document: IO[bytes]) -> FileVerdict:
         validation, asking = home_validation(rooms), verifier()
         if rooms.admission is not None and asking is not None:
             noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
             validation = replace(validation, revocation=[noted])
-        return verify(document, validation)
+        return rooms.sandbox.judge(document, validation)
 
     return judge
 

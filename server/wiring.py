@@ -1,5 +1,6 @@
 """The one place where concrete classes meet: a home becomes rooms that work together."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,14 @@ from server.store.samples import SqlSamples
 from server.store.seal import Seal
 from server.store.shelf import SqlShelf
 from server.store.verifiers import SqlVerifiers
+from signing.sandbox import Sandbox
 from signing.tsa import TimeStampAuthority
+
+_PLACES = min(4, os.cpu_count() or 1)
+"""How many uploaded files a process has judged at once, each in a process of its own that may take a core and 1 GiB."""
+_WAITING = 2
+"""How many more wait for a place. With the four they leave two of a worker's eight threads to whoever asks else."""
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +115,8 @@ class Rooms:
     responder: Responder
     units: TimeStampingUnits
     time_stamps: TimeStampAuthority
+    sandbox: Sandbox
+    """Where strangers' files are judged; its processes start with the first file, or before."""
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
@@ -122,6 +132,7 @@ class Rooms:
         self.responder.close()
         if self.admission is not None:
             self.admission.close()
+        self.sandbox.close()
         self.store.database.close()
         self.keys.close()
 
@@ -285,6 +296,7 @@ def assemble(
         ),
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
+        sandbox=Sandbox(_PLACES, waiting=_WAITING, patience=_PATIENCE),
         maintenance=Maintenance(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},

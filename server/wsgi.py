@@ -83,6 +83,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             rooms.maintenance.start()
         elif Door.TSA in self._doors:
             rooms.maintenance.only(TIME_STAMPING).start()
+        if Door.VERIFY in self._doors:
+            rooms.sandbox.start()
         if Door.OCSP in self._doors:
             self._tally.heard(0, monotonic())
             rooms.responder.start(self._tally.heard)

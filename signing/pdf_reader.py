@@ -6,8 +6,7 @@
 import re
 from dataclasses import replace
 from os import SEEK_END
-from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from asn1crypto import core
 from pyhanko.pdf_utils.decode_limits import DEFAULT_PURPOSE_LIMITS, DecodeLimits, DecodePurpose, StreamDecodeLimits
@@ -39,30 +38,29 @@ _LAST_WORDS = re.compile(rb"\s*(?:endobj|(?:trailer\s*)?<<.*>>)\s*startxref\s+\d
 _OBJECT = re.compile(rb"\d\s+obj\b")
 
 
-def read(document: Path) -> tuple[Presented, ...]:
-    """Return the signatures of the PDF at `document`; whatever is wrong with its structure raises.
+def read(document: IO[bytes]) -> tuple[Presented, ...]:
+    """Return the signatures of a PDF; whatever is wrong with its structure raises.
 
     Raises:
         JpkiError: UNPROCESSABLE `document-encrypted`, TOO_LARGE `too-many-signatures`.
     """
-    with document.open("rb") as stream:
-        _require_end_mark(stream)
-        # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
-        reader = PdfFileReader(stream, strict=False, decode_limits=_LIMITS)
-        if reader.encrypted:
-            raise JpkiError(
-                Kind.UNPROCESSABLE,
-                "document-encrypted",
-                Text("暗号化されたPDFは読み取れません。", "The PDF is encrypted and cannot be read."),
-                Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
-            )
-        # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
-        fields = [field for field in enumerate_sig_fields(reader, filled_status=True) if not _is_timestamp(field[1])]
-        refuse_crowds(fields)
-        return tuple(_present(reader, *field) for field in fields)
+    _require_end_mark(document)
+    # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
+    reader = PdfFileReader(document, strict=False, decode_limits=_LIMITS)
+    if reader.encrypted:
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "document-encrypted",
+            Text("暗号化されたPDFは読み取れません。", "The PDF is encrypted and cannot be read."),
+            Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
+        )
+    # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
+    fields = [field for field in enumerate_sig_fields(reader, filled_status=True) if not _is_timestamp(field[1])]
+    refuse_crowds(fields)
+    return tuple(_present(reader, *field) for field in fields)
 
 
-def _require_end_mark(stream: BinaryIO) -> None:
+def _require_end_mark(stream: IO[bytes]) -> None:
     """Refuse a file that does not end as a PDF: pyHanko would search backwards through it, octet by octet."""
     stream.seek(max(stream.seek(0, SEEK_END) - _END_ZONE, 0))
     if b"%%EOF" not in stream.read():
@@ -98,7 +96,7 @@ def _check_form(signature: EmbeddedPdfSignature) -> Check:
     return pades.check_form(signature.signer_info)
 
 
-def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
+def _check_coverage(stream: IO[bytes], signature: EmbeddedPdfSignature) -> Check:
     covered = signature.coverage in {SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION}
     if not covered or not _leaves_out_its_value_only(stream, signature):
         return Check.stopped(Step.COVERAGE, Cause.NOT_COVERED)
@@ -110,7 +108,7 @@ def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
     )
 
 
-def _leaves_out_its_value_only(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:
+def _leaves_out_its_value_only(stream: IO[bytes], signature: EmbeddedPdfSignature) -> bool:
     """Tell whether the gap in the ByteRange is the signature's own hexadecimal string and nothing else."""
     _, gap_start, gap_end, _ = signature.byte_range
     stream.seek(gap_start)

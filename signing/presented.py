@@ -8,12 +8,8 @@ from cryptography import x509
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from signing.caps import MOST_CERTIFICATES, MOST_SIGNATURES
 from signing.report import Check, Step
-
-MOST_SIGNATURES = 32
-MOST_CERTIFICATES = 20
-"""More than any honest document bears; hostile ones keep path building busy for minutes."""
-
 
 NO_REVISIONS = Check.not_applicable(
     Step.CHANGES,

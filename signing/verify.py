@@ -6,13 +6,15 @@ first five but the algorithm's; the rest is the same for every format. Table and
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki.clock import iso
-from jpki.errors import JpkiError, Kind
+from jpki.errors import JpkiError
 from jpki.text import Text
 from signing import intake
 from signing.algorithms import check_strength
@@ -27,56 +29,66 @@ from signing.verdict import ACCEPTED, ACCEPTED_BEFORE_REVOCATION, RULINGS, Cause
 
 
 def verify(document: Path, validation: Validation) -> FileVerdict:
-    """Judge the file at `document`. Whatever it holds, the answer is a verdict; nothing is fetched from anywhere.
+    """Judge the file at `document` in this very process: for documents of our own. See `judge`.
 
     Raises:
         JpkiError: NOT_FOUND `document-missing`.
     """
+    with intake.opened(document) as stream:
+        return replace(judge(stream, validation), path=str(document))
+
+
+def judge(document: IO[bytes], validation: Validation) -> FileVerdict:
+    """Judge an open file. Whatever it holds, the answer is a verdict, its path left open; nothing is fetched.
+
+    Strangers' files are judged by `signing.sandbox`, in a process that may come to harm.
+
+    Raises:
+        MemoryError: the process has no memory left for this file.
+    """
     try:
         form = intake.recognise(document)
     except JpkiError as error:
-        if error.kind is Kind.NOT_FOUND:
-            raise
-        return _unreadable(document, error.problem)
+        return _unreadable(error.problem)
     # The one boundary: a hostile document makes the libraries raise anything, RecursionError and AssertionError too.
     try:
         presented = intake.reader_for(form)(document)
-        return _judge_file(document, presented, validation)
+        return _judge_file(presented, validation)
     except JpkiError as error:
-        return _unreadable(document, error.problem)
+        return _unreadable(error.problem)
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - see above
         return _judge_broken(document, form, type(error).__name__)
 
 
-def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation) -> FileVerdict:
+def _judge_file(presented: tuple[Presented, ...], validation: Validation) -> FileVerdict:
     if not presented:
-        return _unreadable(document, Text("ファイルに署名がありません。", "The file bears no signature."))
+        return _unreadable(Text("ファイルに署名がありません。", "The file bears no signature."))
     at = validation.at or validation.clock()
-    verdicts = tuple(_judge(one, validation, at) for one in presented)
-    return _with_signatures(document, verdicts)
+    return _with_signatures(tuple(_judge(one, validation, at) for one in presented))
 
 
-def _with_signatures(document: Path, verdicts: tuple[SignatureVerdict, ...]) -> FileVerdict:
+def _with_signatures(verdicts: tuple[SignatureVerdict, ...]) -> FileVerdict:
     decision = worst(verdict.decision for verdict in verdicts)
     sentence = next(verdict.sentence for verdict in verdicts if verdict.decision is decision)
-    return FileVerdict(path=str(document), decision=decision, sentence=sentence, signatures=verdicts)
+    return FileVerdict(path="", decision=decision, sentence=sentence, signatures=verdicts)
 
 
-def _judge_broken(document: Path, form: intake.Format, raised: str) -> FileVerdict:
+def _judge_broken(document: IO[bytes], form: intake.Format, raised: str) -> FileVerdict:
     if not intake.claims_signature(document, form):
         return _unreadable(
-            document,
             Text(
                 "ファイルが壊れていて読み取れず、署名も見当たりません。",
                 "The file is broken, and bears no signature that can be found.",
             ),
         )
     malformed = Check.stopped(Step.FORMAT, Cause.MALFORMED, raised=raised)
-    return _with_signatures(document, (_conclude([malformed], None, None),))
+    return _with_signatures((_conclude([malformed], None, None),))
 
 
-def _unreadable(document: Path, reason: Text) -> FileVerdict:
-    return FileVerdict(path=str(document), decision=Decision.UNREADABLE, sentence=reason)
+def _unreadable(reason: Text) -> FileVerdict:
+    return FileVerdict(path="", decision=Decision.UNREADABLE, sentence=reason)
 
 
 # --- one signature ---------------------------------------------------------------------------------------------

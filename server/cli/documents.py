@@ -1,8 +1,14 @@
 """`jpki sign` and `jpki verify`: documents."""
 
+import atexit
+import os
 import re
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import click
@@ -22,11 +28,12 @@ from server.home import Home, write_new
 from server.wiring import Rooms
 from signing.credential import Credential
 from signing.intake import Format, recognise
+from signing.intake import opened as opened_document
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
+from signing.sandbox import Sandbox
 from signing.sign import sign as sign_document
 from signing.validation import TrustAnchor, Validation
 from signing.verdict import Decision, worst
-from signing.verify import verify as verify_document
 
 CONFIGURED = "configured"
 """The trust domain of certificates given by --trust."""
@@ -77,13 +84,15 @@ def sign(  # noqa: PLR0913 - one parameter for each option
 
 def _format_of(document: Path) -> Format:
     try:
-        return recognise(document)
+        with opened_document(document) as stream:
+            return recognise(stream)
     except JpkiError:
         return Format.CMS
 
 
 # --- verify --------------------------------------------------------------------------------------------------------
 
+_PROGRESS_SECONDS = 1.0
 _EXIT = {Decision.ACCEPT: 0, Decision.REFUSE: 1, Decision.UNDECIDED: 2, Decision.UNREADABLE: 3}
 _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.UNDECIDED: "?", Outcome.NOT_APPLICABLE: "-"}
 _DECISIONS = {
@@ -130,6 +139,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     show_attributes: bool,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
+    sandbox = _sandbox()
     try:
         rooms = opened(home) if home else None
         validation = Validation(
@@ -142,10 +152,44 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     except JpkiError as error:
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
-    verdicts = [verify_document(document, validation) for document in documents]
+    verdicts = list(_judged(documents, validation, sandbox, output))
     fields = as_json(verdicts)
     output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
+
+
+_CORES = os.cpu_count() or 1
+
+
+@cache
+def _sandbox() -> Sandbox:
+    """Return this process's sandbox, which prepares itself while the home is being opened."""
+    sandbox = Sandbox(_CORES)
+    atexit.register(sandbox.close)
+    sandbox.start()
+    return sandbox
+
+
+def _judged(
+    documents: Sequence[Path], validation: Validation, sandbox: Sandbox, output: Output
+) -> Iterator[FileVerdict]:
+    """Yield the verdicts in the order of the files; all cores are at work, and who waits is told how far they are."""
+
+    def judge(document: Path) -> FileVerdict:
+        with opened_document(document) as stream:
+            return replace(sandbox.judge(stream, validation), path=str(document))
+
+    told = time.monotonic()
+    with ThreadPoolExecutor(_CORES) as executor:
+        for number, verdict in enumerate(executor.map(judge, documents), 1):
+            yield verdict
+            if time.monotonic() - told >= _PROGRESS_SECONDS and number < len(documents):
+                told = time.monotonic()
+                output.progress(
+                    Text(
+                        f"{len(documents)}件中{number}件を判定しました。", f"{number} of {len(documents)} files judged."
+                    )
+                )
 
 
 def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:

@@ -1,0 +1,185 @@
+"""The process that starts those that judge: all libraries imported, nothing of the authority in it, forks alone.
+
+It is started anew and not forked, so that no key, no passphrase and no connection of the service is in its memory or
+in that of its children. It is asked over a socket, one message with three descriptors for each file: the file, the
+channel to whoever asked, and a pipe for how it ended. Whoever asked closes that pipe to have the file's process killed;
+where the socket closes, all of them die.
+"""
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, NoReturn
+
+from cryptography import x509
+
+from jpki.revocation import RevocationEvidence
+from signing import confinement
+from signing.rehearsal import rehearse
+from signing.report import FileVerdict
+from signing.validation import TrustAnchor, Validation
+from signing.verify import judge
+from signing.wire import Answer, Channel, Ended, Form, Judged, Limits, Question, Ready, Said, Stopped, Terms
+
+Judge = Callable[[IO[bytes], Validation], FileVerdict]
+
+_LIMITS = Form(Limits)
+_TERMS = Form(Terms)
+_ANSWER = Form(Answer)
+_ENDED = Form(Ended)
+_SAID: Form[Said] = Form(Said)  # type: ignore[arg-type] # a union is no class
+_LONGEST_REQUEST = 1024
+_DESCRIPTORS = 3
+
+
+# --- the fork server -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process that judges; `ended` is the pipe for how it ended."""
+
+    pid: int
+    handle: int
+    ended: int
+
+
+class Zygote:
+    """Forks a process for each file that it is asked to have judged, until whoever asks is gone."""
+
+    def __init__(self, control: socket.socket, judges: Judge) -> None:
+        self._control = control
+        self._judges = judges
+        self._nowhere = os.open(os.devnull, os.O_RDWR)
+        self._selector = selectors.DefaultSelector()
+        self._children: set[_Child] = set()
+
+    def serve(self) -> None:
+        """Answer until the other side of the socket is closed, by whatever means; then kill all children."""
+        self._selector.register(self._control, selectors.EVENT_READ, self._asked)
+        while self._control in self._selector.get_map():
+            for key, _ in self._selector.select():
+                key.data()
+        for child in self._children:
+            signal.pidfd_send_signal(child.handle, signal.SIGKILL)
+
+    def _asked(self) -> None:
+        request, descriptors, _, _ = socket.recv_fds(self._control, _LONGEST_REQUEST, _DESCRIPTORS)
+        if not request:
+            self._selector.unregister(self._control)
+            return
+        document, channel, ended = descriptors
+        parent, pid = os.getpid(), os.fork()
+        if pid == 0:
+            _live(self._judges, document, channel, self._nowhere, _LIMITS.read(request), parent)
+        os.close(document)
+        os.close(channel)
+        self._watch(_Child(pid, os.pidfd_open(pid), ended))
+
+    def _watch(self, child: _Child) -> None:
+        self._children.add(child)
+        self._selector.register(child.handle, selectors.EVENT_READ, lambda: self._bury(child))
+        # A pipe whose reader is gone is ready: nobody wants to know any more.
+        self._selector.register(child.ended, selectors.EVENT_READ, lambda: self._kill(child))
+
+    def _kill(self, child: _Child) -> None:
+        if child not in self._children:
+            return  # It ended by itself in the meantime.
+        self._selector.unregister(child.ended)
+        signal.pidfd_send_signal(child.handle, signal.SIGKILL)
+
+    def _bury(self, child: _Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        self._selector.unregister(child.handle)
+        os.close(child.handle)
+        if child.ended in self._selector.get_map():
+            self._selector.unregister(child.ended)
+        with suppress(BrokenPipeError):
+            os.write(child.ended, _ENDED.write(Ended(code=os.waitstatus_to_exitcode(status))))
+        os.close(child.ended)
+        self._children.remove(child)
+
+
+# --- a child ---------------------------------------------------------------------------------------------------------
+
+
+def _live(judges: Judge, document: int, channel: int, nowhere: int, limits: Limits, parent: int) -> NoReturn:
+    """Be the process that judges one file; never return."""
+    code = 1
+    try:
+        confinement.die_with(parent)
+        confinement.keep_open((document, channel), nowhere)
+        confinement.limit(limits.memory, limits.processor_seconds)
+        confinement.live_without_descriptors()
+        _converse(judges, os.fdopen(document, "rb"), Channel(socket.socket(fileno=channel)))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _converse(judges: Judge, document: IO[bytes], channel: Channel) -> None:
+    channel.send(_SAID.write(Ready()))
+    validation = _validation(_TERMS.read(channel.receive()), channel)
+    document.seek(0)
+    said: Said = Stopped()
+    try:
+        said = Judged(verdict=judges(document, validation))
+    except MemoryError:
+        pass  # Said below, when what filled the memory is let go.
+    except confinement.LateImport as late:
+        said = Stopped(late=str(late))
+    channel.send(_SAID.write(said))
+
+
+def _validation(terms: Terms, channel: Channel) -> Validation:
+    return Validation(
+        anchors=[TrustAnchor(certificate=each.certificate, domain=each.domain) for each in terms.anchors],
+        revocation=[_Asked(channel, source) for source in range(terms.sources)],
+        clock=lambda: terms.now,
+        at=terms.at,
+        allowed_policies=terms.allowed_policies,
+        show_attributes=terms.show_attributes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A source of the process that had the file judged: asked over the channel, by its number."""
+
+    channel: Channel
+    source: int
+
+    def evidence(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+    ) -> RevocationEvidence | None:
+        """Return the source's word; see `jpki.ports.RevocationSource`."""
+        question = Question(source=self.source, certificate=certificate, issuer=issuer, at=at)
+        self.channel.send(_SAID.write(question))
+        return _ANSWER.read(self.channel.receive()).evidence
+
+
+# --- the start -------------------------------------------------------------------------------------------------------
+
+
+def start(judges: Judge) -> None:
+    """Be the fork server of the socket whose descriptor is this process's argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    rehearse()
+    os.chdir("/")
+    confinement.give_up_root()
+    confinement.give_up_privileges()
+    gc.collect()
+    gc.freeze()
+    Zygote(control, judges).serve()
+
+
+if __name__ == "__main__":
+    start(judge)
