@@ -19,7 +19,9 @@ MOST_CERTIFICATES = 20
 MOST_REVISIONS = 128
 """Revisions of a PDF, four for each signature: changes are looked for in each one after a signature."""
 DEEPEST_XML = 256
-"""Levels of elements in XML, which libxml2 bounds by itself; references to entities do not come so far as to count."""
+"""Levels of elements in XML, as libxml2 bounds them by itself. Entities need no cap: a DTD is not taken at all."""
+LARGEST_XML_TEXT = 10_000_000
+"""Octets of one text or attribute in XML, as libxml2 bounds them by itself."""
 LARGEST_XREF_STREAM = _MIB
 """Octets of a PDF's cross-reference stream, decoded: some two hundred thousand objects. 41 kB can claim ten million,
 which take a minute to read."""
@@ -27,6 +29,8 @@ LARGEST_STREAM = 64 * _MIB
 """Octets of any other stream of a PDF, decoded."""
 LARGEST_STREAMS = 256 * _MIB
 """Octets of all streams of a PDF that are decoded on the way to a verdict, repeated ones repeatedly."""
+DEEPEST_CALLS = 1000
+"""Python's calls within calls: what nests in PDF and CMS ends there, at some hundred levels."""
 
 # --- what judging it may cost ----------------------------------------------------------------------------------------
 

@@ -9,9 +9,15 @@ from os import SEEK_END
 from typing import IO
 
 from asn1crypto import core
-from pyhanko.pdf_utils.decode_limits import DEFAULT_PURPOSE_LIMITS, DecodeLimits, DecodePurpose, StreamDecodeLimits
+from pyhanko.pdf_utils.decode_limits import (
+    DEFAULT_PURPOSE_LIMITS,
+    DecodeLimits,
+    DecodePurpose,
+    DocumentDecodeBudget,
+    StreamDecodeLimits,
+)
 from pyhanko.pdf_utils.generic import DictionaryObject, PdfObject
-from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.fields import enumerate_sig_fields
@@ -21,17 +27,19 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from signing import cms_signature, pades
+from signing.caps import LARGEST_STREAM, LARGEST_STREAMS, LARGEST_XREF_STREAM
 from signing.presented import Presented, refuse_crowds
 from signing.report import Check, Step
 from signing.verdict import Cause
 
-_MIB = 1024 * 1024
 _END_ZONE = 1024
-
-# A cross-reference stream of 41 kB can claim ten million objects: that is over a minute of reading. This allows
-# some two hundred thousand.
 _LIMITS = DecodeLimits(
-    per_purpose={**DEFAULT_PURPOSE_LIMITS, DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=_MIB)}
+    per_stream=StreamDecodeLimits(max_output_size=LARGEST_STREAM),
+    per_purpose={
+        **DEFAULT_PURPOSE_LIMITS,
+        DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=LARGEST_XREF_STREAM),
+    },
+    document_budget=DocumentDecodeBudget(base_allowance=LARGEST_STREAMS, max_ratio=0),
 )
 _PLAIN = "/adbe.pkcs7.detached"
 _LAST_WORDS = re.compile(rb"\s*(?:endobj|(?:trailer\s*)?<<.*>>)\s*startxref\s+\d+\s+%%EOF\s*", re.DOTALL)
@@ -42,8 +50,24 @@ def read(document: IO[bytes]) -> tuple[Presented, ...]:
     """Return the signatures of a PDF; whatever is wrong with its structure raises.
 
     Raises:
-        JpkiError: UNPROCESSABLE `document-encrypted`, TOO_LARGE `too-many-signatures`.
+        JpkiError: UNPROCESSABLE `document-encrypted`; TOO_LARGE `too-many-signatures`, `too-many-revisions` or
+            `streams-too-large`.
     """
+    try:
+        return _read(document)
+    except PdfDecodeLimitError as error:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "streams-too-large",
+            Text(
+                "PDFの圧縮された部分が大きすぎるため、展開しません。",
+                "The PDF's compressed parts are too large and are not expanded.",
+            ),
+            Text("署名者に作り直しを依頼してください。", "Ask the signer to make the PDF again, without them."),
+        ) from error
+
+
+def _read(document: IO[bytes]) -> tuple[Presented, ...]:
     _require_end_mark(document)
     # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
     reader = PdfFileReader(document, strict=False, decode_limits=_LIMITS)
@@ -56,7 +80,7 @@ def read(document: IO[bytes]) -> tuple[Presented, ...]:
         )
     # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
     fields = [field for field in enumerate_sig_fields(reader, filled_status=True) if not _is_timestamp(field[1])]
-    refuse_crowds(fields)
+    refuse_crowds(fields, revisions=reader.total_revisions)
     return tuple(_present(reader, *field) for field in fields)
 
 

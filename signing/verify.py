@@ -27,6 +27,11 @@ from signing.trust import Chain, find_chain
 from signing.validation import Validation
 from signing.verdict import ACCEPTED, ACCEPTED_BEFORE_REVOCATION, RULINGS, Cause, Decision, Ruling, gravest, worst
 
+_TOO_DEEP = Text(
+    "ファイルの入れ子が深すぎるため、読み取りません。",
+    "What the file holds is nested too deeply, and is not read.",
+)
+
 
 def verify(document: Path, validation: Validation) -> FileVerdict:
     """Judge the file at `document` in this very process: for documents of our own. See `judge`.
@@ -50,7 +55,7 @@ def judge(document: IO[bytes], validation: Validation) -> FileVerdict:
         form = intake.recognise(document)
     except JpkiError as error:
         return _unreadable(error.problem)
-    # The one boundary: a hostile document makes the libraries raise anything, RecursionError and AssertionError too.
+    # The one boundary: a hostile document makes the libraries raise anything, AssertionError too.
     try:
         presented = intake.reader_for(form)(document)
         return _judge_file(presented, validation)
@@ -58,6 +63,8 @@ def judge(document: IO[bytes], validation: Validation) -> FileVerdict:
         return _unreadable(error.problem)
     except MemoryError:
         raise
+    except RecursionError:
+        return _unreadable(_TOO_DEEP)
     except Exception as error:  # noqa: BLE001 - see above
         return _judge_broken(document, form, type(error).__name__)
 

@@ -22,6 +22,7 @@ from cryptography import x509
 
 from jpki.revocation import RevocationEvidence
 from signing import confinement
+from signing.caps import DEEPEST_CALLS
 from signing.rehearsal import rehearse
 from signing.report import FileVerdict
 from signing.validation import TrustAnchor, Validation
@@ -171,6 +172,7 @@ class _Asked:
 def start(judges: Judge) -> None:
     """Be the fork server of the socket whose descriptor is this process's argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setrecursionlimit(DEEPEST_CALLS)
     control = socket.socket(fileno=int(sys.argv[1]))
     rehearse()
     os.chdir("/")
