@@ -5,7 +5,6 @@ files in this process, warm, with the same root and the home's complete list at 
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile

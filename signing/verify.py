@@ -144,7 +144,7 @@ def _check_trust(chain: Chain | None, validation: Validation, at: datetime) -> I
         anchor_sha256=chain.anchor.certificate.fingerprint(SHA256()).hex(),
     )
     yield check_kind(certificate)
-    yield check_policy(certificate, validation.allowed_policies)
+    yield check_policy(chain, validation.allowed_policies, at)
     yield check_validity(chain, at)
     yield check_revocation(chain, validation.revocation, at, time_is_given=validation.at is not None)
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from jpki import oids
 from jpki.revocation import Finding
 from signing.credential import Credential
 from signing.intake import Format
@@ -119,6 +120,17 @@ def test_a_foreign_policy_is_refused(town: Town, judge: Judge) -> None:
     verdict = judge(_signed(town, make_certificate(town.holder.key, town.root, policy="1.2.3.4")), town.validation())
     assert causes(verdict) == [{Cause.WRONG_POLICY}]
     assert verdict.decision is Decision.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"), [(None, Cause.WRONG_POLICY), ("1.2.3.4", Cause.WRONG_POLICY), (oids.LAB_SIGNING_POLICY, None)]
+)
+def test_a_policy_is_the_whole_chains_or_nobodys(
+    town: Town, judge: Judge, policy: str | None, cause: Cause | None
+) -> None:
+    middle = make_intermediate(town.spare_keys[0], town.root, policy=policy)
+    signed = _signed(town, make_certificate(town.holder.key, middle), middle.certificate)
+    assert causes(judge(signed, town.validation())) == [{cause} if cause else set()]
 
 
 @pytest.mark.parametrize(
