@@ -4,6 +4,9 @@ The product judges PDFs of a home of its own, its ledger asked over the sandbox'
 files in this process, warm, with the same root and the home's complete list at hand.
 """
 
+# mypy: allow-untyped-calls
+# pyHanko's PDF layer bears no types.
+
 import json
 import subprocess
 import sys

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.validation import TrustAnchor
 
-
 _SHORTEST = 2
 """A certificate and the anchor's."""
 
@@ -107,7 +106,9 @@ def _is_valid(chain: Chain, moment: datetime, policies: frozenset[str] | None = 
         algorithm_usage_policy=AcceptAllAlgorithms(),
     )
     anchor = CertTrustAnchor(root, derive_default_quals_from_cert=True)
-    terms = policies and PKIXValidationParams(user_initial_policy_set=policies, initial_explicit_policy=True)
+    terms = None
+    if policies is not None:
+        terms = PKIXValidationParams(user_initial_policy_set=policies, initial_explicit_policy=True)
     try:
         asyncio.run(async_validate_path(context, ValidationPath(anchor, issuers[::-1], leaf), terms))
     except PathValidationError:

@@ -31,7 +31,7 @@ def parse(octets: bytes) -> etree._Element:
     try:
         root = etree.fromstring(octets, parser)
     except etree.XMLSyntaxError as error:
-        if error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+        if error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT:  # type: ignore[attr-defined] # the stubs lack it
             raise _beyond_limits() from error
         raise
     if root.getroottree().docinfo.internalDTD is not None:

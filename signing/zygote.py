@@ -8,11 +8,12 @@ where the socket closes, all of them die.
 
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from cryptography import x509
 
 from jpki.revocation import RevocationEvidence
 from signing import confinement
+from signing.ahead import Run, copy_ahead, written_pages
 from signing.caps import DEEPEST_CALLS
 from signing.rehearsal import rehearse
 from signing.report import FileVerdict
@@ -38,37 +40,45 @@ _ENDED = Form(Ended)
 _SAID: Form[Said] = Form(Said)  # type: ignore[arg-type] # a union is no class
 _LONGEST_REQUEST = 1024
 _DESCRIPTORS = 3
+_CORES = os.cpu_count() or 1
 
 
 # --- the fork server -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Child:
-    """A process that judges; `ended` is the pipe for how it ended."""
+    """A process that judges, or waits for the file; `orders` leads to it until then, `ended` tells how it ended."""
 
     pid: int
     handle: int
-    ended: int
+    orders: socket.socket
+    ended: int | None = None
 
 
 class Zygote:
-    """Forks a process for each file that it is asked to have judged, until whoever asks is gone."""
+    """Forks a process for each file that it is asked to have judged, until whoever asks is gone.
 
-    def __init__(self, control: socket.socket, judges: Judge) -> None:
+    Where a core is idle the next process is forked ahead of its file. `pages` are copied in each one beforehand.
+    """
+
+    def __init__(self, control: socket.socket, judges: Judge, pages: Sequence[Run]) -> None:
         self._control = control
         self._judges = judges
+        self._pages = pages
         self._nowhere = os.open(os.devnull, os.O_RDWR)
         self._selector = selectors.DefaultSelector()
-        self._children: set[_Child] = set()
+        self._busy: set[_Child] = set()
+        self._ready: _Child | None = None
 
     def serve(self) -> None:
         """Answer until the other side of the socket is closed, by whatever means; then kill all children."""
         self._selector.register(self._control, selectors.EVENT_READ, self._asked)
+        self._prepare()
         while self._control in self._selector.get_map():
             for key, _ in self._selector.select():
                 key.data()
-        for child in self._children:
+        for child in (*self._busy, *([self._ready] if self._ready else ())):
             signal.pidfd_send_signal(child.handle, signal.SIGKILL)
 
     def _asked(self) -> None:
@@ -77,21 +87,34 @@ class Zygote:
             self._selector.unregister(self._control)
             return
         document, channel, ended = descriptors
+        child, self._ready = self._ready or self._forked(), None
+        child.ended = ended
+        self._busy.add(child)
+        # A pipe whose reader is gone is ready: nobody wants to know any more.
+        self._selector.register(ended, selectors.EVENT_READ, lambda: self._kill(child))
+        with suppress(OSError):  # It was killed while it waited: whoever asked hears of it as of any other.
+            socket.send_fds(child.orders, [request], [document, channel])
+        for each in (document, channel):
+            os.close(each)
+        child.orders.close()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self._ready is None and len(self._busy) < _CORES:
+            self._ready = self._forked()
+
+    def _forked(self) -> _Child:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            _live(self._judges, document, channel, self._nowhere, _LIMITS.read(request), parent)
-        os.close(document)
-        os.close(channel)
-        self._watch(_Child(pid, os.pidfd_open(pid), ended))
-
-    def _watch(self, child: _Child) -> None:
-        self._children.add(child)
+            _live(self._judges, theirs, self._nowhere, self._pages, parent)
+        theirs.close()
+        child = _Child(pid, os.pidfd_open(pid), ours)
         self._selector.register(child.handle, selectors.EVENT_READ, lambda: self._bury(child))
-        # A pipe whose reader is gone is ready: nobody wants to know any more.
-        self._selector.register(child.ended, selectors.EVENT_READ, lambda: self._kill(child))
+        return child
 
     def _kill(self, child: _Child) -> None:
-        if child not in self._children:
+        if child not in self._busy or child.ended is None:
             return  # It ended by itself in the meantime.
         self._selector.unregister(child.ended)
         signal.pidfd_send_signal(child.handle, signal.SIGKILL)
@@ -100,23 +123,36 @@ class Zygote:
         _, status = os.waitpid(child.pid, 0)
         self._selector.unregister(child.handle)
         os.close(child.handle)
-        if child.ended in self._selector.get_map():
-            self._selector.unregister(child.ended)
+        child.orders.close()
+        self._busy.discard(child)
+        if child is self._ready:
+            self._ready = None
+        if child.ended is not None:
+            self._tell(child.ended, Ended(code=os.waitstatus_to_exitcode(status)))
+        self._prepare()
+
+    def _tell(self, pipe: int, how: Ended) -> None:
+        if pipe in self._selector.get_map():
+            self._selector.unregister(pipe)
         with suppress(BrokenPipeError):
-            os.write(child.ended, _ENDED.write(Ended(code=os.waitstatus_to_exitcode(status))))
-        os.close(child.ended)
-        self._children.remove(child)
+            os.write(pipe, _ENDED.write(how))
+        os.close(pipe)
 
 
 # --- a child ---------------------------------------------------------------------------------------------------------
 
 
-def _live(judges: Judge, document: int, channel: int, nowhere: int, limits: Limits, parent: int) -> NoReturn:
+def _live(judges: Judge, orders: socket.socket, nowhere: int, pages: Sequence[Run], parent: int) -> NoReturn:
     """Be the process that judges one file; never return."""
     code = 1
     try:
         confinement.die_with(parent)
-        confinement.keep_open((document, channel), nowhere)
+        confinement.keep_open((orders.fileno(),), nowhere)
+        if not select.select([orders], [], [], 0)[0]:  # Nobody waits yet.
+            copy_ahead(pages)
+        request, (document, channel), _, _ = socket.recv_fds(orders, _LONGEST_REQUEST, _DESCRIPTORS)
+        orders.close()
+        limits = _LIMITS.read(request)
         confinement.limit(limits.memory, limits.processor_seconds)
         confinement.live_without_descriptors()
         _converse(judges, os.fdopen(document, "rb"), Channel(socket.socket(fileno=channel)))
@@ -174,13 +210,14 @@ def start(judges: Judge) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setrecursionlimit(DEEPEST_CALLS)
     control = socket.socket(fileno=int(sys.argv[1]))
-    rehearse()
+    again = rehearse()
+    gc.collect()
+    gc.freeze()
+    pages = written_pages(again)
     os.chdir("/")
     confinement.give_up_root()
     confinement.give_up_privileges()
-    gc.collect()
-    gc.freeze()
-    Zygote(control, judges).serve()
+    Zygote(control, judges, pages).serve()
 
 
 if __name__ == "__main__":

@@ -10,22 +10,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from crl.reader import CrlFile
 from jpki.clock import JST, end_of_day, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
 from jpki.text import Language, Text
-from ocsp.client import OcspClient
 from server.cli.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
-from server.documents import anchors_of
 from server.home import Home, write_new
-from server.wiring import Rooms
 from signing.credential import Credential
 from signing.intake import Format, recognise
 from signing.intake import opened as opened_document
@@ -34,6 +31,9 @@ from signing.sandbox import Sandbox
 from signing.sign import sign as sign_document
 from signing.validation import TrustAnchor, Validation
 from signing.verdict import Decision, worst
+
+if TYPE_CHECKING:
+    from server.wiring import Rooms
 
 CONFIGURED = "configured"
 """The trust domain of certificates given by --trust."""
@@ -192,22 +192,30 @@ def _judged(
                 )
 
 
-def _anchors(rooms: Rooms | None, trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
+def _anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
     given = [
         TrustAnchor(certificate=certificate, domain=CONFIGURED)
         for file in trust_files
         for certificate in certificates_in(file)
     ]
-    return given or (anchors_of(rooms) if rooms else [])
+    if given or rooms is None:
+        return given
+    from server.documents import anchors_of
+
+    return anchors_of(rooms)
 
 
-def _sources(rooms: Rooms | None, crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
+def _sources(rooms: "Rooms | None", crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
     if rooms:
         yield rooms.evidence()
     for file in crl_files:
+        from crl.reader import CrlFile
+
         with file.open("rb") as octets:
             yield CrlFile(octets)
     if ocsp_url:
+        from ocsp.client import OcspClient
+
         yield OcspClient(ocsp_url, system_clock, system_randomness)
 
 

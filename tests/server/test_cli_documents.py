@@ -1,5 +1,7 @@
 """`jpki sign` and `jpki verify`: what is signed, what is refused, and the exit code of every verdict."""
 
+import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from signing.samples import tax_return_pdf
 from tests.conftest import PROJECT
 from tests.server.conftest import AgedHome, Town, certificate_in, serial_in
 from tests.server.console import Answer, Jpki, Word, refusal
+from tests.signing.hostile import huge_value, packed_catalog
 
 XTX = PROJECT / "examples" / "return.xtx"
 ACCEPT, REFUSE, UNDECIDED, UNREADABLE = 0, 1, 2, 3
@@ -230,6 +233,24 @@ def test_of_several_files_the_worst_decides(jpki: Jpki, town: Town, signed: Path
     verdict = jpki.judged(UNREADABLE, "verify", good, none, bad, *home)
     assert verdict["decision"] == "unreadable"
     assert [file["decision"] for file in verdict["files"]] == ["accept", "unreadable", "refuse"]
+
+
+def test_many_files_are_judged_in_order_and_told_of_while_it_lasts(
+    jpki: Jpki, town: Town, signed: Path, plain: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.pdf"
+    slow.write_bytes(huge_value(1024 * 1024))
+    files = [signed / "return.pdf", slow, plain / "return.txt", *[signed / "return.p7m"] * 5, slow]
+    answer = jpki("verify", *files, "--home", town.home, "--json")
+    assert [each["path"] for each in json.loads(answer.out)["files"]] == [str(each) for each in files]
+    assert re.search(r"\d of 9 files judged|9件中\d件を判定しました", answer.err)
+
+
+def test_a_bomb_is_a_verdict_with_its_reason(jpki: Jpki, town: Town, tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile.pdf"
+    hostile.write_bytes(packed_catalog(65 * 1024 * 1024))
+    verdict = jpki.judged(UNREADABLE, "verify", hostile, "--home", town.home)
+    assert "too large" in verdict["files"][0]["reason"]["en"]
 
 
 # --- verify: what went wrong before a verdict ----------------------------------------------------------------------

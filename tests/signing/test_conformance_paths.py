@@ -202,7 +202,8 @@ def _certified(pem: str) -> asn1_x509.Certificate:
         .not_valid_before(NOW - timedelta(days=1))
         .not_valid_after(NOW + timedelta(days=1))
     )
-    return asn1_x509.Certificate.load(builder.sign(key, SHA256()).public_bytes(Encoding.DER))
+    loaded: asn1_x509.Certificate = asn1_x509.Certificate.load(builder.sign(key, SHA256()).public_bytes(Encoding.DER))
+    return loaded
 
 
 def _messages(name: str) -> Iterator[tuple[str, str, bytes]]:

@@ -78,7 +78,6 @@ HARM = {
     "kill SIGKILL": "SIGKILL",
     "kill SIGSEGV": "SIGSEGV",
     "kill SIGSTOP": "too long",
-    "spin": "processor time",
     "sleep 60": "too long",
     "fill": "memory",
     "overflow": "SIGSEGV",
@@ -99,6 +98,13 @@ def test_whatever_harm_comes_to_the_process_is_a_verdict_that_names_it(ordered: 
     assert verdict.sentence.ja
     assert time.monotonic() - begun < 10
     assert "good" in ordered("ask 1").sentence.en
+
+
+@pytest.mark.slow
+def test_processor_time_is_counted_apart_from_the_clock(town: Town) -> None:
+    patient = replace(SMALL, seconds=60.0)
+    with Sandbox(1, budget=patient, server=ODD) as spinning, octets(b"spin") as file:
+        assert "processor time" in spinning.judge(file, town.validation()).sentence.en
 
 
 def test_others_are_judged_while_one_hangs(ordered: Order) -> None:
@@ -280,12 +286,24 @@ sandbox.judge(file, Validation(anchors=(), revocation=(), clock=lambda: datetime
 @pytest.mark.parametrize("victim", ["service", "server"])
 def test_what_is_started_dies_with_what_started_it(victim: str) -> None:
     with subprocess.Popen([sys.executable, "-c", SERVICE]) as service:
-        _until(lambda: any(_children(int(each)) for each in _children(service.pid)), 30)
+        # One judges, and one waits for the next file.
+        _until(lambda: any(len(_children(int(each))) == 2 for each in _children(service.pid)), 30)
         (server,) = (int(each) for each in _children(service.pid))
-        (child,) = (int(each) for each in _children(server))
+        started = [server, *map(int, _children(server))]
         os.kill(service.pid if victim == "service" else server, signal.SIGKILL)
-        assert _until(lambda: _is_gone(child) and _is_gone(server)) < 1
+        assert _until(lambda: all(map(_is_gone, started))) < 1
         service.kill()
+
+
+def test_a_process_that_was_killed_while_it_waited_for_a_file_is_no_loss(odd: Sandbox, ordered: Order) -> None:
+    ordered("sleep 0")
+    server, _ = _pids_of(odd)
+    _until(lambda: len(_pids_of(odd)[1]) == 1)
+    (waiting,) = _pids_of(odd)[1]
+    os.kill(waiting, signal.SIGKILL)
+    _until(lambda: _pids_of(odd)[1] not in ([], [waiting]))
+    assert ordered("sleep 0").decision is Decision.UNDECIDED
+    assert _pids_of(odd)[0] == server
 
 
 def test_a_server_that_was_killed_is_started_anew(odd: Sandbox, ordered: Order) -> None:
@@ -317,14 +335,14 @@ def test_nothing_is_left_of_a_thousand_files(odd: Sandbox, ordered: Order) -> No
     ordered("sleep 0")
     server, _ = _pids_of(odd)
 
-    def held() -> tuple[int, int]:
-        return len(list(Path("/proc/self/fd").iterdir())), len(list(Path(f"/proc/{server}/task").iterdir()))
+    def held() -> list[int]:
+        return [len(list(Path(f"/proc/{each}/fd").iterdir())) for each in ("self", server)]
 
     before = held()
     with ThreadPoolExecutor(4) as threads:
         orders = ["sleep 0", "exit 0", "kill SIGKILL", "say ffffffff"] * 50
         for _ in threads.map(ordered, orders):
             pass
-    _until(lambda: not _pids_of(odd)[1])
+    _until(lambda: len(_pids_of(odd)[1]) == 1)  # The one that waits for the next file.
     assert held() == before
     assert threading.active_count() < 20
