@@ -44,9 +44,9 @@ from signing.validation import Validation
 from signing.verdict import Decision
 from signing.verify import verify
 
-ROUNDS = 7
+ROUNDS = 5
 FILES = 20
-MANY = 120
+MANY = 80
 LARGE = 50 * 1000 * 1000
 _EXAMPLE = Path(__file__).parent.parent / "examples" / "holder.json"
 
