@@ -30,7 +30,7 @@ def give_up_root() -> None:
 
 
 def give_up_privileges() -> None:
-    """Never gain a right again by executing a file, and let no other process of the user read this one's memory."""
+    """Never gain a right by executing a file; let no other process of the user, and no core file, have this memory."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
 
@@ -55,7 +55,6 @@ def limit(memory: int, processor_seconds: int) -> None:
     """Bound this process for good, as the module says; `memory` is octets of address space."""
     limits = {
         resource.RLIMIT_AS: memory,
-        resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_NOFILE: 0,

@@ -1,5 +1,6 @@
 """A fork server whose processes do what the file says: what a library that is broken, or a stranger's, might do."""
 
+import codecs
 import ctypes
 import importlib
 import os
@@ -18,6 +19,9 @@ from signing.report import FileVerdict
 from signing.validation import Validation
 from signing.verdict import Decision
 from signing.zygote import start
+
+_PR_GET_DUMPABLE = 3
+_PR_GET_NO_NEW_PRIVS = 39
 
 
 def obey(document: IO[bytes], validation: Validation) -> FileVerdict:
@@ -101,9 +105,20 @@ def _attach(pid: int) -> None:
 
 
 def _state(_argument: str, _: Validation) -> str:
-    """Tell what of the process that asked is here: its environment and its descriptors."""
-    status = resource.getrlimit(resource.RLIMIT_CORE)
-    return f"uid={os.geteuid()} core={status[0]} secrets={[name for name in os.environ if 'JPKI' in name]}"
+    """Tell whose process this is, and what it has of the environment of the one that asked."""
+    kept = ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE), 1 - ctypes.CDLL(None).prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+    return f"uid={os.geteuid()} kept={sum(kept)} secrets={[name for name in os.environ if 'JPKI' in name]}"
+
+
+def _import_late(_argument: str, _: Validation) -> None:
+    _import()
+
+
+def _decode(argument: str, _: Validation) -> str:
+    try:
+        return codecs.decode(b"x", argument)
+    except LookupError:
+        return "unknown"
 
 
 def _import() -> None:
@@ -128,6 +143,8 @@ _ORDERS = {
     "rights": _rights,
     "state": _state,
     "ask": _ask,
+    "import": _import_late,
+    "decode": _decode,
 }
 
 if __name__ == "__main__":

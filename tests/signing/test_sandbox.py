@@ -132,7 +132,24 @@ def test_it_is_nobodys_where_the_service_is_roots_and_knows_no_secret_of_it(
     monkeypatch.setenv("JPKI_KEY_PASSPHRASE", "canary")
     with Sandbox(1, server=ODD) as fresh, octets(b"state") as file:
         told = fresh.judge(file, town.validation()).sentence.ja
-    assert told == f"uid={os.geteuid() or 65534} core=0 secrets=[]"
+    assert told == f"uid={os.geteuid() or 65534} kept=0 secrets=[]"
+
+
+def test_a_module_that_was_forgotten_is_an_outage_and_never_a_verdict(ordered: Order) -> None:
+    with pytest.raises(JpkiError) as caught:
+        ordered("import")
+    assert (caught.value.kind, caught.value.code) == (Kind.UNAVAILABLE, "validation-unprepared")
+    assert "antigravity" in caught.value.problem.en
+
+
+def test_an_encoding_that_a_file_makes_up_is_none(ordered: Order) -> None:
+    assert ordered("decode made-up").sentence.ja == "unknown"
+
+
+@pytest.mark.slow
+def test_a_process_that_nobody_waits_for_is_killed(odd: Sandbox, ordered: Order) -> None:
+    assert "too long" in ordered("sleep 60").sentence.en
+    _until(lambda: len(_pids_of(odd)[1]) == 1, 2)  # The one that waits for the next file.
 
 
 def test_every_file_has_a_process_of_its_own(ordered: Order) -> None:
