@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from itertools import pairwise
 from types import ModuleType
@@ -22,11 +23,14 @@ _NOBODY = 65534
 
 
 def give_up_root() -> None:
-    """Become nobody, where this process is root's: root could take back whatever is given up."""
+    """Become nobody, where this process is root's: root could take back whatever is given up.
+
+    The root of a user namespace may know nobody else; outside of the namespace it is no root.
+    """
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+        for give_up in (lambda: os.setgroups([]), lambda: os.setgid(_NOBODY), lambda: os.setuid(_NOBODY)):
+            with suppress(OSError):
+                give_up()
 
 
 def give_up_privileges() -> None:

@@ -6,6 +6,7 @@ database, no network and no files (docs/adr/0022).
 """
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -46,10 +47,8 @@ _ANSWER = Form(Answer)
 _ENDED = Form(Ended)
 _SAID: Form[Said] = Form(Said)  # type: ignore[arg-type] # a union is no class
 
-_START_SECONDS = 60.0
-"""How long a process may take to begin: the first waits until all libraries are imported."""
-_END_SECONDS = 5.0
-"""How long the word on how a process ended is waited for: it comes at once."""
+_END_SECONDS = 1.0
+"""How long a process that hung up may take to end; it is killed then."""
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
 """What of our environment the judging processes have: no passphrase, no address of a database."""
 
@@ -72,7 +71,8 @@ USUAL = Budget(
 class Sandbox:
     """Judges files for many threads, `places` at once; `waiting` more wait for a place, for `patience` seconds.
 
-    `server` is the module that is started as the fork server.
+    `server` is the module that is started as the fork server; a process has `start_seconds` to begin, and the first one
+    waits until all libraries are imported.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class Sandbox:
         waiting: int = sys.maxsize,
         patience: float | None = None,
         budget: Budget = USUAL,
+        start_seconds: float = 60.0,
         server: str = "signing.zygote",
     ) -> None:
         self._room = threading.Semaphore(places)
         self._queue = threading.Semaphore(places + waiting)
         self._patience = patience
         self._budget = budget
-        self._server = _Server(server)
+        self._server = _Server(server, start_seconds)
 
     def __enter__(self) -> Self:
         self.start()
@@ -156,9 +157,13 @@ def _heard(channel: Channel, validation: Validation, seconds: float) -> FileVerd
     """Hear the process out, and answer what it asks.
 
     Raises:
-        TimeoutError, Silence, Breach: as `Channel`; MemoryError: the process has none left.
+        TimeoutError, Silence, Breach: as `Channel`; MemoryError: the process has none left; _Away: it never began.
     """
-    if not isinstance(_SAID.read(channel.receive()), Ready):
+    try:
+        begun = _SAID.read(channel.receive())
+    except TimeoutError as error:
+        raise _Away from error  # No fault of the file, of which nothing was read yet.
+    if not isinstance(begun, Ready):
         raise Breach
     channel.deadline = time.monotonic() + seconds
     channel.send(_TERMS.write(_terms(validation)))
@@ -215,11 +220,15 @@ class _Case:
         self._ended = ended
 
     def how_it_ended(self) -> Ended:
-        """Return how the process ended.
+        """Return how the process ended, which has hung up; one that goes on living ended as far as we are concerned.
 
         Raises:
             _Away: nobody can tell, for whoever started it has ended too.
         """
+        poll = select.poll()
+        poll.register(self._ended)
+        if not poll.poll(1000 * _END_SECONDS):
+            return Ended(code=0)
         with open(self._ended, "rb", closefd=False) as pipe:
             told = pipe.read()
         if not told:
@@ -230,8 +239,9 @@ class _Case:
 class _Server:
     """The fork server's process, started when it is needed and again when it ended."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, start_seconds: float) -> None:
         self._module = module
+        self._start_seconds = start_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -262,7 +272,7 @@ class _Server:
                 theirs.close()
                 os.close(tell)
             try:
-                yield _Case(Channel(ours, time.monotonic() + _START_SECONDS), ended)
+                yield _Case(Channel(ours, time.monotonic() + self._start_seconds), ended)
             except _Away:
                 self._forget(control)
                 raise

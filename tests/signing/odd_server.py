@@ -74,6 +74,11 @@ def _say(argument: str, _: Validation) -> None:
     time.sleep(60)
 
 
+def _hang_up(_argument: str, _: Validation) -> None:
+    os.closerange(3, 64)
+    time.sleep(60)
+
+
 def _rights(_argument: str, _: Validation) -> str:
     """Try what a stranger would try, and name what was possible."""
     tried = {
@@ -140,6 +145,7 @@ _ORDERS = {
     "fill": _fill,
     "overflow": _overflow,
     "say": _say,
+    "hang-up": _hang_up,
     "rights": _rights,
     "state": _state,
     "ask": _ask,

@@ -81,6 +81,7 @@ HARM = {
     "sleep 60": "too long",
     "fill": "memory",
     "overflow": "SIGSEGV",
+    "hang-up": "ended without a verdict",
     "say 00": "too long",
     "say ffffffff": "no valid form",
     "say 0000000" + "2" + b"{}".hex(): "no valid form",
@@ -344,6 +345,13 @@ def test_a_server_that_never_starts_is_an_outage(town: Town) -> None:
     with Sandbox(1, server="tests.signing.expect") as none, octets(b"x") as file:
         with pytest.raises(JpkiError) as caught:
             none.judge(file, town.validation())
+        assert (caught.value.kind, caught.value.code) == (Kind.UNAVAILABLE, "validation-away")
+
+
+def test_a_server_that_stands_still_is_an_outage_and_no_fault_of_the_file(town: Town) -> None:
+    with Sandbox(1, start_seconds=0.1, server="tests.signing.still_server") as still, octets(b"x") as file:
+        with pytest.raises(JpkiError) as caught:
+            still.judge(file, town.validation())
         assert (caught.value.kind, caught.value.code) == (Kind.UNAVAILABLE, "validation-away")
 
 
