@@ -28,9 +28,12 @@ def give_up_root() -> None:
     The root of a user namespace may know nobody else; outside of the namespace it is no root.
     """
     if os.geteuid() == 0:
-        for give_up in (lambda: os.setgroups([]), lambda: os.setgid(_NOBODY), lambda: os.setuid(_NOBODY)):
-            with suppress(OSError):
-                give_up()
+        with suppress(OSError):
+            os.setgroups([])
+        with suppress(OSError):
+            os.setgid(_NOBODY)
+        with suppress(OSError):
+            os.setuid(_NOBODY)
 
 
 def give_up_privileges() -> None:
