@@ -176,7 +176,11 @@ def _judged(
     """Yield the verdicts in the order of the files; all cores are at work, and who waits is told how far they are."""
 
     def judge(document: Path) -> FileVerdict:
-        with opened_document(document) as stream:
+        try:
+            stream = opened_document(document)
+        except JpkiError as error:
+            raise BadInput(error) from error
+        with stream:
             return replace(sandbox.judge(stream, validation), path=str(document))
 
     told = time.monotonic()

@@ -1,6 +1,7 @@
 """`jpki sign` and `jpki verify`: what is signed, what is refused, and the exit code of every verdict."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -278,6 +279,11 @@ def test_exit_codes_of_verdicts_are_never_used_for_mistakes(
 ) -> None:
     (tmp_path / "garbage").write_text("garbage")
     assert jpki.refused(*words(tmp_path)).exit == 64
+
+
+def test_what_is_no_plain_file_is_not_waited_for(jpki: Jpki, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert jpki.refused("verify", tmp_path / "pipe").exit == 64
 
 
 def test_a_home_with_wrong_settings_gives_no_verdict(jpki: Jpki, home: Path, signed: Path) -> None:
