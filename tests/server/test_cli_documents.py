@@ -236,6 +236,7 @@ def test_of_several_files_the_worst_decides(jpki: Jpki, town: Town, signed: Path
     assert [file["decision"] for file in verdict["files"]] == ["accept", "unreadable", "refuse"]
 
 
+@pytest.mark.slow
 def test_many_files_are_judged_in_order_and_told_of_while_it_lasts(
     jpki: Jpki, town: Town, signed: Path, plain: Path, tmp_path: Path
 ) -> None:
@@ -247,6 +248,7 @@ def test_many_files_are_judged_in_order_and_told_of_while_it_lasts(
     assert re.search(r"\d of 9 files judged|9件中\d件を判定しました", answer.err)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_a_verdict_with_its_reason(jpki: Jpki, town: Town, tmp_path: Path) -> None:
     hostile = tmp_path / "hostile.pdf"
     hostile.write_bytes(packed_catalog(65 * 1024 * 1024))

@@ -108,6 +108,7 @@ def test_processor_time_is_counted_apart_from_the_clock(town: Town) -> None:
         assert "processor time" in spinning.judge(file, town.validation()).sentence.en
 
 
+@pytest.mark.slow
 def test_others_are_judged_while_one_hangs(ordered: Order) -> None:
     ordered("sleep 0")
     with ThreadPoolExecutor(1) as threads:
@@ -127,6 +128,7 @@ def test_a_process_that_judges_can_open_start_and_import_nothing(ordered: Order)
     assert ordered("rights").sentence.ja == "nothing"
 
 
+@pytest.mark.slow
 def test_it_is_nobodys_where_the_service_is_roots_and_knows_no_secret_of_it(
     monkeypatch: pytest.MonkeyPatch, town: Town
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_process_that_nobody_waits_for_is_killed(odd: Sandbox, ordered: Order)
     _until(lambda: len(_pids_of(odd)[1]) == 1, 2)  # The one that waits for the next file.
 
 
+@pytest.mark.slow
 def test_every_file_has_a_process_of_its_own(ordered: Order) -> None:
     assert len({ordered("sleep 0").sentence.en for _ in range(3)}) == 3
 
@@ -222,6 +225,7 @@ def test_the_terms_leave_out_nothing_of_a_validation() -> None:
 # --- how many at once ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_so_many_are_judged_and_wait_at_once(town: Town) -> None:
     with Sandbox(1, waiting=1, server=ODD) as narrow, ThreadPoolExecutor(3) as threads:
 
@@ -240,6 +244,7 @@ def test_only_so_many_are_judged_and_wait_at_once(town: Town) -> None:
         assert order(b"sleep 0").decision is Decision.UNDECIDED
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_a_place_for_ever(town: Town) -> None:
     with Sandbox(1, waiting=1, patience=0.2, server=ODD) as narrow, ThreadPoolExecutor(1) as threads:
 
@@ -313,6 +318,7 @@ def test_what_is_started_dies_with_what_started_it(victim: str) -> None:
         service.kill()
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_while_it_waited_for_a_file_is_no_loss(odd: Sandbox, ordered: Order) -> None:
     ordered("sleep 0")
     server, _ = _pids_of(odd)
@@ -324,6 +330,7 @@ def test_a_process_that_was_killed_while_it_waited_for_a_file_is_no_loss(odd: Sa
     assert _pids_of(odd)[0] == server
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_started_anew(odd: Sandbox, ordered: Order) -> None:
     ordered("sleep 0")
     server, _ = _pids_of(odd)
@@ -332,6 +339,7 @@ def test_a_server_that_was_killed_is_started_anew(odd: Sandbox, ordered: Order) 
     assert _pids_of(odd)[0] != server
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_judges_is_started_anew(odd: Sandbox, ordered: Order) -> None:
     ordered("sleep 0")
     with ThreadPoolExecutor(1) as threads:
@@ -341,6 +349,7 @@ def test_a_server_killed_while_it_judges_is_started_anew(odd: Sandbox, ordered: 
         assert waiting.result().decision is Decision.UNDECIDED
 
 
+@pytest.mark.slow
 def test_a_server_that_never_starts_is_an_outage(town: Town) -> None:
     with Sandbox(1, server="tests.signing.expect") as none, octets(b"x") as file:
         with pytest.raises(JpkiError) as caught:
