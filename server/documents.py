@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from jpki.certificate import Purpose
 from jpki.ports import RevocationSource
@@ -15,7 +16,6 @@ from server.trust import configured_anchors, other_anchors
 from server.wiring import Rooms
 from signing.report import FileVerdict
 from signing.validation import LAB_POLICIES, TrustAnchor, Validation
-from signing.verify import verify
 
 LAB = "lab"
 """The trust domain of a home's own CAs."""
@@ -43,18 +43,18 @@ def stamp_anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
     return [*own, *configured_anchors(map(Path, rooms.settings.timestamp_trust), frozenset())]
 
 
-def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[Path], FileVerdict]:
-    """Return what judges one uploaded file at the present moment, attributes masked.
+def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[IO[bytes]], FileVerdict]:
+    """Return what judges one uploaded file at the present moment, attributes masked, in the sandbox.
 
     `verifier` tells who asks, in `registered` mode: what the ledger tells of signers is recorded then.
     """
 
-    def judge(document: Path) -> FileVerdict:
+    def judge(document: IO[bytes]) -> FileVerdict:
         validation, asking = home_validation(rooms), verifier()
         if rooms.admission is not None and asking is not None:
             noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
             validation = replace(validation, revocation=[noted])
-        return verify(document, validation)
+        return rooms.sandbox.judge(document, validation)
 
     return judge
 

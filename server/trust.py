@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -14,9 +15,11 @@ from jpki.text import Text
 from server.certificate_files import certificates_in
 from server.home import Home, write_new
 from server.settings import Settings
-from server.wiring import Rooms
 from signing.jpki_roots import PinnedRoot, anchor_of, pinned
 from signing.validation import TrustAnchor
+
+if TYPE_CHECKING:
+    from server.wiring import Rooms
 
 CONFIGURED = "configured"
 """The trust domain of what jpki.toml or --trust names."""
@@ -69,7 +72,7 @@ def configured_anchors(files: Iterable[Path], policies: frozenset[str]) -> Seque
     ]
 
 
-def import_root(rooms: Rooms, certificate: x509.Certificate, by: Actor) -> tuple[Imported, bool]:
+def import_root(rooms: "Rooms", certificate: x509.Certificate, by: Actor) -> tuple[Imported, bool]:
     """Trust a root of the real JPKI from now on; tell whether it was not trusted before.
 
     Raises:
@@ -84,7 +87,7 @@ def import_root(rooms: Rooms, certificate: x509.Certificate, by: Actor) -> tuple
     return found, True
 
 
-def remove_root(rooms: Rooms, name: str, by: Actor) -> Imported:
+def remove_root(rooms: "Rooms", name: str, by: Actor) -> Imported:
     """Trust a root no more.
 
     Raises:
@@ -123,7 +126,7 @@ def _read(file: Path) -> Imported:
     return found
 
 
-def _record(rooms: Rooms, act: Act, root: Imported, by: Actor) -> None:
+def _record(rooms: "Rooms", act: Act, root: Imported, by: Actor) -> None:
     details: dict[str, str | int] = {"name": root.root.name, "sha256": root.sha256}
     event = AuditEvent(at=rooms.clock(), actor=by, act=act, subjects=(root.root.name,), details=details)
     rooms.store.audit.record(event)

@@ -1,5 +1,6 @@
 """The one place where concrete classes meet: a home becomes rooms that work together."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from server.key_acts import KeyActs
 from server.list_fetch import fetch_list
 from server.notary import Notary
 from server.responders import IssuerBook
+from server.sandbox import open_sandbox
 from server.settings import Settings, TokenSettings, read_settings
 from server.stamping import TimeStampingUnits
 from server.store.audit import SqlAudit
@@ -63,7 +65,14 @@ from server.store.samples import SqlSamples
 from server.store.seal import Seal
 from server.store.shelf import SqlShelf
 from server.store.verifiers import SqlVerifiers
+from signing.sandbox import Sandbox
 from signing.tsa import TimeStampAuthority
+
+_PLACES = min(4, os.cpu_count() or 1)
+"""How many uploaded files a process has judged at once, each in a process of its own that may take a core and 1 GiB."""
+_WAITING = 2
+"""How many more wait for a place. With the four they leave two of a worker's eight threads to whoever asks else."""
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +119,8 @@ class Rooms:
     responder: Responder
     units: TimeStampingUnits
     time_stamps: TimeStampAuthority
+    sandbox: Sandbox
+    """Where strangers' files are judged; its processes start with the first file, or before."""
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
@@ -125,6 +136,7 @@ class Rooms:
         self.responder.close()
         if self.admission is not None:
             self.admission.close()
+        self.sandbox.close()
         self.store.database.close()
         self.keys.close()
 
@@ -297,6 +309,7 @@ def assemble(
         ),
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
+        sandbox=open_sandbox(_PLACES, waiting=_WAITING, patience=_PATIENCE),
         maintenance=Maintenance(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},

@@ -7,7 +7,7 @@ from cryptography import x509
 from jpki.certificate import Validity
 from jpki.clock import iso
 from signing.report import Check, Step
-from signing.trust import Chain
+from signing.trust import Chain, permits
 from signing.verdict import Cause
 
 
@@ -40,11 +40,11 @@ def check_kind(certificate: x509.Certificate) -> Check:
     return Check.passed(Step.KIND, "署名用の証明書です。", "The certificate is for signing documents.")
 
 
-def check_policy(certificate: x509.Certificate, allowed: frozenset[str]) -> Check:
-    """Check that one of the certificate's policies is allowed."""
-    found = policies(certificate)
+def check_policy(chain: Chain, at: datetime) -> Check:
+    """Check that one of the signer's policies is one of its anchor's, and is that of its whole chain."""
+    found, allowed = policies(chain.certificates[0]), chain.anchor.policies
     shown = " ".join(sorted(found)) or None
-    if not found & allowed:
+    if not found & allowed or not permits(chain, allowed, at):
         return Check.stopped(Step.POLICY, Cause.WRONG_POLICY, policies=shown)
     return Check.passed(
         Step.POLICY, "証明書ポリシーは認められたものです。", "The policy is an accepted one.", policies=shown

@@ -4,7 +4,7 @@
 # asn1crypto bears no types.
 
 import hashlib
-from pathlib import Path
+from typing import IO
 
 from asn1crypto import cms, core, pem
 
@@ -14,9 +14,9 @@ from signing.report import Check, Step
 from signing.verdict import Cause
 
 
-def read(document: Path) -> tuple[Presented, ...]:
-    """Return the signatures of the CMS file at `document`; whatever is wrong with its structure raises."""
-    octets = document.read_bytes()
+def read(document: IO[bytes]) -> tuple[Presented, ...]:
+    """Return the signatures of a CMS file; whatever is wrong with its structure raises."""
+    octets = document.read()
     if pem.detect(octets):
         _, _, octets = pem.unarmor(octets)
     message = cms.ContentInfo.load(octets, strict=True)

@@ -16,9 +16,10 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_self_reported_ts, validate_sig_integrity
 
 from signing.algorithms import are_known
+from signing.caps import MOST_STORED
 from signing.presented import Algorithms, Presented, Stamp, refuse_crowds
 from signing.report import Check, Step, TimeProof
-from signing.stored_data import MOST_STORED, revocation_values
+from signing.stored_data import revocation_values
 from signing.validation import Stored, StoredKind
 from signing.verdict import Cause
 

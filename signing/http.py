@@ -3,34 +3,44 @@
 The former's two are open to anonymous callers and alike in what they take and what they tell (docs/contract.md).
 """
 
+import errno
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import IO
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
-from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import parse_form_data
 
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
 from signing import words
+from signing.caps import LARGEST_UPLOAD
 from signing.report import FileVerdict, SignatureVerdict, as_json
 from signing.tsa import MAX_REQUEST_OCTETS, TimeStampAuthority
 
 _MIB = 1024 * 1024
-LARGEST_UPLOAD = 20 * _MIB
 _ROOM_FOR_MULTIPART = 64 * 1024
+_MOST_PARTS = 4
+_MOST_IN_MEMORY = 256 * 1024
+_ON_DISK = "/var/tmp" if os.path.isdir("/var/tmp") else None  # noqa: PTH112, S108 - files there have no name
+"""Where uploads lie: /tmp is memory on many machines."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-_UPLOAD_FAULTS = {Kind.MALFORMED: 400, Kind.TOO_LARGE: 413}
+_UPLOAD_FAULTS = {Kind.MALFORMED: 400, Kind.TOO_LARGE: 413, Kind.UNAVAILABLE: 503}
 """The faults that the page itself shows, with their statuses; others are the server's to answer."""
+_RETRY_AFTER = {"Retry-After": "5"}
 
 _PAGE_HEADERS = {"Cache-Control": "no-store", **PAGE_HEADERS}
 
-VerifyUpload = Callable[[Path], FileVerdict]
-"""Judges the file at a path with the house's own trust."""
+VerifyUpload = Callable[[IO[bytes]], FileVerdict]
+"""Judges an open file, which has a descriptor, with the house's own trust."""
 
 
 def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
@@ -47,9 +57,10 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
         """Answer with the verdict on the uploaded file.
 
         Raises:
-            JpkiError: MALFORMED `file-missing`, TOO_LARGE `upload-too-large`.
+            JpkiError: MALFORMED `file-missing`, TOO_LARGE `upload-too-large`, UNAVAILABLE `upload-without-room`; what
+                `verify_upload` raises.
         """
-        return jsonify(as_json([_verify(_upload(), verify_upload)]))
+        return jsonify(as_json([_verify(verify_upload)]))
 
     @blueprint.get("/verify")
     def show_form() -> Response:
@@ -60,7 +71,7 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
     def show_verdict() -> Response:
         """Answer with the page and the verdict on the uploaded file, or with what was wrong with the upload."""
         try:
-            return _page(verdict=_verify(_upload(), verify_upload))
+            return _page(verdict=_verify(verify_upload))
         except JpkiError as error:
             if error.kind not in _UPLOAD_FAULTS:
                 raise
@@ -100,38 +111,50 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
         marks=words.MARKS,
         time_proofs=words.TIME_PROOFS,
     )
-    return make_response(page, status, _PAGE_HEADERS)
+    later = error is not None and error.kind is Kind.UNAVAILABLE
+    return make_response(page, status, _PAGE_HEADERS | (_RETRY_AFTER if later else {}))
 
 
-def _upload() -> FileStorage:
-    """Return the request's field `file`; the body is read no further than the cap."""
-    request.max_content_length = LARGEST_UPLOAD + _ROOM_FOR_MULTIPART
-    try:
-        upload = request.files.get("file")
-    except RequestEntityTooLarge:
-        raise _too_large() from None
-    if upload is None or not upload.filename:
-        raise JpkiError(
-            Kind.MALFORMED,
-            "file-missing",
-            Text("検証するファイルがありません。", "There is no file to verify."),
-            Text(
-                "ファイルを選んで送ってください（APIでは multipart/form-data の項目「file」）。",
-                "Choose a file and send it (over the API: as the multipart/form-data field 'file').",
-            ),
-        )
-    return upload
+@contextmanager
+def _upload() -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield the name and the octets of the request's field `file`; the body is read no further than the cap.
 
+    Its octets go to the disk as they come, into a file that has no name: the kernel frees it with the last descriptor,
+    however this process ends.
+    """
+    with ExitStack() as opened:
 
-def _verify(upload: FileStorage, verify_upload: VerifyUpload) -> FileVerdict:
-    with tempfile.TemporaryDirectory() as directory:
-        document = Path(directory, "upload")
-        upload.save(document)
-        if document.stat().st_size > LARGEST_UPLOAD:
+        def on_disk(*_: object, **__: object) -> IO[bytes]:
+            return opened.enter_context(tempfile.TemporaryFile(dir=_ON_DISK))
+
+        if request.mimetype != "multipart/form-data":
+            raise _missing()
+        try:
+            _, _, files = parse_form_data(
+                request.environ,
+                on_disk,
+                max_form_memory_size=_MOST_IN_MEMORY,
+                max_content_length=LARGEST_UPLOAD + _ROOM_FOR_MULTIPART,
+                max_form_parts=_MOST_PARTS,
+            )
+        except RequestEntityTooLarge:
+            raise _too_large() from None
+        except OSError as error:
+            raise (_without_room() if error.errno in _FULL else error) from error
+        upload = files.get("file")
+        if upload is None or not upload.filename:
+            raise _missing()
+        if upload.stream.seek(0, os.SEEK_END) > LARGEST_UPLOAD:
             raise _too_large()
+        yield upload.filename, upload.stream
+
+
+def _verify(verify_upload: VerifyUpload) -> FileVerdict:
+    with _upload() as (name, document):
+        document.flush()
         verdict = verify_upload(document)
     signatures = tuple(_masked(signature) for signature in verdict.signatures)
-    return replace(verdict, path=_base_name(upload.filename or ""), signatures=signatures)
+    return replace(verdict, path=_base_name(name), signatures=signatures)
 
 
 def _masked(verdict: SignatureVerdict) -> SignatureVerdict:
@@ -150,4 +173,25 @@ def _too_large() -> JpkiError:
         "upload-too-large",
         Text("ファイルは20 MiBまでです。", "Files may be 20 MiB at most."),
         Text("大きな文書は jpki verify で検証してください。", "Verify larger documents with jpki verify."),
+    )
+
+
+def _missing() -> JpkiError:
+    return JpkiError(
+        Kind.MALFORMED,
+        "file-missing",
+        Text("検証するファイルがありません。", "There is no file to verify."),
+        Text(
+            "ファイルを選んで送ってください（APIでは multipart/form-data の項目「file」）。",
+            "Choose a file and send it (over the API: as the multipart/form-data field 'file').",
+        ),
+    )
+
+
+def _without_room() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "upload-without-room",
+        Text("ファイルを置く場所がサーバーにありません。", "The server has no room for the file."),
+        Text("しばらくしてからもう一度送ってください。", "Send the file again in a while."),
     )

@@ -1,17 +1,19 @@
 """Takes a file in: its size, its format by content, and whether it claims to be signed."""
 
-import mmap
 from collections.abc import Callable
 from enum import StrEnum
+from os import SEEK_END
 from pathlib import Path
+from typing import IO
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from signing.caps import LARGEST_DOCUMENT
 from signing.presented import Presented
 
-LARGEST_DOCUMENT = 100 * 1024 * 1024
 _TAIL = 1024
 _HEAD = 4096
+_PART = 1024 * 1024
 
 
 class Format(StrEnum):
@@ -31,11 +33,11 @@ _MARKS = {
 """What a signed file of the format bears: in CMS the type id-signedData, or PEM's label."""
 
 
-def recognise(document: Path) -> Format:
-    """Return the format of the file at `document`, told by its first octets.
+def opened(document: Path) -> IO[bytes]:
+    """Open the file at `document`.
 
     Raises:
-        JpkiError: NOT_FOUND `document-missing`, TOO_LARGE `document-too-large`, UNPROCESSABLE `format-unknown`.
+        JpkiError: NOT_FOUND `document-missing`.
     """
     if not document.is_file():
         raise JpkiError(
@@ -44,15 +46,26 @@ def recognise(document: Path) -> Format:
             Text(f"ファイル「{document.name}」がありません。", f"There is no file '{document.name}'."),
             Text("ファイル名を確かめてください。", "Check the file's name."),
         )
-    if document.stat().st_size > LARGEST_DOCUMENT:
+    return document.open("rb")
+
+
+def recognise(document: IO[bytes]) -> Format:
+    """Return the format of an open file, told by its first octets; its position is its beginning again.
+
+    Raises:
+        JpkiError: TOO_LARGE `document-too-large`, UNPROCESSABLE `format-unknown`.
+    """
+    if document.seek(0, SEEK_END) > LARGEST_DOCUMENT:
         raise JpkiError(
             Kind.TOO_LARGE,
             "document-too-large",
             Text("ファイルが100 MiBを超えています。", "The file is larger than 100 MiB."),
             Text("文書を分けてください。", "Split the document."),
         )
-    with document.open("rb") as stream:
-        return _recognise(stream.read(_HEAD))
+    document.seek(0)
+    head = document.read(_HEAD)
+    document.seek(0)
+    return _recognise(head)
 
 
 def _recognise(head: bytes) -> Format:
@@ -71,15 +84,20 @@ def _recognise(head: bytes) -> Format:
     )
 
 
-def claims_signature(document: Path, form: Format) -> bool:
+def claims_signature(document: IO[bytes], form: Format) -> bool:
     """Tell whether the octets bear the marks of a signature: a broken one is refused, not passed over."""
-    if document.stat().st_size == 0:
-        return False
-    with document.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as octets:
-        return any(octets.find(mark) >= 0 for mark in _MARKS[form])
+    longest = max(map(len, _MARKS[form]))
+    document.seek(0)
+    tail = b""
+    while part := document.read(_PART):
+        octets = tail + part
+        if any(mark in octets for mark in _MARKS[form]):
+            return True
+        tail = octets[1 - longest :]
+    return False
 
 
-def reader_for(form: Format) -> Callable[[Path], tuple[Presented, ...]]:
+def reader_for(form: Format) -> Callable[[IO[bytes]], tuple[Presented, ...]]:
     """Return the reader of a format; its libraries are imported only now."""
     if form is Format.CMS:
         from signing import cms_reader

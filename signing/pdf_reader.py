@@ -6,13 +6,18 @@
 import re
 from dataclasses import dataclass, replace
 from os import SEEK_END
-from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from asn1crypto import cms, core
-from pyhanko.pdf_utils.decode_limits import DEFAULT_PURPOSE_LIMITS, DecodeLimits, DecodePurpose, StreamDecodeLimits
+from pyhanko.pdf_utils.decode_limits import (
+    DEFAULT_PURPOSE_LIMITS,
+    DecodeLimits,
+    DecodePurpose,
+    DocumentDecodeBudget,
+    StreamDecodeLimits,
+)
 from pyhanko.pdf_utils.generic import DictionaryObject, PdfObject
-from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.fields import enumerate_sig_fields
@@ -22,52 +27,69 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from signing import cms_signature, pades
+from signing.caps import LARGEST_STREAM, LARGEST_STREAMS, LARGEST_XREF_STREAM
 from signing.pdf_store import Store, read_store
 from signing.presented import Presented, Stamp, refuse_crowds
 from signing.report import Check, Step, TimeProof
 from signing.verdict import Cause
 
-_MIB = 1024 * 1024
 _END_ZONE = 1024
-
-# A cross-reference stream of 41 kB can claim ten million objects: that is over a minute of reading. This allows
-# some two hundred thousand.
 _LIMITS = DecodeLimits(
-    per_purpose={**DEFAULT_PURPOSE_LIMITS, DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=_MIB)}
+    per_stream=StreamDecodeLimits(max_output_size=LARGEST_STREAM),
+    per_purpose={
+        **DEFAULT_PURPOSE_LIMITS,
+        DecodePurpose.XREF_STREAM: StreamDecodeLimits(max_output_size=LARGEST_XREF_STREAM),
+    },
+    document_budget=DocumentDecodeBudget(base_allowance=LARGEST_STREAMS, max_ratio=0),
 )
 _PLAIN = "/adbe.pkcs7.detached"
 _LAST_WORDS = re.compile(rb"\s*(?:endobj|(?:trailer\s*)?<<.*>>)\s*startxref\s+\d+\s+%%EOF\s*", re.DOTALL)
 _OBJECT = re.compile(rb"\d\s+obj\b")
 
 
-def read(document: Path) -> tuple[Presented, ...]:
-    """Return the signatures of the PDF at `document`; whatever is wrong with its structure raises.
+def read(document: IO[bytes]) -> tuple[Presented, ...]:
+    """Return the signatures of a PDF; whatever is wrong with its structure raises.
 
     Raises:
-        JpkiError: UNPROCESSABLE `document-encrypted`, TOO_LARGE `too-many-signatures`.
+        JpkiError: UNPROCESSABLE `document-encrypted`; TOO_LARGE `too-many-signatures`, `too-many-revisions` or
+            `streams-too-large`.
     """
-    with document.open("rb") as stream:
-        _require_end_mark(stream)
-        # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
-        reader = PdfFileReader(stream, strict=False, decode_limits=_LIMITS)
-        if reader.encrypted:
-            raise JpkiError(
-                Kind.UNPROCESSABLE,
-                "document-encrypted",
-                Text("暗号化されたPDFは読み取れません。", "The PDF is encrypted and cannot be read."),
-                Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
-            )
-        # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
-        fields = list(enumerate_sig_fields(reader, filled_status=True))
-        refuse_crowds(fields)
-        aside = _Aside(
-            tuple(_stamp(reader, name, field) for name, value, field in fields if _is_timestamp(value)),
-            read_store(reader),
+    try:
+        return _read(document)
+    except PdfDecodeLimitError as error:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "streams-too-large",
+            Text(
+                "PDFの圧縮された部分が大きすぎるため、展開しません。",
+                "The PDF's compressed parts are too large and are not expanded.",
+            ),
+            Text("署名者に作り直しを依頼してください。", "Ask the signer to make the PDF again, without them."),
+        ) from error
+
+
+def _read(document: IO[bytes]) -> tuple[Presented, ...]:
+    _require_end_mark(document)
+    # Not strict: much honest software writes hybrid or untidy cross-references; the checks below stay strict.
+    reader = PdfFileReader(document, strict=False, decode_limits=_LIMITS)
+    if reader.encrypted:
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "document-encrypted",
+            Text("暗号化されたPDFは読み取れません。", "The PDF is encrypted and cannot be read."),
+            Text("パスワードを外したPDFを検証してください。", "Verify the PDF without its password."),
         )
-        return tuple(_present(reader, aside, *field) for field in fields if not _is_timestamp(field[1]))
+    # Not reader.embedded_signatures: that passes over a signature whose SubFilter it does not know.
+    fields = list(enumerate_sig_fields(reader, filled_status=True))
+    refuse_crowds(fields, revisions=reader.total_revisions)
+    aside = _Aside(
+        tuple(_stamp(reader, name, field) for name, value, field in fields if _is_timestamp(value)),
+        read_store(reader),
+    )
+    return tuple(_present(reader, aside, *field) for field in fields if not _is_timestamp(field[1]))
 
 
-def _require_end_mark(stream: BinaryIO) -> None:
+def _require_end_mark(stream: IO[bytes]) -> None:
     """Refuse a file that does not end as a PDF: pyHanko would search backwards through it, octet by octet."""
     stream.seek(max(stream.seek(0, SEEK_END) - _END_ZONE, 0))
     if b"%%EOF" not in stream.read():
@@ -99,6 +121,8 @@ def _stamp(reader: PdfFileReader, name: str, field: DictionaryObject) -> Stamp:
         token = cms.ContentInfo.load(embedded.pkcs7_content).dump()
         digest = embedded.compute_digest() if _is_whole(reader.stream, embedded) else b""
         digests = {embedded.external_md_algorithm: digest}
+    except (MemoryError, RecursionError, PdfDecodeLimitError):
+        raise
     except Exception:  # noqa: BLE001 - a hostile value makes pyHanko raise anything
         token, digests = b"", {}
     return Stamp(
@@ -147,7 +171,7 @@ def _check_form(signature: EmbeddedPdfSignature) -> Check:
     return pades.check_form(signature.signer_info)
 
 
-def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
+def _check_coverage(stream: IO[bytes], signature: EmbeddedPdfSignature) -> Check:
     if not _is_whole(stream, signature):
         return Check.stopped(Step.COVERAGE, Cause.NOT_COVERED)
     return Check.passed(
@@ -158,13 +182,13 @@ def _check_coverage(stream: BinaryIO, signature: EmbeddedPdfSignature) -> Check:
     )
 
 
-def _is_whole(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:
+def _is_whole(stream: IO[bytes], signature: EmbeddedPdfSignature) -> bool:
     """Tell whether the whole file as it was then is covered."""
     covered = signature.coverage in {SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION}
     return covered and _leaves_out_its_value_only(stream, signature)
 
 
-def _leaves_out_its_value_only(stream: BinaryIO, signature: EmbeddedPdfSignature) -> bool:
+def _leaves_out_its_value_only(stream: IO[bytes], signature: EmbeddedPdfSignature) -> bool:
     """Tell whether the gap in the ByteRange is the signature's own hexadecimal string and nothing else."""
     _, gap_start, gap_end, _ = signature.byte_range
     stream.seek(gap_start)

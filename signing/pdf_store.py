@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from cryptography import x509
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, IndirectObject, StreamObject
-from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signing.stored_data import MOST_STORED
+from signing.caps import MOST_STORED
 from signing.validation import Stored, StoredKind
 
 _REVOCATION_DATA = {
@@ -72,5 +72,7 @@ def _streams(
             stream = reference.get_object()
             octets = stream.read_data(purpose) if isinstance(stream, StreamObject) else b""
             yield octets, reader.xrefs.get_last_change(reference.reference)
+        except PdfDecodeLimitError:
+            raise
         except (PdfReadError, ValueError, KeyError):
             continue

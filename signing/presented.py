@@ -8,13 +8,9 @@ from cryptography import x509
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from signing.caps import MOST_CERTIFICATES, MOST_REVISIONS, MOST_SIGNATURES
 from signing.report import Check, Step, TimeProof
 from signing.validation import Stored
-
-MOST_SIGNATURES = 32
-MOST_CERTIFICATES = 20
-"""More than any honest document bears; hostile ones keep path building busy for minutes."""
-
 
 NO_REVISIONS = Check.not_applicable(
     Step.CHANGES,
@@ -62,11 +58,11 @@ class Presented:
     stored: tuple[Stored, ...] = ()
 
 
-def refuse_crowds(signatures: Sequence[object], certificates: int = 0) -> None:
-    """Refuse a document with more signatures or certificates than this room looks at.
+def refuse_crowds(signatures: Sequence[object], certificates: int = 0, revisions: int = 0) -> None:
+    """Refuse a document with more signatures, certificates or revisions than this room looks at.
 
     Raises:
-        JpkiError: TOO_LARGE `too-many-signatures` or `too-many-certificates`.
+        JpkiError: TOO_LARGE `too-many-signatures`, `too-many-certificates` or `too-many-revisions`.
     """
     if len(signatures) > MOST_SIGNATURES:
         raise JpkiError(
@@ -87,4 +83,14 @@ def refuse_crowds(signatures: Sequence[object], certificates: int = 0) -> None:
                 f"A signature comes with more than {MOST_CERTIFICATES} certificates; the file is not read.",
             ),
             Text("署名者に作り直しを依頼してください。", "Ask the signer to sign again with the needed chain only."),
+        )
+    if revisions > MOST_REVISIONS:
+        raise JpkiError(
+            Kind.TOO_LARGE,
+            "too-many-revisions",
+            Text(
+                f"PDFの更新が{MOST_REVISIONS}回を超えているため、読み取りません。",
+                f"The PDF was updated more than {MOST_REVISIONS} times and is not read.",
+            ),
+            Text("署名者に作り直しを依頼してください。", "Ask the signer to sign a PDF with fewer revisions."),
         )

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 from jpki import der, oids
 from jpki.der import DerError, Reader, Tag, context
+from signing.caps import MOST_STORED
 from signing.validation import Stored, StoredKind
-
-MOST_STORED = 64
-"""Lists, responses and certificates that are read of one document, of each kind."""
 
 
 def revocation_values(octets: bytes) -> Iterator[Stored]:

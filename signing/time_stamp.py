@@ -66,7 +66,7 @@ def read_token(octets: bytes, more: tuple[x509.Certificate, ...] = ()) -> Token:
     """
     try:
         return _read(octets, more)
-    except BrokenTimeStamp:
+    except (BrokenTimeStamp, MemoryError, RecursionError):
         raise
     except Exception as error:  # a hostile token makes asn1crypto raise anything
         raise BrokenTimeStamp("malformed") from error

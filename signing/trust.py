@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.validation import TrustAnchor
 
+_SHORTEST = 2
+"""A certificate and the anchor's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -58,6 +61,15 @@ def find_chain(
     return None
 
 
+def permits(chain: Chain, policies: frozenset[str], at: datetime) -> bool:
+    """Tell whether a valid chain is of one of these policies as a whole, and not by the signer's word alone.
+
+    An intermediate may leave a policy out, or map it to another (RFC 5280 6.1); where the anchor itself issued the
+    signer's certificate there is none.
+    """
+    return len(chain.certificates) <= _SHORTEST or _is_valid(chain, _within(chain.certificates[0], at), policies)
+
+
 def _within(certificate: x509.Certificate, at: datetime) -> datetime:
     return min(max(at, certificate.not_valid_before_utc), certificate.not_valid_after_utc)
 
@@ -70,14 +82,18 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
-def _is_valid(chain: Chain, moment: datetime) -> bool:
-    """Validate the chain but for revocation, algorithms and the signer's policy, which have checks of their own."""
+def _is_valid(chain: Chain, moment: datetime, policies: frozenset[str] | None = None) -> bool:
+    """Validate the chain but for revocation and algorithms, which have checks of their own.
+
+    What the anchor's certificate says of names and of its chain's length binds those below it. `policies`, where they
+    are given, are the ones of which the chain must be.
+    """
     from asn1crypto.x509 import Certificate
     from pyhanko_certvalidator import ValidationContext
     from pyhanko_certvalidator.authority import CertTrustAnchor
     from pyhanko_certvalidator.errors import PathValidationError
     from pyhanko_certvalidator.path import ValidationPath
-    from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
+    from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms, PKIXValidationParams
     from pyhanko_certvalidator.validate import async_validate_path
 
     leaf, *issuers, root = (Certificate.load(one.public_bytes(Encoding.DER)) for one in chain.certificates)
@@ -89,8 +105,12 @@ def _is_valid(chain: Chain, moment: datetime) -> bool:
         time_tolerance=timedelta(0),
         algorithm_usage_policy=AcceptAllAlgorithms(),
     )
+    anchor = CertTrustAnchor(root, derive_default_quals_from_cert=True)
+    terms = None
+    if policies is not None:
+        terms = PKIXValidationParams(user_initial_policy_set=policies, initial_explicit_policy=True)
     try:
-        asyncio.run(async_validate_path(context, ValidationPath(CertTrustAnchor(root), issuers[::-1], leaf)))
+        asyncio.run(async_validate_path(context, ValidationPath(anchor, issuers[::-1], leaf), terms))
     except PathValidationError:
         return False
     return True

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki.clock import iso
-from jpki.errors import JpkiError, Kind
+from jpki.errors import JpkiError
 from jpki.ports import RevocationSource
 from jpki.text import Text
 from signing import intake
@@ -51,6 +52,11 @@ from signing.verdict import (
     worst,
 )
 
+_TOO_DEEP = Text(
+    "ファイルの入れ子が深すぎるため、読み取りません。",
+    "What the file holds is nested too deeply, and is not read.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -61,59 +67,71 @@ class _Asked:
 
 
 def verify(document: Path, validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
-    """Judge the file at `document`. Whatever it holds, the answer is a verdict; nothing is fetched from anywhere.
-
-    `policy` is what is asked beyond good signatures.
+    """Judge the file at `document` in this very process: for documents of our own. See `judge`.
 
     Raises:
         JpkiError: NOT_FOUND `document-missing`.
     """
+    with intake.opened(document) as stream:
+        return replace(judge(stream, validation, policy), path=str(document))
+
+
+def judge(document: IO[bytes], validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
+    """Judge an open file. Whatever it holds, the answer is a verdict, its path left open; nothing is fetched.
+
+    `policy` is what is asked beyond good signatures.
+
+    Strangers' files are judged by `signing.sandbox`, in a process that may come to harm.
+
+    Raises:
+        MemoryError: the process has no memory left for this file.
+    """
     try:
         form = intake.recognise(document)
     except JpkiError as error:
-        if error.kind is Kind.NOT_FOUND:
-            raise
-        return _unreadable(document, error.problem)
-    # The one boundary: a hostile document makes the libraries raise anything, RecursionError and AssertionError too.
+        return _unreadable(error.problem)
+    # The one boundary: a hostile document makes the libraries raise anything, AssertionError too.
     try:
         presented = intake.reader_for(form)(document)
-        return _judge_file(document, presented, validation, _Asked(form, policy))
+        return _judge_file(presented, validation, _Asked(form, policy))
     except JpkiError as error:
-        return _unreadable(document, error.problem)
+        return _unreadable(error.problem)
+    except MemoryError:
+        raise
+    except RecursionError:
+        return _unreadable(_TOO_DEEP)
     except Exception as error:  # noqa: BLE001 - see above
         return _judge_broken(document, form, type(error).__name__)
 
 
-def _judge_file(document: Path, presented: tuple[Presented, ...], validation: Validation, asked: _Asked) -> FileVerdict:
+def _judge_file(presented: tuple[Presented, ...], validation: Validation, asked: _Asked) -> FileVerdict:
     if not presented:
-        return _unreadable(document, Text("ファイルに署名がありません。", "The file bears no signature."))
+        return _unreadable(Text("ファイルに署名がありません。", "The file bears no signature."))
     # What a document holds serves all of its signatures, and is read once.
     read = None if validation.read_stored is None else lru_cache(maxsize=None)(validation.read_stored)
-    verdicts = tuple(_judge(one, replace(validation, read_stored=read), asked) for one in presented)
-    return _with_signatures(document, verdicts)
+    return _with_signatures(tuple(_judge(one, replace(validation, read_stored=read), asked) for one in presented))
 
 
-def _with_signatures(document: Path, verdicts: tuple[SignatureVerdict, ...]) -> FileVerdict:
+def _with_signatures(verdicts: tuple[SignatureVerdict, ...]) -> FileVerdict:
     decision = worst(verdict.decision for verdict in verdicts)
     sentence = next(verdict.sentence for verdict in verdicts if verdict.decision is decision)
-    return FileVerdict(path=str(document), decision=decision, sentence=sentence, signatures=verdicts)
+    return FileVerdict(path="", decision=decision, sentence=sentence, signatures=verdicts)
 
 
-def _judge_broken(document: Path, form: intake.Format, raised: str) -> FileVerdict:
+def _judge_broken(document: IO[bytes], form: intake.Format, raised: str) -> FileVerdict:
     if not intake.claims_signature(document, form):
         return _unreadable(
-            document,
             Text(
                 "ファイルが壊れていて読み取れず、署名も見当たりません。",
                 "The file is broken, and bears no signature that can be found.",
             ),
         )
     malformed = Check.stopped(Step.FORMAT, Cause.MALFORMED, raised=raised)
-    return _with_signatures(document, (_conclude([malformed], None, None),))
+    return _with_signatures((_conclude([malformed], None, None),))
 
 
-def _unreadable(document: Path, reason: Text) -> FileVerdict:
-    return FileVerdict(path=str(document), decision=Decision.UNREADABLE, sentence=reason)
+def _unreadable(reason: Text) -> FileVerdict:
+    return FileVerdict(path="", decision=Decision.UNREADABLE, sentence=reason)
 
 
 _BASES = {
@@ -215,7 +233,7 @@ def _check_trust(chain: Chain | None, counting: _Time, sources: Sequence[Revocat
         anchor_sha256=chain.anchor.certificate.fingerprint(SHA256()).hex(),
     )
     yield check_kind(certificate)
-    yield check_policy(certificate, chain.anchor.policies)
+    yield check_policy(chain, counting.at)
     yield check_validity(chain, counting.at)
     yield check_revocation(chain, sources, counting.at, time_is_given=counting.is_given)
 

@@ -16,9 +16,9 @@ from lxml import etree
 
 from jpki.clock import iso
 from signing import xml_form
+from signing.caps import MOST_STORED
 from signing.presented import Stamp, refuse_crowds
 from signing.report import Check, Step, TimeProof
-from signing.stored_data import MOST_STORED
 from signing.time_stamper import StampDigest
 from signing.validation import Stored, StoredKind
 from signing.verdict import Cause

@@ -6,6 +6,7 @@ from lxml import etree
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from signing.caps import DEEPEST_XML, LARGEST_XML_TEXT
 
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
 SIGNATURE = f"{{{DSIG}}}Signature"
@@ -25,11 +26,17 @@ def parse(octets: bytes) -> etree._Element:
     """Parse XML without entities, network and huge trees, and return its root.
 
     Raises:
-        JpkiError: MALFORMED `xml-dtd`: a document type declaration has no place in a signed document.
+        JpkiError: MALFORMED `xml-dtd`: a document type declaration has no place in a signed document; TOO_LARGE
+            `xml-beyond-limits`: it passes libxml2's own limits.
         etree.XMLSyntaxError: not well-formed.
     """
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    root = etree.fromstring(octets, parser)
+    try:
+        root = etree.fromstring(octets, parser)
+    except etree.XMLSyntaxError as error:
+        if error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT:  # type: ignore[attr-defined] # the stubs lack it
+            raise _beyond_limits() from error
+        raise
     if root.getroottree().docinfo.internalDTD is not None:
         raise JpkiError(
             Kind.MALFORMED,
@@ -38,6 +45,20 @@ def parse(octets: bytes) -> etree._Element:
             Text("DTDを取り除いて作り直してください。", "Make the document again without a DTD."),
         )
     return root
+
+
+def _beyond_limits() -> JpkiError:
+    megabytes = LARGEST_XML_TEXT // 10**6
+    return JpkiError(
+        Kind.TOO_LARGE,
+        "xml-beyond-limits",
+        Text(
+            f"XMLが限度（入れ子{DEEPEST_XML}段、一続きの文字{megabytes} MB、実体参照）を超えるため、読み取りません。",
+            f"The XML nests deeper than {DEEPEST_XML} levels, holds a text of more than {megabytes} MB, or entities "
+            "within entities, and is not read.",
+        ),
+        Text("文書を分けて作り直してください。", "Make the document again, in parts."),
+    )
 
 
 def elements(parent: etree._Element) -> Iterator[etree._Element]:

@@ -4,7 +4,7 @@ import base64
 import copy
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import IO
 
 from cryptography import x509
 from lxml import etree
@@ -93,13 +93,13 @@ class _Signature:
         return self.attributes("ds:SignedInfo/ds:Reference/ds:Transforms/ds:Transform", "Algorithm")
 
 
-def read(document: Path) -> tuple[Presented, ...]:
-    """Return the signatures of the XML file at `document`; whatever is wrong with its structure raises.
+def read(document: IO[bytes]) -> tuple[Presented, ...]:
+    """Return the signatures of an XML file; whatever is wrong with its structure raises.
 
     Raises:
         JpkiError: MALFORMED `xml-dtd`, TOO_LARGE `too-many-signatures` or `too-many-certificates`.
     """
-    root = xml_form.parse(document.read_bytes())
+    root = xml_form.parse(document.read())
     found = _outermost(root)
     refuse_crowds(found)
     return tuple(_present(_Signature(root, element, position)) for position, element in enumerate(found))

@@ -1,8 +1,15 @@
 """`jpki sign` and `jpki verify`: documents."""
 
+import atexit
+import os
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,22 +23,25 @@ from ocsp.client import OcspClient
 from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, MomentType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
-from server.documents import anchors_of, stamp_anchors_of
 from server.home import Home, write_new
+from server.sandbox import open_sandbox
 from server.stamp_fetch import stamp_fetcher
 from server.stored_evidence import Collector, read_stored
 from server.trust import configured_anchors
-from server.wiring import Rooms
 from signing import words
 from signing.credential import Credential
 from signing.intake import Format, recognise
-from signing.policies import GENERAL, POLICIES
+from signing.intake import opened as opened_document
+from signing.policies import GENERAL, POLICIES, ValidationPolicy
 from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
+from signing.sandbox import Sandbox
 from signing.sign import sign as sign_document
 from signing.time_stamper import Level, Stamping, TimeStamper
-from signing.validation import SIGNING_POLICIES, Validation
+from signing.validation import SIGNING_POLICIES, TrustAnchor, Validation
 from signing.verdict import Decision, worst
-from signing.verify import verify as verify_document
+
+if TYPE_CHECKING:
+    from server.wiring import Rooms
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -133,13 +143,15 @@ def _level(
 
 def _format_of(document: Path) -> Format:
     try:
-        return recognise(document)
+        with opened_document(document) as stream:
+            return recognise(stream)
     except JpkiError:
         return Format.CMS
 
 
 # --- verify --------------------------------------------------------------------------------------------------------
 
+_PROGRESS_SECONDS = 1.0
 _EXIT = {Decision.ACCEPT: 0, Decision.REFUSE: 1, Decision.UNDECIDED: 2, Decision.UNREADABLE: 3}
 _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.UNDECIDED: "?", Outcome.NOT_APPLICABLE: "-"}
 _DECISIONS = {
@@ -180,11 +192,12 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     output: Output,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
+    _sandbox()  # It prepares itself while the home is being opened.
     try:
         rooms = opened(home) if home else None
         validation = Validation(
-            anchors=configured_anchors(trust_files, SIGNING_POLICIES) or (anchors_of(rooms) if rooms else ()),
-            stamp_anchors=configured_anchors(stamp_trust, frozenset()) or (stamp_anchors_of(rooms) if rooms else ()),
+            anchors=_anchors(rooms, trust_files),
+            stamp_anchors=_stamp_anchors(rooms, stamp_trust),
             read_stored=read_stored,
             revocation=list(_sources(rooms, crl_files, ocsp_url)),
             clock=system_clock,
@@ -194,17 +207,75 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     except JpkiError as error:
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
-    verdicts = [verify_document(document, validation, POLICIES[policy]) for document in documents]
+    verdicts = list(_judged(documents, validation, POLICIES[policy], output))
     fields = as_json(verdicts)
     output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
 
 
-def _sources(rooms: Rooms | None, crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
+_CORES = os.cpu_count() or 1
+
+
+@cache
+def _sandbox() -> Sandbox:
+    """Return this process's sandbox."""
+    sandbox = open_sandbox(_CORES)
+    atexit.register(sandbox.close)
+    sandbox.start()
+    return sandbox
+
+
+def _judged(
+    documents: Sequence[Path], validation: Validation, policy: ValidationPolicy, output: Output
+) -> Iterator[FileVerdict]:
+    """Yield the verdicts in the order of the files; all cores are at work, and who waits is told how far they are."""
+
+    def judge(document: Path) -> FileVerdict:
+        try:
+            stream = opened_document(document)
+        except JpkiError as error:
+            raise BadInput(error) from error
+        with stream:
+            return replace(_sandbox().judge(stream, validation, policy), path=str(document))
+
+    told = time.monotonic()
+    with ThreadPoolExecutor(_CORES) as executor:
+        for number, verdict in enumerate(executor.map(judge, documents), 1):
+            yield verdict
+            if time.monotonic() - told >= _PROGRESS_SECONDS and number < len(documents):
+                told = time.monotonic()
+                output.progress(
+                    Text(
+                        f"{len(documents)}件中{number}件を判定しました。", f"{number} of {len(documents)} files judged."
+                    )
+                )
+
+
+def _anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
+    given = configured_anchors(trust_files, SIGNING_POLICIES)
+    if given or rooms is None:
+        return given
+    from server.documents import anchors_of
+
+    return anchors_of(rooms)
+
+
+def _stamp_anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
+    given = configured_anchors(trust_files, frozenset())
+    if given or rooms is None:
+        return given
+    from server.documents import stamp_anchors_of
+
+    return stamp_anchors_of(rooms)
+
+
+def _sources(rooms: "Rooms | None", crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
     if rooms:
         yield rooms.evidence()
     yield from updated([_read(file) for file in crl_files])
     if ocsp_url:
+        from ocsp.client import OcspClient
+
         yield OcspClient(ocsp_url, system_clock, system_randomness)
 
 

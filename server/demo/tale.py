@@ -41,8 +41,8 @@ from signing.report import FileVerdict
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
 from signing.time_stamper import Level, Stamping, TimeStamper
+from signing.validation import Validation
 from signing.verdict import Cause, Decision
-from signing.verify import verify
 
 _SUFFIX = {Format.PDF: "pdf", Format.XML: "xtx"}
 _ISSUE_ORDER = (Purpose.AUTHENTICATION, Purpose.SIGNING)
@@ -216,7 +216,7 @@ class Tale:
         self._story.check(
             "台帳にもネットワークにも頼らず判定できる",
             "it can be judged without the ledger and without network",
-            verify(file, offline).decision is Decision.ACCEPT,
+            self._verdict_on(file, offline).decision is Decision.ACCEPT,
         )
         # A stamp names a second, and a revocation within it would count as one before it.
         time.sleep(1)
@@ -281,12 +281,16 @@ class Tale:
     # --- questions ---------------------------------------------------------------------------------------------
 
     def _judge(self, document: Path, expected: Decision, cause: Cause | None = None) -> None:
-        verdict = verify(document, home_validation(self._rooms))
+        verdict = self._verdict_on(document, home_validation(self._rooms))
         self._story.check(
             f"{document.name}：{verdict.sentence.ja}",
             f"{document.name}: {verdict.sentence.en}",
             verdict.decision is expected and (cause is None or _has(verdict, cause)),
         )
+
+    def _verdict_on(self, document: Path, validation: Validation) -> FileVerdict:
+        with document.open("rb") as stream:
+            return self._rooms.sandbox.judge(stream, validation)
 
     def _ask_ocsp(self, card: Card, purpose: Purpose, url: str, expected: Finding) -> None:
         client = OcspClient(f"{url}/ocsp", self._present, self._randomness)

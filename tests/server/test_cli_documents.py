@@ -1,5 +1,8 @@
 """`jpki sign` and `jpki verify`: what is signed, what is refused, and the exit code of every verdict."""
 
+import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from signing.samples import tax_return_pdf
 from tests.conftest import PROJECT
 from tests.server.conftest import AgedHome, Town, certificate_in, serial_in
 from tests.server.console import Answer, Jpki, Word, refusal
+from tests.signing.hostile import huge_value, packed_catalog
 
 XTX = PROJECT / "examples" / "return.xtx"
 USAGE = 64
@@ -233,6 +237,26 @@ def test_of_several_files_the_worst_decides(jpki: Jpki, town: Town, signed: Path
     assert [file["decision"] for file in verdict["files"]] == ["accept", "unreadable", "refuse"]
 
 
+@pytest.mark.slow
+def test_many_files_are_judged_in_order_and_told_of_while_it_lasts(
+    jpki: Jpki, town: Town, signed: Path, plain: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.pdf"
+    slow.write_bytes(huge_value(1024 * 1024))
+    files = [signed / "return.pdf", slow, plain / "return.txt", *[signed / "return.p7m"] * 5, slow]
+    answer = jpki("verify", *files, "--home", town.home, "--json")
+    assert [each["path"] for each in json.loads(answer.out)["files"]] == [str(each) for each in files]
+    assert re.search(r"\d of 9 files judged|9件中\d件を判定しました", answer.err)
+
+
+@pytest.mark.slow
+def test_a_bomb_is_a_verdict_with_its_reason(jpki: Jpki, town: Town, tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile.pdf"
+    hostile.write_bytes(packed_catalog(65 * 1024 * 1024))
+    verdict = jpki.judged(UNREADABLE, "verify", hostile, "--home", town.home)
+    assert "too large" in verdict["files"][0]["reason"]["en"]
+
+
 # --- verify: what went wrong before a verdict ----------------------------------------------------------------------
 
 
@@ -258,6 +282,11 @@ def test_exit_codes_of_verdicts_are_never_used_for_mistakes(
 ) -> None:
     (tmp_path / "garbage").write_text("garbage")
     assert jpki.refused(*words(tmp_path)).exit == 64
+
+
+def test_what_is_no_plain_file_is_not_waited_for(jpki: Jpki, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert jpki.refused("verify", tmp_path / "pipe").exit == 64
 
 
 def test_a_home_with_wrong_settings_gives_no_verdict(jpki: Jpki, home: Path, signed: Path) -> None:

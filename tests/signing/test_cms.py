@@ -5,10 +5,10 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signing.caps import MOST_CERTIFICATES
 from signing.cms_writer import write_detached
 from signing.credential import Credential
 from signing.intake import Format
-from signing.presented import MOST_CERTIFICATES
 from signing.sign import sign
 from signing.verdict import Cause, Decision
 from tests.signing import odd_cms

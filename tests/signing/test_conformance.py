@@ -5,10 +5,12 @@ A case passes where integrity, coverage and changes come out as the suite says; 
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from server.sandbox import open_sandbox
 from signing.report import FileVerdict, Outcome, Step
 from signing.validation import Validation
 from signing.verdict import Decision
@@ -82,3 +84,17 @@ def test_a_valid_foreign_signature_is_at_most_weak_or_unknown(case: dict[str, st
     verdict = verify(FOLDER / case["path"], UNTRUSTING)
     failed = {check.name for one in verdict.signatures for check in one.checks if check.outcome is Outcome.FAILED}
     assert failed <= {Step.ALGORITHM}
+
+
+@pytest.mark.slow
+def test_each_case_comes_out_the_same_in_the_sandbox() -> None:
+    """What a case makes the libraries import, or wish to open, would show here."""
+    different = []
+    with open_sandbox(2) as sandbox:
+        for case in CASES:
+            file = FOLDER / case["path"]
+            with file.open("rb") as document:
+                judged = sandbox.judge(document, UNTRUSTING)
+            if replace(judged, path=str(file)) != verify(file, UNTRUSTING):
+                different.append((_id(case), judged.sentence.en))
+    assert not different

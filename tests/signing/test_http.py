@@ -1,18 +1,19 @@
 """The upload route: verdicts as 200, errors as ours, nothing left behind."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from jpki.errors import JpkiError
-from signing.http import LARGEST_UPLOAD, make_blueprint
+from signing.caps import LARGEST_UPLOAD
+from signing.http import make_blueprint
 from signing.intake import Format
 from signing.report import FileVerdict
 from signing.sign import sign
-from signing.verify import verify
+from signing.verify import judge
 from tests.signing.town import NOW, Town
 from tests.signing.uploading import upload
 
@@ -20,15 +21,16 @@ ROUTE = "/api/v1/verifications"
 
 
 @pytest.fixture
-def seen() -> list[Path]:
+def seen() -> list[IO[bytes]]:
     return []
 
 
 @pytest.fixture
-def client(town: Town, seen: list[Path]) -> FlaskClient:
-    def verify_upload(document: Path) -> FileVerdict:
+def client(town: Town, seen: list[IO[bytes]]) -> FlaskClient:
+    def verify_upload(document: IO[bytes]) -> FileVerdict:
         seen.append(document)
-        return verify(document, town.validation(show=True))
+        assert _name_of(document).endswith(" (deleted)")
+        return judge(document, town.validation(show=True))
 
     app = Flask(__name__)
     app.register_blueprint(make_blueprint(verify_upload))
@@ -40,17 +42,20 @@ def client(town: Town, seen: list[Path]) -> FlaskClient:
     return app.test_client()
 
 
+def _name_of(document: IO[bytes]) -> str:
+    return str(Path(f"/proc/self/fd/{document.fileno()}").readlink())
+
+
 def _post(client: FlaskClient, content: bytes, name: str) -> Any:  # noqa: ANN401 - JSON
     answer = upload(client, ROUTE, content, name)
     assert answer.status_code == 200
     return answer.get_json()
 
 
-def test_an_upload_is_judged_and_deleted(client: FlaskClient, town: Town, seen: list[Path]) -> None:
+def test_an_upload_is_judged_without_a_name_and_closed(client: FlaskClient, town: Town, seen: list[IO[bytes]]) -> None:
     body = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m")
     assert body["decision"] == "accept"
-    assert not seen[0].exists()
-    assert not seen[0].parent.exists()
+    assert seen[0].closed
 
 
 def test_r21_attributes_are_masked_whatever_the_wiring_says(client: FlaskClient, town: Town) -> None:
@@ -75,7 +80,7 @@ def test_no_file_is_malformed(client: FlaskClient, data: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize("excess", [1, 1024 * 1024])
-def test_a_file_over_the_cap_is_too_large(client: FlaskClient, seen: list[Path], excess: int) -> None:
+def test_a_file_over_the_cap_is_too_large(client: FlaskClient, seen: list[IO[bytes]], excess: int) -> None:
     answer = upload(client, ROUTE, bytes(LARGEST_UPLOAD + excess), "large.pdf")
     assert answer.text == "too-large upload-too-large"
     assert seen == []

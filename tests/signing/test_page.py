@@ -1,7 +1,6 @@
 """The page /verify: the same verdicts as the API's, for people, without scripts and without anything from elsewhere."""
 
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from flask import Flask
@@ -12,13 +11,14 @@ from werkzeug.test import TestResponse
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from signing import words
-from signing.http import LARGEST_UPLOAD, VerifyUpload, make_blueprint
+from signing.caps import LARGEST_UPLOAD
+from signing.http import VerifyUpload, make_blueprint
 from signing.intake import Format
 from signing.report import FileVerdict, Outcome, Step
 from signing.samples import tax_return_pdf
 from signing.sign import sign
 from signing.verdict import Decision
-from signing.verify import verify
+from signing.verify import judge
 from tests.signing.town import HOLDER_NAME, NOW, Town, revoked
 from tests.signing.uploading import upload
 
@@ -34,7 +34,7 @@ def _client(verify_upload: VerifyUpload) -> FlaskClient:
 
 @pytest.fixture
 def client(town: Town) -> FlaskClient:
-    return _client(lambda document: verify(document, town.validation(show=True)))
+    return _client(lambda document: judge(document, town.validation(show=True)))
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +106,7 @@ def test_a_failed_verification_is_shown(
 
 
 def test_a_revoked_certificate_is_shown_with_its_time(town: Town, signed: bytes) -> None:
-    client = _client(lambda document: verify(document, town.validation(revoked(NOW))))
+    client = _client(lambda document: judge(document, town.validation(revoked(NOW))))
     assert "2026-11-23T03:00:00Z" in _texts(_post(client, signed), "//h1")[0]
 
 
@@ -139,13 +139,23 @@ def test_a_file_over_the_cap_is_told_on_the_page(client: FlaskClient, excess: in
     assert "20 MiB" in " ".join(_texts(page, "//*[@role='alert']"))
 
 
-def test_an_error_of_the_house_is_left_to_the_server() -> None:
-    def fail(document: Path) -> FileVerdict:
+def _failing(kind: Kind) -> FlaskClient:
+    def fail(document: IO[bytes]) -> FileVerdict:
         del document
-        raise JpkiError(Kind.UNAVAILABLE, "away", Text("接続できません。", "Away."), Text("再試行", "Try again."))
+        raise JpkiError(kind, "away", Text("接続できません。", "Away."), Text("再試行", "Try again."))
 
+    return _client(fail)
+
+
+def test_an_error_of_the_house_is_left_to_the_server() -> None:
     with pytest.raises(JpkiError):
-        _post(_client(fail), b"x")
+        _post(_failing(Kind.CONFLICT), b"x")
+
+
+def test_who_finds_no_place_is_told_when_to_come_again() -> None:
+    page = _post(_failing(Kind.UNAVAILABLE), b"x")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+    assert "Away." in " ".join(_texts(page, "//*[@role='alert']"))
 
 
 def test_nothing_is_run_or_loaded_but_the_style_sheet_of_this_door(client: FlaskClient, signed: bytes) -> None:

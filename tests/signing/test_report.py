@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jpki.errors import JpkiError
-from signing.intake import LARGEST_DOCUMENT, Format
+from signing.caps import LARGEST_DOCUMENT
+from signing.intake import Format
 from signing.report import Outcome, Step, as_json
 from signing.sign import sign
 from signing.verdict import Decision

@@ -134,6 +134,17 @@ def test_a_foreign_policy_is_refused(town: Town, judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(
+    ("policy", "cause"), [(None, Cause.WRONG_POLICY), ("1.2.3.4", Cause.WRONG_POLICY), (oids.LAB_SIGNING_POLICY, None)]
+)
+def test_a_policy_is_the_whole_chains_or_nobodys(
+    town: Town, judge: Judge, policy: str | None, cause: Cause | None
+) -> None:
+    middle = make_intermediate(town.spare_keys[0], town.root, policy=policy)
+    signed = _signed(town, make_certificate(town.holder.key, middle), middle.certificate)
+    assert causes(judge(signed, town.validation())) == [{cause} if cause else set()]
+
+
+@pytest.mark.parametrize(
     ("at", "cause"),
     [
         (NOW - 201 * DAY, Cause.NOT_YET_VALID),

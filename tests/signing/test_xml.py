@@ -10,8 +10,8 @@ from lxml import etree
 from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.signer import XMLSigner
 
+from signing.caps import MOST_SIGNATURES
 from signing.intake import Format
-from signing.presented import MOST_SIGNATURES
 from signing.samples import tax_return_xtx
 from signing.sign import sign
 from signing.verdict import Cause, Decision

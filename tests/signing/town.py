@@ -56,7 +56,12 @@ def make_root(key: PrivateKey) -> Authority:
     return Authority(builder.sign(key, SHA256()), key)
 
 
-def make_intermediate(key: PrivateKey, root: Authority, *, ca: bool = True) -> Authority:
+ANY_POLICY = "2.5.29.32.0"
+
+
+def make_intermediate(
+    key: PrivateKey, root: Authority, *, ca: bool = True, policy: str | None = ANY_POLICY
+) -> Authority:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Intermediate")])
     builder = (
         _builder(name, key, NOW - timedelta(days=300), _year(5))
@@ -65,6 +70,9 @@ def make_intermediate(key: PrivateKey, root: Authority, *, ca: bool = True) -> A
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(_authority_key(root), critical=False)
     )
+    if policy is not None:
+        policies = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(policy), None)])
+        builder = builder.add_extension(policies, critical=False)
     return Authority(builder.sign(root.key, SHA256()), key)
 
 
