@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from tests.interop.programs import ENVIRONMENT, Done, run
+from tests.interop.programs import ENVIRONMENT, Done, jpki
 
 JPKI = Path(sys.executable).with_name("jpki")
 _DIRECT = build_opener(ProxyHandler({}))
@@ -135,7 +135,7 @@ class Authority:
         return Card(directory)
 
     def _jpki(self, *words: str | Path) -> Done:
-        self.said.append(run(JPKI, *words))
+        self.said.append(jpki(*words))
         return self.said[-1]
 
 

@@ -3,15 +3,21 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from http.client import parse_headers
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 import pytest
+
+import server.cli.frame
+from tests import forked
 
 ENVIRONMENT = {
     name: value
@@ -41,6 +47,25 @@ def run(name: str | Path, *words: str | Path) -> Done:
         pytest.skip(f"the outside program {Path(name).name} is not installed")
     done = subprocess.run([program, *words], capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def jpki(*words: str | Path) -> Done:
+    """Run our own command to its end, as `run` would, in a process that is forked and not begun anew."""
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = forked.process(_be_jpki, [str(word) for word in words], out, err)
+        process.start()
+        process.join(60)
+        assert process.exitcode is not None, f"jpki {words[0]} did not end"
+        return Done(process.exitcode, out.read_bytes(), err.read_bytes())
+
+
+def _be_jpki(words: Sequence[str], out: Path, err: Path) -> NoReturn:
+    os.environ.clear()
+    os.environ.update(ENVIRONMENT)
+    for stream, file in enumerate((Path(os.devnull), out, err)):
+        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), stream)
+    sys.exit(server.cli.frame.run(words))
 
 
 def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from server.tally import ONE_IN
 from signing.samples import tax_return_pdf, tax_return_xtx
-from tests.interop.authority import JPKI, Authority, Resident, enrol, found, holder, serving
-from tests.interop.programs import curl, openssl, run
+from tests.interop.authority import Authority, Resident, enrol, found, holder, serving
+from tests.interop.programs import curl, jpki, openssl
 
 pytestmark = pytest.mark.slow
 
@@ -177,7 +177,7 @@ def test_r21_the_signing_certificate_holds_the_attributes_and_the_authentication
 def test_r21_attributes_are_shown_to_who_asks_for_them(story: Story) -> None:
     document = story.documents["signed return.xtx"]
     for options in ((), ("--json",)):
-        shown = run(JPKI, "verify", document, "--home", story.authority.home, "--show-attributes", *options)
+        shown = jpki("verify", document, "--home", story.authority.home, "--show-attributes", *options)
         assert HOLDER["name"].encode() in shown.out
         assert HOLDER["address"].encode() in shown.out
         assert not tells(shown.err)

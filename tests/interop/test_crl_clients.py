@@ -15,8 +15,8 @@ from crl.reader import CrlFile
 from jpki.clock import system_clock
 from jpki.revocation import Finding
 from tests.crl.combining import base_of, number_of
-from tests.interop.authority import JPKI, Card, Town
-from tests.interop.programs import curl, openssl, run
+from tests.interop.authority import Card, Town
+from tests.interop.programs import curl, jpki, openssl, run
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_our_own_reader_decides_as_openssl_does(town: Town, name: str) -> None:
 def test_jpki_shows_the_list_at_its_url(town: Town) -> None:
     card = town.taro.signing
     words = ("crl", "show", card.crl_url, "--issuer", card.chain, "--serial", card.serial, "--json")
-    told = json.loads(run(JPKI, *words).out)
+    told = json.loads(jpki(*words).out)
     assert (told["kind"], told["signature"], told["stale"], told["entries"]) == ("partition", "valid", False, 1)
     assert told["serials"][0]["listed"]
     assert card.crl_url in told["distribution_points"]

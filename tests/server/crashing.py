@@ -1,9 +1,8 @@
 """A process that works in a home until its fuse has burnt down, and then kills itself with SIGKILL.
 
-It is forked from a server that has imported everything, so that thousands of them can die.
+It is forked (tests/forked.py), so that thousands of them can die.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -11,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -30,6 +28,7 @@ from server.home import Home, write_new
 from server.sample.keys import card_request
 from server.settings import read_settings
 from server.wiring import Rooms, assemble, database_of, keys_of, store_of
+from tests import forked
 from tests.crl.fakes import Fuse
 from tests.server.people import someone
 
@@ -192,9 +191,7 @@ def run(operation: str, attempt: Attempt) -> None:
 
 def killed(operation: str, attempt: Attempt) -> bool:
     """Do it in a process of its own; tell whether that was killed before it was done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process: Any = context.Process(target=run, args=(operation, attempt))
+    process = forked.process(run, operation, attempt)
     process.start()
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL), f"{operation} ended with {process.exitcode}"
