@@ -1,6 +1,6 @@
 """Reading an OCSPRequest (RFC 6960 4.1.1) strictly: whatever comes in, a request or `MalformedRequest` comes out."""
 
-import base64
+import binascii
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,7 +69,7 @@ def octets_in_path(path: str) -> bytes:
     """
     try:
         digits = unquote_to_bytes(path).lstrip(b"/").translate(_FROM_URL_SAFE)
-        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4), strict_mode=True)
     except ValueError:
         raise MalformedRequest(Text("パスがbase64でない", "path is not base64")) from None
 

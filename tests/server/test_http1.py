@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocsp.fields import fields
 from ocsp.responder import Answer
 from server import http1
 from server.http1 import MOST_HEAD_OCTETS, Connection, Hub, Request
@@ -33,10 +34,10 @@ class Echo:
         time.sleep(self.pause if pause is None else pause)
         self.asked.append(request)
         body = b"%b %d" % (request.target, len(request.body))
-        return Answer(200, {"Content-Length": str(len(body))}, body)
+        return Answer(200, fields({"Content-Length": str(len(body))}), body)
 
     def busy(self) -> Answer:
-        return Answer(503, {"Content-Length": "0"}, b"")
+        return Answer(503, fields({"Content-Length": "0"}), b"")
 
     def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
         self.noted.append((None if request is None else request.target, answer.status, seconds, address))
