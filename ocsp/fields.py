@@ -1,4 +1,4 @@
-"""HTTP header fields as they go over the wire: those of a kept answer are put together once, and not for each client."""
+"""HTTP header fields as they go over the wire: those of a kept answer are put together once for all clients."""
 
 from collections.abc import Mapping
 from email.utils import formatdate

@@ -53,12 +53,13 @@ class Follower:
             self._current_at = None
 
     def standing(self) -> Standing:
-        """Return how far this process follows. Where the thread ended, what it heard in the last second still counts."""
-        if self._thread is None or self._current_at is None:
+        """Return how far this process follows; of a thread that ended what it heard in the last second still counts."""
+        thread, current_at = self._thread, self._current_at
+        if thread is None or current_at is None:
             return _UNFOLLOWED
-        if time.monotonic() - self._current_at < _CURRENT_SECONDS:
+        if time.monotonic() - current_at < _CURRENT_SECONDS:
             return _CURRENT
-        return _AWAY if self._thread.is_alive() else _UNFOLLOWED
+        return _AWAY if thread.is_alive() else _UNFOLLOWED
 
     def require_current(self) -> None:
         """Require that all is heard of, if anybody wants it to.

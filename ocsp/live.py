@@ -35,7 +35,7 @@ class SignedAnswer(NamedTuple):
     der: bytes
     period: Period
     fields: bytes
-    """The HTTP header fields that go with it as long as it is given; none of an answer to a nonce, which nobody keeps."""
+    """The HTTP header fields that go with it whenever it is given; none of an answer to a nonce, which nobody keeps."""
     told: tuple[tuple[Serial, Finding], ...]
     """What it says of each certificate."""
 

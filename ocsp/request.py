@@ -2,8 +2,8 @@
 
 import binascii
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from jpki import der, oids
@@ -31,8 +31,7 @@ class MalformedRequest(Exception):  # noqa: N818 - the name of the answer's stat
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OcspRequest:
+class OcspRequest(NamedTuple):
     """A question: between 1 and `MAX_CERT_IDS` CertIDs, and the client's nonce if it sent one."""
 
     cert_ids: tuple[CertId, ...]
