@@ -20,6 +20,8 @@ from server.access import serial_of
 
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
+MOST_OCTETS = 131_072
+"""Of a whole request: a body in chunks of one octet takes six times its length, and its trailer is kept by the parser."""
 MOST_CONNECTIONS = 2_000
 """Of one worker; one more is closed."""
 REQUEST_SECONDS = 10.0
@@ -168,7 +170,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(HTTPStatus.BAD_REQUEST)
         else:
-            if self._in_head and self._octets > MOST_HEAD_OCTETS:
+            if self._octets > (MOST_HEAD_OCTETS if self._in_head else MOST_OCTETS):
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:

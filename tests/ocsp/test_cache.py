@@ -344,6 +344,25 @@ def test_after_the_follower_stopped_every_answer_is_the_ledgers(responder: Respo
     assert says(responder) is OCSPCertStatus.REVOKED
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_r16_a_follower_that_ended_by_itself_is_believed_for_a_second_at_most(world: World) -> None:
+    def broken(position: int, at_most: int) -> JournalChanges:
+        if world.away:
+            raise RuntimeError
+        return world.journal(position, at_most)
+
+    follower = Follower(broken, world.refresh)
+    responder = Responder(lambda: [issuer()], world.status, world.clock, follower)
+    responder.start()
+    assert says(responder) is OCSPCertStatus.GOOD
+    world.away = True
+    until(lambda: follower.standing() is Standing.UNFOLLOWED)
+    world.away = False
+    world.revoke()
+    assert says(responder) is OCSPCertStatus.REVOKED
+    responder.close()
+
+
 # --- bounds ----------------------------------------------------------------------------------------------------
 
 

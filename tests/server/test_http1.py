@@ -145,6 +145,14 @@ def test_what_is_no_bearable_request_is_refused(octets: bytes, status: bytes) ->
     assert b"Connection: close\r\n" in answer
 
 
+@pytest.mark.parametrize("name", [b"X: ", b""])
+def test_what_follows_a_body_is_bounded_too(name: bytes) -> None:
+    """A trailer of one endless line, or of many: it is refused, and neither kept nor waited for."""
+    chunked = b"POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+    more = [b"y" * 10_000 if name else b"A: b\r\n" * 1_666] * 40
+    assert sent(chunked + name, *more).startswith(b"HTTP/1.1 431 ")
+
+
 def test_http_1_0_is_kept_only_where_it_asks() -> None:
     kept = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     answers = sent(kept + b"GET /b HTTP/1.0\r\n\r\n" + GET)
