@@ -1,5 +1,6 @@
 """Signing DER with any key of the house: one algorithm per kind of key, each signature checked before it leaves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,7 +82,7 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     Raises:
         JpkiError: INTERNAL `signature-faulty` when the check fails: a broken token must not reach a holder.
     """
-    signature = sign_unchecked(key, message)
+    signature = _signature(key, message, algorithm_for(key).message)
     try:
         check(key.public_key(), message, signature)
     except InvalidSignature:
@@ -89,9 +90,16 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     return signature
 
 
-def sign_unchecked(key: PrivateKey, message: bytes) -> bytes:
-    """Sign `message`; whoever asks for it checks the signature, or a sample of them."""
-    return _signature(key, message, algorithm_for(key).message)
+def unchecked(key: PrivateKey) -> Callable[[bytes], bytes]:
+    """Return what signs messages with `key`; whoever asks for it checks the signatures, or a sample of them.
+
+    What kind of key it is was looked at then, and not at each signature: OCSP makes many a second.
+    """
+    how = algorithm_for(key).message
+    if isinstance(key, rsa.RSAPrivateKey):
+        padding = PKCS1v15()
+        return lambda message: key.sign(message, padding, how.hash)
+    return lambda message: key.sign(message, how.ecdsa)
 
 
 def check(key: PublicKey, message: bytes, signature: bytes) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from jpki.clock import Clock
 from jpki.ids import Serial
 from jpki.revocation import Status
 from ocsp.cert_id import CertId
@@ -34,6 +33,10 @@ class Standing(Enum):
     """Nobody follows the journal: only the ledger itself tells what is so."""
 
 
+# To look up a member of an enum costs a call in Python 3.11, and every answer asks how we stand.
+_CURRENT, _AWAY, _UNFOLLOWED = Standing
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     serial: Serial
@@ -44,9 +47,8 @@ class _Kept:
 class Cache:
     """Statuses by serial, and signed answers by the CertID they answer; safe to share between threads."""
 
-    def __init__(self, standing: Callable[[], Standing], clock: Clock, at_most: int = AT_MOST) -> None:
+    def __init__(self, standing: Callable[[], Standing], at_most: int = AT_MOST) -> None:
         self._standing = standing
-        self._clock = clock
         self._at_most = at_most
         self._lock = threading.Lock()
         self._changes = 0
@@ -57,7 +59,7 @@ class Cache:
     @property
     def is_away(self) -> bool:
         """Whether the ledger cannot be reached, so that it is no use to ask it."""
-        return self._standing() is Standing.AWAY
+        return self._standing() is _AWAY
 
     def mark(self) -> int:
         """Return where the changes stand: take it before the ledger is read, and keep what was read with it."""
@@ -65,7 +67,7 @@ class Cache:
 
     def status(self, serial: Serial) -> Status | None:
         """Return the serial's status, None where it is not known to be so now."""
-        if self._standing() is not Standing.CURRENT:
+        if self._standing() is not _CURRENT:
             return None
         with self._lock:
             status = self._statuses.get(serial)
@@ -73,13 +75,13 @@ class Cache:
                 self._statuses.move_to_end(serial)
             return status
 
-    def answer(self, question: bytes) -> SignedAnswer | None:
-        """Return the answer to a CertID, of its octets, that can be given again.
+    def answer(self, question: bytes, now: datetime) -> SignedAnswer | None:
+        """Return the answer to a CertID, of its octets, that can be given again at the present moment.
 
         While the ledger is away that is every answer whose end has not come.
         """
         standing = self._standing()
-        if standing is Standing.UNFOLLOWED:
+        if standing is _UNFOLLOWED:
             return None
         with self._lock:
             kept = self._answers.get(question)
@@ -87,8 +89,8 @@ class Cache:
                 return None
             self._answers.move_to_end(question)
         period = kept.signed.period
-        ends = kept.reused_until if standing is Standing.CURRENT else period.next_update
-        return kept.signed if period.this_update <= self._clock() < ends else None
+        ends = kept.reused_until if standing is _CURRENT else period.next_update
+        return kept.signed if period.this_update <= now < ends else None
 
     def keep_status(self, status: Status, since: int) -> None:
         """Keep what was read after `mark` returned `since`, unless anything changed meanwhile."""

@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.05
 _CURRENT_SECONDS = 1.0
 _AT_MOST = 1000
+_CURRENT, _AWAY, _UNFOLLOWED = Standing
 """How many changes are read at once."""
 
 Heard = Callable[[int, float], object]
@@ -49,12 +50,16 @@ class Follower:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+            self._current_at = None
 
     def standing(self) -> Standing:
-        """Return how far this process follows."""
-        if self._thread is None or not self._thread.is_alive() or self._current_at is None:
-            return Standing.UNFOLLOWED
-        return Standing.CURRENT if time.monotonic() - self._current_at < _CURRENT_SECONDS else Standing.AWAY
+        """Return how far this process follows; of a thread that ended what it heard in the last second still counts."""
+        thread, current_at = self._thread, self._current_at
+        if thread is None or current_at is None:
+            return _UNFOLLOWED
+        if time.monotonic() - current_at < _CURRENT_SECONDS:
+            return _CURRENT
+        return _AWAY if thread.is_alive() else _UNFOLLOWED
 
     def require_current(self) -> None:
         """Require that all is heard of, if anybody wants it to.

@@ -1,6 +1,6 @@
 """Who we answer for: each generation of ours with its responder, and the filter that tells ours from foreign."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -10,7 +10,7 @@ from jpki import der
 from jpki.certificate import Validity
 from jpki.der import context
 from jpki.generation import Generation
-from jpki.signature import PrivateKey, algorithm_for
+from jpki.signature import PrivateKey, algorithm_for, unchecked
 from jpki.text import Text
 from ocsp.cert_id import IssuerHashes, hashes_of
 from ocsp.request import MalformedRequest, OcspRequest
@@ -37,6 +37,8 @@ class Issuer:
     """ResponderID byKey: SHA-1 of the responder's key (RFC 6960 4.2.1)."""
     algorithm_der: bytes = field(init=False, repr=False)
     """The AlgorithmIdentifier with which the responder signs."""
+    sign_unchecked: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
+    """Signs for the responder; whoever calls it checks the signatures, or a sample of them."""
     certificates_der: bytes = field(init=False, repr=False)
     """The certificates that come with an answer: the responder's."""
 
@@ -49,6 +51,7 @@ class Issuer:
         object.__setattr__(self, "validity", validity)
         object.__setattr__(self, "responder_id_der", der.tlv(context(2), der.octet_string(key_identifier.digest)))
         object.__setattr__(self, "algorithm_der", algorithm_for(self.key.public_key()).identifier)
+        object.__setattr__(self, "sign_unchecked", unchecked(self.key))
         object.__setattr__(self, "certificates_der", der.tlv(context(0), certificates))
 
 

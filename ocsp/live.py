@@ -1,8 +1,8 @@
 """The live source: each answer is made of the ledger's committed status and signed on the spot."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jpki.clock import Clock, whole_second
 from jpki.errors import JpkiError, Kind
@@ -11,6 +11,7 @@ from jpki.ports import StatusSource
 from jpki.revocation import Finding, Reason, State, Status
 from jpki.text import Text
 from ocsp.cert_id import CertId
+from ocsp.fields import fields, http_date
 from ocsp.issuers import Issuer
 from ocsp.request import OcspRequest
 from ocsp.response import (
@@ -25,16 +26,16 @@ from ocsp.response import (
 )
 
 ANSWER_LIFE = timedelta(minutes=15)
+CONTENT_TYPE = "application/ocsp-response"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedAnswer:
+class SignedAnswer(NamedTuple):
     """A successful response's DER, and how long it holds."""
 
     der: bytes
     period: Period
-    tag: str
-    """The entity tag under which HTTP knows it (RFC 9110 8.8.3); none of an answer to a nonce, which nobody keeps."""
+    fields: bytes
+    """The HTTP header fields that go with it whenever it is given; none of an answer to a nonce, which nobody keeps."""
     told: tuple[tuple[Serial, Finding], ...]
     """What it says of each certificate."""
 
@@ -65,8 +66,7 @@ class LiveSource:
         answers = [self._single(issuer, cert_id, period.this_update) for cert_id in request.cert_ids]
         told = tuple((each.asked.serial, _finding(each.status)) for each in answers)
         signed = signed_response(issuer, period, answers, request.nonce)
-        tag = "" if request.nonce is not None else f'"{hashlib.sha256(signed).hexdigest()}"'
-        return SignedAnswer(signed, period, tag, told)
+        return SignedAnswer(signed, period, b"" if request.nonce is not None else _lasting(signed, period), told)
 
     def _period(self, issuer: Issuer, now: datetime) -> Period:
         """Return the answer's period; it ends with the responder's certificate at the latest (rules R5, R25)."""
@@ -102,6 +102,17 @@ class LiveSource:
                 return _revoked(status, status.reason)
             case State.RESERVED | State.INTENDED | State.ISSUED | State.VOID:
                 return self._not_issued
+
+
+def _lasting(signed: bytes, period: Period) -> bytes:
+    return fields(
+        {
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(signed)),
+            "ETag": f'"{hashlib.sha256(signed).hexdigest()}"',
+            "Last-Modified": http_date(int(period.this_update.timestamp())),
+        }
+    )
 
 
 def _finding(status: CertStatus) -> Finding:

@@ -5,12 +5,11 @@ Flask and any other door are thin adapters of it.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from email.utils import formatdate
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
@@ -20,9 +19,10 @@ from jpki.revocation import Status
 from jpki.text import Text
 from jpki.verifier import VerifierId
 from ocsp.cache import Cache, Standing
+from ocsp.fields import by_name, fields, http_date
 from ocsp.follower import Follower, Heard
 from ocsp.issuers import ForeignIssuer, Issuer, issuer_asked
-from ocsp.live import LiveSource, SignedAnswer
+from ocsp.live import CONTENT_TYPE, LiveSource, SignedAnswer
 from ocsp.request import MalformedRequest, OcspRequest, octets_in_path, parse_request, sole_cert_id
 from ocsp.response import CertStatus, ResponseStatus, Unknown, refusal
 
@@ -32,7 +32,7 @@ _UNKNOWN = Unknown()
 
 CACHE_SECONDS = 60
 """How long HTTP caches keep an answer: much shorter than its nextUpdate, so that a revocation shows soon."""
-_CONTENT_TYPE = "application/ocsp-response"
+_CACHE_LIFE = timedelta(seconds=CACHE_SECONDS)
 
 
 class Outcome(StrEnum):
@@ -47,6 +47,9 @@ class Outcome(StrEnum):
     UNAUTHORIZED = "unauthorized"
 
 
+# To look up a member of an enum costs a call in Python 3.11, which counts where answers are given again.
+_KEPT, _SIGNED = Outcome.KEPT, Outcome.SIGNED
+
 _REFUSALS = {
     ResponseStatus.MALFORMED_REQUEST: Outcome.MALFORMED_REQUEST,
     ResponseStatus.INTERNAL_ERROR: Outcome.INTERNAL_ERROR,
@@ -55,14 +58,18 @@ _REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; without an `outcome` it is none of OCSP. How it came about makes it no other."""
+class Answer(NamedTuple):
+    """An HTTP answer, its header fields as they are sent; without an `outcome` it is none of OCSP."""
 
     status: int
-    headers: Mapping[str, str]
+    fields: bytes
     body: bytes
-    outcome: Outcome | None = field(default=None, compare=False)
+    outcome: Outcome | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields by name."""
+        return by_name(self.fields)
 
 
 class Responder:
@@ -90,7 +97,7 @@ class Responder:
         self._follower = follower
         self._admission = admission
         standing = (lambda: Standing.UNFOLLOWED) if follower is None else follower.standing
-        self._cache = Cache(standing, clock)
+        self._cache = Cache(standing)
         self._live = LiveSource(self._looked_up, clock, not_issued)
         self._kept = LiveSource(self._known if signs_at_once else _known_to_nobody, clock, not_issued)
 
@@ -148,7 +155,7 @@ class Responder:
         client: Serial | None,
     ) -> Answer:
         if method not in {"GET", "HEAD", "POST"}:
-            return Answer(405, {"Allow": "GET, HEAD, POST", "Content-Length": "0"}, b"")
+            return Answer(405, fields({"Allow": "GET, HEAD, POST", "Content-Length": "0"}), b"")
         answer = self._ocsp_answer(source, method, path, body, client)
         if method == "POST":
             return answer
@@ -160,10 +167,10 @@ class Responder:
             if self._admission is not None:
                 verifier = self._admission.admit(client)
             question = body if method == "POST" else octets_in_path(path)
-            sole = sole_cert_id(question)
-            kept = None if sole is None else self._cache.answer(sole)
+            sole, now = sole_cert_id(question), self._clock()
+            kept = None if sole is None else self._cache.answer(sole, now)
             if kept is not None:
-                return self._successful(kept, verifier, cacheable=True, outcome=Outcome.KEPT)
+                return self._reusable(kept, verifier, now, _KEPT)
             request = parse_request(question)
             signed, outcome = self._signed(source, issuer_asked(self._issuers(), request), request)
         except MalformedRequest:
@@ -172,7 +179,11 @@ class Responder:
             return _refused(ResponseStatus.UNAUTHORIZED)
         except JpkiError as error:
             return _refused(_refusal_for(error))
-        return self._successful(signed, verifier, cacheable=request.nonce is None, outcome=outcome)
+        if request.nonce is None:
+            return self._reusable(signed, verifier, self._clock(), outcome)
+        # An answer to a nonce is of use to the one client that drew it.
+        self._note(signed, verifier)
+        return _uncached(signed.der, outcome)
 
     def _signed(self, source: LiveSource, issuer: Issuer, request: OcspRequest) -> tuple[SignedAnswer, Outcome]:
         """Return a kept answer or a new one.
@@ -181,14 +192,14 @@ class Responder:
         """
         asked = request.cert_ids[0]
         reusable = len(request.cert_ids) == 1 and (request.nonce is None or self._cache.is_away)
-        kept = self._cache.answer(asked.raw) if reusable else None
+        kept = self._cache.answer(asked.raw, self._clock()) if reusable else None
         if kept is not None:
-            return kept, Outcome.KEPT
+            return kept, _KEPT
         mark = self._cache.mark()
         signed = source.answer(issuer, request)
         if reusable and request.nonce is None and signed.knows_all:
             self._cache.keep_answer(asked, signed, mark)
-        return signed, Outcome.SIGNED
+        return signed, _SIGNED
 
     def _looked_up(self, serial: Serial) -> Status | None:
         """Return the status, of the ledger where it is not known.
@@ -215,18 +226,18 @@ class Responder:
             raise _away()
         raise _NotKept
 
-    def _successful(
-        self, signed: SignedAnswer, verifier: VerifierId | None, *, cacheable: bool, outcome: Outcome
-    ) -> Answer:
-        audience = "public"
+    def _reusable(self, signed: SignedAnswer, verifier: VerifierId | None, now: datetime, outcome: Outcome) -> Answer:
+        """Return what HTTP caches may keep, with the headers of RFC 5019 6.2."""
+        self._note(signed, verifier)
+        left = signed.period.next_update - now
+        life = CACHE_SECONDS if left >= _CACHE_LIFE else ceil(left.total_seconds())
+        # The next who asks is to be known, too.
+        audience = "public" if verifier is None else "private"
+        return Answer(200, signed.fields + _freshness(int(now.timestamp()), life, audience), signed.der, outcome)
+
+    def _note(self, signed: SignedAnswer, verifier: VerifierId | None) -> None:
         if verifier is not None and self._admission is not None:
             self._admission.note(verifier, signed.told)
-            # The next who asks is to be known, too.
-            audience = "private"
-        # An answer to a nonce is of use to the one client that drew it.
-        if not cacheable:
-            return _uncached(signed.der, outcome)
-        return Answer(200, _headers(signed, self._clock(), audience), signed.der, outcome)
 
 
 def _refusal_for(error: JpkiError) -> ResponseStatus:
@@ -244,37 +255,28 @@ def _refused(status: ResponseStatus) -> Answer:
 
 
 def _uncached(body: bytes, outcome: Outcome) -> Answer:
-    headers = {"Content-Type": _CONTENT_TYPE, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
-    return Answer(200, headers, body, outcome)
+    return Answer(200, _UNCACHED % len(body), body, outcome)
 
 
-def _headers(signed: SignedAnswer, now: datetime, audience: str) -> dict[str, str]:
-    """Return the headers of RFC 5019 6.2; Expires says the same as max-age, for caches that know only one."""
-    # In whole seconds since 1970: every answer comes through here, and a `datetime` costs more than all the rest.
-    second = int(now.timestamp())
-    life = min(CACHE_SECONDS, ceil((signed.period.next_update - now).total_seconds()))
-    return {
-        "Content-Type": _CONTENT_TYPE,
-        "Content-Length": str(len(signed.der)),
-        "ETag": signed.tag,
-        "Last-Modified": _http_date(int(signed.period.this_update.timestamp())),
-        "Expires": _http_date(second + life),
-        "Cache-Control": f"max-age={life}, {audience}, no-transform, must-revalidate",
-    }
+_UNCACHED = fields({"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Content-Length": "%d"})
 
 
-@lru_cache(maxsize=1024)
-def _http_date(second: int) -> str:
-    return formatdate(second, usegmt=True)
+@lru_cache(maxsize=256)
+def _freshness(second: int, life: int, audience: str) -> bytes:
+    """Return the fields that answers of one second share; Expires is for caches that do not know max-age."""
+    cache_control = f"max-age={life}, {audience}, no-transform, must-revalidate"
+    return fields({"Expires": http_date(second + life), "Cache-Control": cache_control})
 
 
 def _read(answer: Answer, if_none_match: str, *, head: bool) -> Answer:
     """Return what GET and HEAD give of `answer`: all, only headers, or "not modified" (RFC 9110 13.1.2)."""
-    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    if answer.headers.get("ETag") in known:
-        kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
-        return Answer(304, kept, b"", answer.outcome)
-    return replace(answer, body=b"") if head else answer
+    if if_none_match:
+        known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+        headers = answer.headers
+        if headers.get("ETag") in known:
+            kept = {name: value for name, value in headers.items() if not name.startswith("Content-")}
+            return Answer(304, fields(kept), b"", answer.outcome)
+    return answer._replace(body=b"") if head else answer
 
 
 class _NotKept(Exception):  # noqa: N818 - a fact about the question, and no error of ours

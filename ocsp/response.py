@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 from itertools import count
+from typing import NamedTuple
 
 from jpki import der, oids
 from jpki.der import context
 from jpki.revocation import Reason
-from jpki.signature import sign, sign_unchecked
+from jpki.signature import sign
 from ocsp.cert_id import CertId
 from ocsp.issuers import Issuer
 from ocsp.question import extension
@@ -59,8 +60,7 @@ CertStatus = Good | Revoked | Unknown | NotIssued
 """What an answer says of one certificate (RFC 6960 2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SingleAnswer:
+class SingleAnswer(NamedTuple):
     """What is said of one certificate; with an archive cutoff, since when such as have expired are told of."""
 
     asked: CertId
@@ -103,7 +103,7 @@ def signed_response(issuer: Issuer, period: Period, answers: Sequence[SingleAnsw
     """
     data = _response_data(issuer, period, answers, nonce)
     checked = nonce is None or next(_drawn) % _SAMPLE == 0
-    signature = (sign if checked else sign_unchecked)(issuer.key, data)
+    signature = sign(issuer.key, data) if checked else issuer.sign_unchecked(data)
     rest = issuer.algorithm_der + der.bit_string(signature) + issuer.certificates_der
     return _opening(len(data), len(rest)) + data + rest
 

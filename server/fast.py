@@ -5,13 +5,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
 
 from jpki.ids import Serial
+from ocsp.fields import fields
 from ocsp.request import MAX_REQUEST_OCTETS
 from ocsp.responder import Answer, Responder
 from server.app import Door, checks
@@ -57,8 +57,8 @@ class FastDoor:
         """Answer what needs the ledger, or a key in a token."""
         path = _path(request.target)
         if path == b"/readyz":
-            status, fields = readiness(self._health)
-            body = json.dumps(fields, ensure_ascii=False).encode()
+            status, told = readiness(self._health)
+            body = json.dumps(told, ensure_ascii=False).encode()
             return _for_method(request, _plain(status, "application/json", body))
         if path == b"/metrics":
             return _for_method(request, _plain(HTTPStatus.OK, CONTENT_TYPE, self._metrics.exposition()))
@@ -146,8 +146,8 @@ def _beside(path: bytes) -> Answer:
 
 
 def _plain(status: int, content_type: str, body: bytes) -> Answer:
-    return Answer(status, {"Content-Type": content_type, "Content-Length": str(len(body))}, body)
+    return Answer(status, fields({"Content-Type": content_type, "Content-Length": str(len(body))}), body)
 
 
 def _for_method(request: Request, answer: Answer) -> Answer:
-    return replace(answer, body=b"") if request.method == "HEAD" else answer
+    return answer._replace(body=b"") if request.method == "HEAD" else answer

@@ -4,22 +4,24 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.utils import formatdate
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from time import perf_counter
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
 from jpki.ids import Serial
+from ocsp.fields import fields
 from ocsp.responder import Answer
 from server import problems
 from server.access import serial_of
 
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
+MOST_OCTETS = 131_072
+"""Of a whole request: a body in chunks of one octet takes six times its length, and its trailer is kept by the parser."""
 MOST_CONNECTIONS = 2_000
 """Of one worker; one more is closed."""
 REQUEST_SECONDS = 10.0
@@ -35,8 +37,7 @@ _MOST_WAITING = 256
 _THREADS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as it came: the target with its escapes, the headers that matter by lower-case name."""
 
     method: str
@@ -116,11 +117,11 @@ class Connection(asyncio.Protocol):
     """One client. Requests that it sends ahead are answered in their order."""
 
     def __init__(self, hub: Hub) -> None:
-        self.deadline = hub.loop.time() + REQUEST_SECONDS
+        self.deadline: float
         """By the loop's clock; then `Hub.close_overdue` closes the connection."""
         self._hub = hub
         self._parser = httptools.HttpRequestParser(self)
-        self._queue: deque[tuple[Request, str]] = deque()
+        self._queue: deque[tuple[Request, bool]] = deque()
         self._busy = False
         self._unread = False
         self._paused = False
@@ -129,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._in_head = True
         self._octets = 0
-        self._begin()
+        self.on_message_begin()
 
     # --- what the transport tells ----------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(HTTPStatus.BAD_REQUEST)
         else:
-            if self._in_head and self._octets > MOST_HEAD_OCTETS:
+            if self._octets > (MOST_HEAD_OCTETS if self._in_head else MOST_OCTETS):
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def eof_received(self) -> bool:
@@ -202,7 +203,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._begin()
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._head_octets = 0
+        self._expects = False
+        self._body = b""
         self.deadline = self._hub.loop.time() + REQUEST_SECONDS
 
     def on_url(self, part: bytes) -> None:
@@ -213,11 +218,11 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self._count(len(name) + len(value))
-        match name.lower():
-            case b"if-none-match":
-                self._headers["if-none-match"] = value.decode("latin-1")
-            case b"expect":
-                self._expects = value.lower() == b"100-continue"
+        name = name.lower()
+        if name == b"if-none-match":
+            self._headers["if-none-match"] = value.decode("latin-1")
+        elif name == b"expect":
+            self._expects = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
         """Let the client send the body, if it asked."""
@@ -242,13 +247,6 @@ class Connection(asyncio.Protocol):
         if not self._last:
             self._ask(keep=self._parser.should_keep_alive())
 
-    def _begin(self) -> None:
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._head_octets = 0
-        self._expects = False
-        self._body = b""
-
     def _count(self, octets: int) -> None:
         self._head_octets += octets
         if self._head_octets > MOST_HEAD_OCTETS:
@@ -260,25 +258,28 @@ class Connection(asyncio.Protocol):
         self._last = not keep
         method = self._parser.get_method().decode("latin-1")
         request = Request(method, self._target, self._headers, self._body, self._client)
-        self._queue.append((request, _connection(self._parser.get_http_version()) if keep else _CLOSE))
-        self._answer_queue()
-
-    def _answer_queue(self) -> None:
-        while self._queue and not self._busy:
-            request, connection = self._queue.popleft()
-            begun = perf_counter()
-            answer = self._hub.service.at_once(request)
-            if answer is None:
-                self._busy = True
-                self._hub.answer_in_time(request, partial(self._answered, request, connection, begun))
-            else:
-                self._give(request, answer, connection, begun)
+        if self._busy:
+            self._queue.append((request, keep))
+        else:
+            self._answer(request, keep=keep)
         self._rest()
 
-    def _answered(self, request: Request, connection: str, begun: float, answer: Answer) -> None:
+    def _answer(self, request: Request, *, keep: bool) -> None:
+        begun = perf_counter()
+        answer = self._hub.service.at_once(request)
+        if answer is None:
+            self._busy = True
+            self._hub.answer_in_time(request, partial(self._answered, request, keep, begun))
+        else:
+            self._give(request, answer, begun, keep=keep)
+
+    def _answered(self, request: Request, keep: bool, begun: float, answer: Answer) -> None:  # noqa: FBT001 - for `partial`
         self._busy = False
-        self._give(request, answer, connection, begun)
-        self._answer_queue()
+        self._give(request, answer, begun, keep=keep)
+        while self._queue and not self._busy:
+            request, keep = self._queue.popleft()
+            self._answer(request, keep=keep)
+        self._rest()
 
     def _rest(self) -> None:
         """Wait for what comes next: the next request, a thread's answer, or the end."""
@@ -302,43 +303,30 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
             self.deadline = self._hub.loop.time() + LINGER_SECONDS
 
-    def _give(self, request: Request | None, answer: Answer, connection: str, begun: float) -> None:
-        self._hub.service.answered(request, answer, perf_counter() - begun, self._address)
-        self._write(answer, connection)
-
-    def _write(self, answer: Answer, connection: str) -> None:
-        if self._transport.is_closing():
-            return
-        fields = "".join([f"{name}: {value}\r\n" for name, value in answer.headers.items()])
-        head = f"{_status_line(answer.status)}{_date(int(self._hub.loop.time()))}{connection}{fields}\r\n"
-        self._transport.write(head.encode("latin-1") + answer.body)
+    def _give(self, request: Request | None, answer: Answer, begun: float, *, keep: bool) -> None:
+        hub, transport = self._hub, self._transport
+        hub.service.answered(request, answer, perf_counter() - begun, self._address)
+        if not transport.is_closing():
+            head = _head(answer.status, int(hub.loop.time()), keep)
+            transport.write(b"".join((head, answer.fields, b"\r\n", answer.body)))
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer what is no HTTP request of a bearable size, without a word of it (rule R21)."""
         self._queue.clear()
         if not self._busy:
-            self._give(None, refusal(status), _CLOSE, perf_counter())
+            self._give(None, refusal(status), perf_counter(), keep=False)
         self._last = self._lingers = True
         self._rest()
 
 
-_CLOSE = "Connection: close\r\n"
+@lru_cache(maxsize=64)
+def _head(status: int, _: int, keep: bool) -> bytes:  # noqa: FBT001 - a positional call costs less
+    """Return the status line and the fields that all such answers of one second share.
 
-
-def _connection(version: str) -> str:
-    """Return what tells the client that the connection is kept: nothing, but to HTTP/1.0."""
-    return "Connection: keep-alive\r\n" if version == "1.0" else ""
-
-
-@cache
-def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-
-
-@lru_cache(maxsize=2)
-def _date(_: int) -> str:
-    """Return the Date field, which all answers of one second share."""
-    return f"Date: {formatdate(usegmt=True)}\r\n"
+    HTTP/1.0 must be told that a connection is kept, and HTTP/1.1 may be (RFC 9112 9.3).
+    """
+    named = {"Date": formatdate(usegmt=True), "Connection": "keep-alive" if keep else "close"}
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + fields(named)
 
 
 def refusal(status: HTTPStatus) -> Answer:
@@ -350,4 +338,4 @@ def refusal(status: HTTPStatus) -> Answer:
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
     }
-    return Answer(status, headers, body)
+    return Answer(status, fields(headers), body)

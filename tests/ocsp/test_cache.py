@@ -23,7 +23,7 @@ from ocsp.cert_id import CertId, IssuerHashes
 from ocsp.follower import Follower
 from ocsp.live import SignedAnswer
 from ocsp.request import MalformedRequest, parse_request, sole_cert_id
-from ocsp.responder import Answer, Responder
+from ocsp.responder import Answer, Outcome, Responder
 from ocsp.response import Period
 from tests.ocsp.authority import (
     GOOD,
@@ -144,7 +144,7 @@ def test_an_answer_is_given_again_however_it_is_asked_for(responder: Responder, 
     with_defaults = question(cert_id(GOOD), before=b"\xa0\x03\x02\x01\x00")
     path = base64.b64encode(QUESTION).decode()
     for again in (ask(responder), ask(responder, with_defaults), responder.answer("GET", path, {}, b"")):
-        assert again == first
+        assert again == first._replace(outcome=Outcome.KEPT)
     assert world.asked == 1
     assert responder.answer("GET", path, {"if-none-match": first.headers["ETag"]}, b"").status == 304
 
@@ -344,25 +344,44 @@ def test_after_the_follower_stopped_every_answer_is_the_ledgers(responder: Respo
     assert says(responder) is OCSPCertStatus.REVOKED
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_r16_a_follower_that_ended_by_itself_is_believed_for_a_second_at_most(world: World) -> None:
+    def broken(position: int, at_most: int) -> JournalChanges:
+        if world.away:
+            raise RuntimeError
+        return world.journal(position, at_most)
+
+    follower = Follower(broken, world.refresh)
+    responder = Responder(lambda: [issuer()], world.status, world.clock, follower)
+    responder.start()
+    assert says(responder) is OCSPCertStatus.GOOD
+    world.away = True
+    until(lambda: follower.standing() is Standing.UNFOLLOWED)
+    world.away = False
+    world.revoke()
+    assert says(responder) is OCSPCertStatus.REVOKED
+    responder.close()
+
+
 # --- bounds ----------------------------------------------------------------------------------------------------
 
 
 def test_the_one_asked_for_least_recently_goes_first() -> None:
-    cache = Cache(lambda: Standing.CURRENT, lambda: NOW, at_most=2)
+    cache = Cache(lambda: Standing.CURRENT, at_most=2)
     period = Period(whole_second(NOW), whole_second(NOW) + timedelta(minutes=15))
     asked = [CertId(bytes([n]), IssuerHashes(b"", b"", b""), Serial(n)) for n in range(3)]
-    signed = [SignedAnswer(bytes([n]), period, tag="", told=()) for n in range(3)]
+    signed = [SignedAnswer(bytes([n]), period, fields=b"", told=()) for n in range(3)]
     for n in (0, 1):
         cache.keep_answer(asked[n], signed[n], cache.mark())
         cache.keep_status(status(Serial(n), State.ACTIVE), cache.mark())
-    assert cache.answer(asked[0].raw) is signed[0]
+    assert cache.answer(asked[0].raw, NOW) is signed[0]
     assert cache.status(Serial(0)) is not None
     cache.keep_answer(asked[2], signed[2], cache.mark())
     cache.keep_status(status(Serial(2), State.ACTIVE), cache.mark())
-    assert [cache.answer(each.raw) for each in asked] == [signed[0], None, signed[2]]
+    assert [cache.answer(each.raw, NOW) for each in asked] == [signed[0], None, signed[2]]
     assert [cache.status(each.serial) is None for each in asked] == [False, True, False]
     cache.forget([each.serial for each in asked])
-    assert [cache.answer(each.raw) for each in asked] == [None, None, None]
+    assert [cache.answer(each.raw, NOW) for each in asked] == [None, None, None]
     assert AT_MOST >= 100_000
 
 

@@ -342,7 +342,7 @@ def test_another_answer_to_several_questions() -> None:
 
 def test_two_answers_to_one_question_are_none() -> None:
     request = parse_request(plain_question())
-    twice = MadeOfParts().signed(replace(request, cert_ids=request.cert_ids * 2))
+    twice = MadeOfParts().signed(request._replace(cert_ids=request.cert_ids * 2))
     found = probed(ours_but_for_the_plain_question(twice))
     assert found["post"].outcome is Outcome.FAILS
     assert found["post"].finding.en == "not an answer about the certificate asked for"
@@ -464,7 +464,7 @@ def test_a_nonce_over_the_limit_may_be_ignored_but_not_repeated(echoed: bool, ru
     def change(call: Call, reply: Reply) -> Reply:
         if der.octet_string(der.octet_string((call.body or b"")[-129:])) not in (call.body or b""):
             return reply
-        request = replace(parse_request(plain_question()), nonce=(call.body or b"")[-129:] if echoed else None)
+        request = parse_request(plain_question())._replace(nonce=(call.body or b"")[-129:] if echoed else None)
         return Reply(200, HEADERS, MadeOfParts().signed(request))
 
     assert failing(ours_but(change)) == rules

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocsp.fields import fields
 from ocsp.responder import Answer
 from server import http1
 from server.http1 import MOST_HEAD_OCTETS, Connection, Hub, Request
@@ -33,10 +34,10 @@ class Echo:
         time.sleep(self.pause if pause is None else pause)
         self.asked.append(request)
         body = b"%b %d" % (request.target, len(request.body))
-        return Answer(200, {"Content-Length": str(len(body))}, body)
+        return Answer(200, fields({"Content-Length": str(len(body))}), body)
 
     def busy(self) -> Answer:
-        return Answer(503, {"Content-Length": "0"}, b"")
+        return Answer(503, fields({"Content-Length": "0"}), b"")
 
     def answered(self, request: Request | None, answer: Answer, seconds: float, address: str) -> None:
         self.noted.append((None if request is None else request.target, answer.status, seconds, address))
@@ -142,6 +143,14 @@ def test_what_is_no_bearable_request_is_refused(octets: bytes, status: bytes) ->
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"Connection: close\r\n" in answer
+
+
+@pytest.mark.parametrize("name", [b"X: ", b""])
+def test_what_follows_a_body_is_bounded_too(name: bytes) -> None:
+    """A trailer of one endless line, or of many: it is refused, and neither kept nor waited for."""
+    chunked = b"POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+    more = [b"y" * 10_000 if name else b"A: b\r\n" * 1_666] * 40
+    assert sent(chunked + name, *more).startswith(b"HTTP/1.1 431 ")
 
 
 def test_http_1_0_is_kept_only_where_it_asks() -> None:
