@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.05
 _CURRENT_SECONDS = 1.0
 _AT_MOST = 1000
-_CURRENT, _AWAY, _UNFOLLOWED = Standing
 """How many changes are read at once."""
+_CURRENT, _AWAY, _UNFOLLOWED = Standing
 
 Heard = Callable[[int, float], object]
 """Is told the position up to which all was heard of, and when, by the monotonic clock."""
