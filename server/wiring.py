@@ -39,7 +39,7 @@ from server.evidence import LedgerEvidence
 from server.home import PINS, Home
 from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
 from server.key_acts import KeyActs
-from server.list_fetch import fetch_list
+from server.list_fetch import NodeFetch
 from server.notary import Notary
 from server.responders import IssuerBook
 from server.settings import Settings, TokenSettings, read_settings
@@ -215,7 +215,7 @@ def assemble(
         shelf=store.shelf,
         generations=served,
         nodes=settings.nodes,
-        fetch=fetch_list,
+        fetch=NodeFetch(home, lambda: store.generations.live(Purpose.INFRASTRUCTURE, clock())),
         home=home.path,
     )
     issuer = Issuer(
