@@ -47,7 +47,7 @@ def _target_of(address: SplitResult) -> str:
 class Ask:
     """One request: its method, headers and body, and how many seconds all that comes back may take.
 
-    `tls` says who is trusted over https, and who asks; without it the system's authorities are, and nobody says who asks.
+    `tls` says who is trusted over https, and who asks; without it the system's authorities are, and nobody tells.
     """
 
     method: str
