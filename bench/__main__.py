@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm", "ocsp", "crl", "crl_lookup", "verify")
+ROWS = ("issue", "hsm", "ocsp", "crl", "crl_changes", "crl_lookup", "verify")
 _OUT = Path(__file__).parent / "out"
 
 

@@ -1,13 +1,12 @@
-"""A CertificateList of any size, read from a file in one pass (RFC 5280 5.1).
+"""A CertificateList of any size, read from a file as evidence (RFC 5280 5.1).
 
 Its octets pass by in blocks, each digested and indexed from the same memory: what the signature covers is what is
-looked up, whatever becomes of the file. Never is the whole list in memory, but one in PEM or signed with EdDSA.
+looked up, whatever becomes of the file. Never is the whole list in memory, but one in PEM, out of a pipe, or signed
+with EdDSA.
 """
 
 import base64
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,26 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from jpki import der
+from crl.outline import UNREADABLE, outline, signed_octets
 from jpki.der import DerError, Tag
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 if TYPE_CHECKING:
-    from crl.entry_index import EntryIndex, EntryReader
+    from crl.entry_index import EntryIndex
 
-UNREADABLE = (
-    DerError,
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What is raised where octets are not DER, or not what RFC 5280 describes: by us, and by cryptography."""
-_BLOCK = 1 << 19
-_LONGEST_ELEMENT = 1 << 20
-"""Octets of a name, of all extensions, of a signature: what is read as a whole."""
+_BLOCK = 1 << 20
 _STRONG = (
     hashes.SHA224,
     hashes.SHA256,
@@ -94,92 +82,37 @@ def _verify(key: CertificatePublicKeyTypes, head: x509.CertificateRevocationList
 
 
 def read_list(file: BinaryIO) -> CertificateList:
-    """Read a list, DER or PEM, to the end of the file.
+    """Read a list, DER or PEM, which is all that the file holds.
 
     Raises:
         JpkiError: UNPROCESSABLE `crl-unreadable`.
     """
+    from crl.entry_index import EntryReader
+
     try:
-        return _read(_Octets(file))
+        octets, reader = _in_der(file), EntryReader()
+        found = outline(octets)
+        digest = _digest_of(found.head)
+        for block in signed_octets(octets, found, reader.take):
+            digest.update(block)
+        return CertificateList(found.head, reader.entries(), found.octets, digest.finalize())
     except UNREADABLE as error:
         raise unreadable() from error
 
 
-def next_update(file: BinaryIO) -> datetime | None:
-    """Return the nextUpdate of a list in DER, of which no more is read than its beginning.
-
-    Raises:
-        JpkiError: UNPROCESSABLE `crl-unreadable`.
-    """
-    try:
-        octets = _Octets(file)
-        octets.header(Tag.SEQUENCE)
-        octets.header(Tag.SEQUENCE)
-        fields = _first_fields(octets)
-        return _list_of(fields, _algorithm_in(fields), _NO_SIGNATURE).next_update_utc
-    except UNREADABLE as error:
-        raise unreadable() from error
+def _in_der(file: BinaryIO) -> BinaryIO:
+    """Return the file itself where it holds DER that can be read at any place, else DER in memory."""
+    if not file.seekable():
+        file = BytesIO(_all_of(file))
+    file.seek(0)
+    if _is_der(file.read(1) + file.read(1)):
+        return file
+    file.seek(0)
+    return BytesIO(_der_in(_all_of(file)))
 
 
-class _Octets:
-    """The DER of a file, element by element or, where an element is long, block by block."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._buffer = b""
-        self._at = 0
-        self._passed = 0
-        self._fill(2)
-        if not _is_der(self._buffer):
-            text = b"".join([self._buffer, *iter(lambda: file.read(_BLOCK), b"")])
-            self._file, self._buffer = BytesIO(_der_in(text)), b""
-
-    @property
-    def position(self) -> int:
-        """How many octets were taken."""
-        return self._passed + self._at
-
-    def peek(self) -> int | None:
-        """Return the next element's tag, None at the end."""
-        return self._buffer[self._at] if self._fill(1) else None
-
-    def header(self, tag: int) -> tuple[bytes, int]:
-        """Take the header of the next element, which must bear `tag`; return it and the content's length."""
-        self._fill(6)
-        header = self._buffer[self._at : self._at + 6]
-        count = header[1] & 0x7F if len(header) > 1 and header[1] & 0x80 else 0
-        length = int.from_bytes(header[2 : 2 + count]) if count else header[1] if len(header) > 1 else 0
-        if der.header(tag, length) != header[: 2 + count]:
-            raise DerError("not the tag that was expected, or no minimal definite length")
-        self._at += 2 + count
-        return header[: 2 + count], length
-
-    def element(self, tag: int) -> bytes:
-        """Take the next element, which must bear `tag`, whole."""
-        header, length = self.header(tag)
-        if length > _LONGEST_ELEMENT:
-            raise DerError("an element is beyond all measure")
-        return header + self.take(length)
-
-    def take(self, length: int) -> bytes:
-        """Take so many octets."""
-        if not self._fill(length):
-            raise DerError("cut short")
-        self._at += length
-        return self._buffer[self._at - length : self._at]
-
-    def take_some(self, most: int) -> bytes:
-        """Take what is at hand, one octet at least and so many at most."""
-        self._fill(1)
-        return self.take(max(1, min(most, len(self._buffer) - self._at)))
-
-    def _fill(self, length: int) -> bool:
-        """Have so many octets at hand if there are so many."""
-        while len(self._buffer) - self._at < length and (more := self._file.read(_BLOCK)):
-            self._buffer = self._buffer[self._at :] + more
-            self._passed += self._at
-            self._at = 0
-        return len(self._buffer) - self._at >= length
+def _all_of(file: BinaryIO) -> bytes:
+    return b"".join(iter(lambda: file.read(_BLOCK), b""))
 
 
 def _is_der(begin: bytes) -> bool:
@@ -196,79 +129,6 @@ def _der_in(text: bytes) -> bytes:
     if not (begin and end):
         raise DerError("neither DER nor PEM of a list")
     return base64.b64decode(b"".join(content.split()), validate=True)
-
-
-# --- the one pass ----------------------------------------------------------------------------------------------
-
-
-def _read(octets: _Octets) -> CertificateList:
-    from crl.entry_index import EntryReader
-
-    _, whole = octets.header(Tag.SEQUENCE)
-    end_of_file = octets.position + whole
-    tbs_header, length = octets.header(Tag.SEQUENCE)
-    end = octets.position + length
-    fields = _first_fields(octets)
-    digest = _digest_of(_list_of(fields, _algorithm_in(fields), _NO_SIGNATURE))
-    digest.update(tbs_header + b"".join(fields))
-    reader = EntryReader()
-    if octets.position < end and octets.peek() == Tag.SEQUENCE:
-        header, length = octets.header(Tag.SEQUENCE)
-        digest.update(header)
-        for block in _blocks(octets, length, reader):
-            digest.update(block)
-    if octets.position < end:
-        extensions = octets.element(der.context(0))
-        digest.update(extensions)
-        fields.append(extensions)
-    if octets.position != end:
-        raise DerError("the list is longer or shorter than it says")
-    # cryptography refuses an algorithm that is not the one of the TBSCertList (RFC 5280 5.1.1.2).
-    algorithm, signature = octets.element(Tag.SEQUENCE), octets.element(Tag.BIT_STRING)
-    if octets.position != end_of_file or octets.peek() is not None:
-        raise DerError("the file is longer or shorter than it says")
-    head = _list_of(fields, algorithm, signature)
-    return CertificateList(head, reader.entries(), octets.position, digest.finalize())
-
-
-def _first_fields(octets: _Octets) -> list[bytes]:
-    """Take the TBSCertList's fields before the entries, each whole."""
-    fields = [octets.element(Tag.INTEGER)] if octets.peek() == Tag.INTEGER else []
-    # signature, issuer, thisUpdate, nextUpdate
-    fields += [octets.element(Tag.SEQUENCE), octets.element(Tag.SEQUENCE), octets.element(_time(octets.peek()))]
-    if octets.peek() in _TIMES:
-        fields.append(octets.element(_time(octets.peek())))
-    return fields
-
-
-def _algorithm_in(fields: Sequence[bytes]) -> bytes:
-    return next(each for each in fields if each[0] == Tag.SEQUENCE)
-
-
-_TIMES = (Tag.UTC_TIME, Tag.GENERALIZED_TIME)
-_NO_SIGNATURE = der.bit_string(b"")
-
-
-def _time(tag: int | None) -> Tag:
-    return Tag.GENERALIZED_TIME if tag == Tag.GENERALIZED_TIME else Tag.UTC_TIME
-
-
-def _list_of(fields: Sequence[bytes], algorithm: bytes, signature: bytes) -> x509.CertificateRevocationList:
-    """Return a list without entries as cryptography reads it."""
-    return x509.load_der_x509_crl(der.sequence(der.sequence(*fields), algorithm, signature))
-
-
-def _blocks(octets: _Octets, length: int, reader: "EntryReader") -> Iterator[bytes]:
-    """Yield a content of so many octets, whose entries the reader takes as they pass by."""
-    kept = b""
-    while length:
-        block = octets.take_some(length)
-        length -= len(block)
-        yield block
-        kept += block
-        kept = kept[reader.take(kept) :]
-    if kept:
-        raise DerError("the last entry is cut short")
 
 
 # --- what is signed --------------------------------------------------------------------------------------------

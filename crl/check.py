@@ -1,9 +1,12 @@
-"""The last look at a list before it leaves, with another parser than the one that wrote it."""
+"""The last look at a list before it leaves: what was written is read back as a verifier reads it.
 
-import os
+It is independent of all that made the list: builder, register and the last publication's file. It knows what was meant,
+and reads with the one reader of the house, the verifiers' own (crl/outline.py, crl/entry_index.py), in which nothing of
+a list is written.
+"""
+
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -11,15 +14,13 @@ from cryptography.exceptions import InvalidSignature
 from crl.builder import Edition
 from crl.entries import Entries
 from crl.files import disk
-from crl.outline import Outline, outline, require_signed
+from crl.outline import UNREADABLE, Outline, outline, require_algorithm, signed_octets
 from jpki import der
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.partition import ARL, DELTA, Partition, crl_url
+from jpki.signature import check_digest, hashing
 from jpki.text import Text
-
-_BLOCK = 1 << 16
-_LONGEST_ENTRY = 53
 
 
 def check_list(
@@ -27,25 +28,45 @@ def check_list(
 ) -> None:
     """Require that a stranger reads in `file` what was meant; little of a long list is held at a time.
 
+    Every entry is read, and must come after the one before it; the signature covers the very octets that were read.
+
     Raises:
         JpkiError: INTERNAL `crl-faulty`: it must not be published.
     """
+    from crl.entry_index import OrderedEntries
+
+    key = generation.public_key
     try:
         with disk(), file.open("rb", buffering=0) as opened:
-            found = outline(opened)
-            as_meant = (
-                found.frame.issuer == generation.certificate.subject
-                and found.frame.last_update_utc == edition.this_update
-                and found.frame.next_update_utc == min(edition.next_update, generation.not_after)
-                and [(each.value, each.critical) for each in found.frame.extensions]
-                == list(_extensions(edition, generation, partition))
-                and _entries(opened, found) == (entries.count, entries.first, entries.last)
-            )
-            require_signed(opened, found, generation.public_key)
-    except (ValueError, InvalidSignature) as error:
+            found, listed, hashed = outline(opened), OrderedEntries(), hashing(key)
+            for block in signed_octets(opened, found, listed.take):
+                hashed.update(block)
+        require_algorithm(found, key)
+        check_digest(key, hashed.finalize(), found.head.signature)
+        as_meant = (
+            _is_frame(found, edition, generation, partition)
+            and listed.understood
+            and (listed.count, listed.first, listed.last) == (entries.count, entries.first, entries.last)
+        )
+    except (*UNREADABLE, InvalidSignature) as error:
         raise _faulty() from error
     if not as_meant:
         raise _faulty()
+
+
+def _is_frame(found: Outline, edition: Edition, generation: Generation, partition: Partition | None) -> bool:
+    """Tell whether all but the entries is what is meant."""
+    head = found.head
+    return (
+        der.Reader(der.Reader(head.tbs_certlist_bytes).read(der.Tag.SEQUENCE)).peek() == der.Tag.INTEGER  # version 2
+        and head.issuer == generation.certificate.subject
+        and head.last_update_utc == edition.this_update
+        and head.next_update_utc == min(edition.next_update, generation.not_after)
+        and [(each.value, each.critical) for each in head.extensions]
+        == list(_extensions(edition, generation, partition))
+        # Where nothing is revoked the field is absent (RFC 5280 5.1.2.6; rule R11).
+        and not found.before.endswith(der.sequence())
+    )
 
 
 def _extensions(
@@ -64,43 +85,6 @@ def _extensions(
         url = crl_url(edition.freshest, generation.purpose, generation.id, DELTA)
         place = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
         yield x509.FreshestCRL([place]), False
-
-
-def _entries(file: BinaryIO, found: Outline) -> tuple[int, int | None, int | None]:
-    """Return how many entries there are, and the first and the last serial.
-
-    Raises:
-        ValueError: they cannot be read, or those that blocks begin with are not in order of serial.
-    """
-    count, first, before = 0, None, -1
-    at, end = found.entries.start, found.entries.stop
-    parsed = found.frame
-    while at < end:
-        block = os.pread(file.fileno(), min(_BLOCK, end - at), at)
-        length, parsed = _whole_ones(found, block, is_last=at + len(block) == end)
-        begin = next(iter(parsed)).serial_number
-        if begin <= before:
-            raise ValueError("the entries are not in order")
-        first, before = begin if first is None else first, begin
-        count, at = count + len(parsed), at + length
-    return count, first, parsed[len(parsed) - 1].serial_number if count else None
-
-
-def _whole_ones(found: Outline, block: bytes, *, is_last: bool) -> tuple[int, x509.CertificateRevocationList]:
-    """Parse the whole entries that a block begins with; return how many octets they take.
-
-    Where the last of them ends is guessed by how an entry begins, a SEQUENCE whose first element is an INTEGER. A
-    wrong guess does not parse, for the entry before it would be cut short.
-    """
-    if is_last:
-        return len(block), found.around(block)
-    for at in range(len(block) - 3, len(block) - _LONGEST_ENTRY, -1):
-        if block[at] == der.Tag.SEQUENCE and block[at + 2] == der.Tag.INTEGER:
-            try:
-                return at, found.around(block[:at])
-            except ValueError:
-                continue
-    raise ValueError("no entry ends where one must")
 
 
 def _faulty() -> JpkiError:

@@ -7,9 +7,10 @@ entry by entry. Either way each octet of each entry was looked at.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class _Index:
     def entry(self, place: int) -> Entry:
         number = int(self.reasons[place])
         return Entry(
-            serial=int.from_bytes(self.serials[place].ljust(self.length, b"\0"), signed=True),
+            serial=_number(self.serials[place], self.length),
             revoked_at=_moment(self.moments[place].tobytes()),
             reason=None if number == _NO_REASON else _REASONS[number],
         )
@@ -123,44 +124,119 @@ class EntryReader:
 
     def __init__(self) -> None:
         self._found: defaultdict[int, list[_Found]] = defaultdict(list)
-        self._understood = True
+        self._blocks = _Blocks()
 
     def take(self, block: bytes) -> int:
         """Read all entries that are whole in `block`, which begins with one; return how many octets they have.
 
         Raises:
-            crl.certificate_list.UNREADABLE: these are no entries.
+            crl.outline.UNREADABLE: these are no entries.
         """
+        octets, found = self._blocks.read(block)
+        for length, each in found.items():
+            self._found[length].append(each)
+        return octets
+
+    def entries(self) -> EntryIndex:
+        """Return all that was taken."""
+        indexes = [_indexed(length, found) for length, found in self._found.items()]
+        return EntryIndex(indexes, understood=self._blocks.understood)
+
+
+class OrderedEntries:
+    """Takes the same, requires that each serial is greater than the one before it, and keeps none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: int | None = None
+        self.last: int | None = None
+        self._blocks = _Blocks()
+
+    @property
+    def understood(self) -> bool:
+        """Whether nothing in the entries forbids the list; as `EntryIndex` has it."""
+        return self._blocks.understood
+
+    def take(self, block: bytes) -> int:
+        """Read all entries that are whole in `block`; else as `EntryReader.take`.
+
+        Raises:
+            crl.outline.UNREADABLE: these are no entries, or not in order of serial.
+        """
+        octets, found = self._blocks.read(block)
+        if found:
+            first, last = _ends(found)
+            if self.last is not None and first <= self.last:
+                raise DerError("entries are not in order")
+            self.first, self.last = first if self.first is None else self.first, last
+            self.count += sum(len(each.places) for each in found.values())
+        return octets
+
+
+def _ends(found: "Mapping[int, _Found]") -> tuple[int, int]:
+    """Return the first and the last serial of a block, in which all are in order.
+
+    Raises:
+        DerError: they are not.
+    """
+    if len(found) == 1:
+        ((length, alike),) = found.items()
+        serials = alike.serials
+        # A positive number's octets compare as it does; a serial that others gave may be negative.
+        if not (serials[1:] > serials[:-1]).all() or serials[-1] >= b"\x80":
+            raise DerError("entries are not in order")
+        return _number(serials[0], length), _number(serials[-1], length)
+    places = np.concatenate([each.places for each in found.values()])
+    numbers = [_number(serial, length) for length, each in found.items() for serial in each.serials]
+    ordered = [numbers[place] for place in np.argsort(places)]
+    if any(later <= earlier for earlier, later in pairwise(ordered)):
+        raise DerError("entries are not in order")
+    return ordered[0], ordered[-1]
+
+
+def _number(content: bytes, length: int) -> int:
+    """Return the serial of an INTEGER's content, given without the zeros at its end."""
+    return int.from_bytes(content.ljust(length, b"\0"), signed=True)
+
+
+class _Blocks:
+    """Reads blocks of entries; `understood` is as `EntryIndex` has it, of all that was read."""
+
+    def __init__(self) -> None:
+        self.understood = True
+        self._forms: defaultdict[int, list[_Form]] = defaultdict(list)
+
+    def read(self, block: bytes) -> "tuple[int, Mapping[int, _Found]]":
+        """Return how many octets the entries have that are whole in a block, and these by their serials' lengths."""
         found: list[_Found] = []
         at = 0
         while (sized := _next_run(block, at)) is not None:
             at = sized.end
             for rows, places in sized.rows(block):
                 found += self._read(rows, places)
-        for length in {each.serials.itemsize for each in found}:
-            self._found[length].append(_in_order([each for each in found if each.serials.itemsize == length]))
-        return at
-
-    def entries(self) -> EntryIndex:
-        """Return all that was taken."""
-        indexes = [_indexed(length, found) for length, found in self._found.items()]
-        return EntryIndex(indexes, understood=self._understood)
+        lengths = {each.serials.itemsize for each in found}
+        return at, {
+            length: _in_order([each for each in found if each.serials.itemsize == length]) for length in lengths
+        }
 
     def _read(self, rows: _Octets, places: _Numbers) -> "Iterator[_Found]":
-        """Read entries of one size, each a row."""
-        for _ in range(_MANY):
-            if len(rows) < _MANY:
-                break
-            form = _form_of(rows[0].tobytes())
-            self._understood &= form.is_understood
-            alike = form.fits(rows)
+        """Read entries of one size, each a row; forms that came before are tried first."""
+        forms = self._forms[rows.shape[1]]
+        for number in range(_MANY):
+            if number == len(forms):
+                if len(rows) < _MANY:
+                    break
+                forms.append(_form_of(rows[0].tobytes()))
+                self.understood &= forms[number].is_understood
+            alike = forms[number].fits(rows)
             if alike.all():
-                yield form.read(rows, places)
+                yield forms[number].read(rows, places)
                 return
-            yield form.read(rows[alike], places[alike])
-            rows, places = rows[~alike], places[~alike]
+            if alike.any():
+                yield forms[number].read(rows[alike], places[alike])
+                rows, places = rows[~alike], places[~alike]
         entries = list(_parsed(rows.tobytes()))
-        self._understood &= all(map(_is_understood, entries))
+        self.understood &= all(map(_is_understood, entries))
         yield from _found_by_cryptography(entries, places)
 
 
@@ -229,21 +305,20 @@ class _Alike:
 class _Mixed:
     """Entries of any sizes one after another, by where they begin."""
 
-    starts: Sequence[int]
+    starts: _Numbers
     end: int
 
     def rows(self, block: bytes) -> "Iterator[tuple[_Octets, _Numbers]]":
-        starts = np.array(self.starts, np.int64)
-        sizes = np.diff(starts, append=self.end)
+        sizes = np.diff(self.starts, append=self.end)
         for size in np.flatnonzero(np.bincount(sizes)):
-            begin = starts[sizes == size]
+            begin = self.starts[sizes == size]
             at_each_octet: npt.NDArray[np.void] = np.ndarray((len(block) - size + 1,), f"V{size}", block, 0, (1,))
             yield at_each_octet[begin].view(np.uint8).reshape(-1, size), begin
 
 
 _LONG_RUN = 512
-"""Entries; so many are not looked at one by one."""
-_MIXED_RUN = 1 << 18
+"""Entries; so many are not looked for one by one."""
+_MIXED_RUN = 1 << 19
 """Octets; after so many a long run may follow."""
 
 
@@ -257,17 +332,33 @@ def _next_run(block: bytes, at: int) -> _Alike | _Mixed | None:
     count = len(rows) if same.all() else int(same.argmin())
     if count >= _LONG_RUN or count == len(rows):
         return _Alike(at, size, count)
-    starts: list[int] = []
-    end = min(len(block), at + _MIXED_RUN)
-    while size is not None and at + size <= end:
-        starts.append(at)
-        at += size
-        # A call for each entry costs more than all else; the tag is compared by whoever compares the rest.
-        while at + 0x81 < end and (length := block[at + 1]) < 0x80:
-            starts.append(at)
-            at += length + 2
-        size = _size_at(block, at)
-    return _Mixed(starts, at)
+    return _short_ones(block, at) or _Mixed(np.array([at], np.int64), at + size)
+
+
+def _short_ones(block: bytes, at: int) -> _Mixed | None:
+    """Return the entries from `at` on whose lengths have one octet; None where the first is none of those.
+
+    An entry begins as a SEQUENCE whose first element is an INTEGER. What looks like that within an entry, as a
+    serial may, is none: the entry before reaches beyond it.
+    """
+    octets = np.frombuffer(block, np.uint8)[at : at + _MIXED_RUN]
+    # With a plain int numpy compares octets as octets.
+    likely = np.flatnonzero(octets[:-2] == int(Tag.SEQUENCE))
+    likely = likely[(octets[likely + 2] == int(Tag.INTEGER)) & (octets[likely + 1] < 0x80)]
+    ends = likely + octets[likely + 1] + 2
+    likely, ends = likely[ends <= len(octets)], ends[ends <= len(octets)]
+    if not len(likely) or likely[0]:
+        return None
+    are_entries, last = np.ones(len(likely), np.bool_), 0
+    for each in np.flatnonzero(ends[:-1] != likely[1:]):
+        if each < last:
+            continue
+        last = int(likely.searchsorted(ends[each]))
+        are_entries[each + 1 : last] = False
+        if last == len(likely) or likely[last] != ends[each]:
+            are_entries[last:] = False
+            break
+    return _Mixed(likely[are_entries] + at, at + int(ends[are_entries][-1]))
 
 
 def _same(rows: _Octets, at: int) -> _Mask:

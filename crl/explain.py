@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from crl.certificate_list import UNREADABLE, CertificateList, unreadable
+from crl.certificate_list import CertificateList, unreadable
+from crl.outline import UNREADABLE
 from crl.reader import extension_of, may_sign_lists, unknown_critical
 from jpki.text import Text
 

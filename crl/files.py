@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, BinaryIO
 
-from crl.outline import number_of, outline
+from crl.outline import UNREADABLE, number_of, outline
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import PartitionId
@@ -220,6 +220,6 @@ def _same_file(numbered: Path, stable: Path) -> bool:
 def _published_number(stable: Path) -> int:
     try:
         with stable.open("rb", buffering=0) as file:
-            return number_of(outline(file).frame)
-    except (OSError, ValueError):
+            return number_of(outline(file).head)
+    except (OSError, *UNREADABLE):
         return 0

@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from werkzeug.wsgi import wrap_file
 
-from crl.certificate_list import next_update
 from crl.directory import Directory, DistributionPoint, words_of
+from crl.outline import UNREADABLE, outline
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.clock import Clock, iso
 from jpki.errors import JpkiError, Kind
@@ -145,8 +145,8 @@ def _facts() -> Callable[[BufferedReader], _Facts]:
 
 def _end(file: BufferedReader) -> datetime | None:
     try:
-        return next_update(file)
-    except JpkiError:
+        return outline(file).head.next_update_utc
+    except UNREADABLE:
         return None
 
 

@@ -3,11 +3,11 @@
 The file on disk is believed for its signature alone, which is checked over the very octets that were copied.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isqrt
+from functools import partial
 from typing import BinaryIO
 
 from cryptography import x509
@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 
 from crl.builder import encoded
 from crl.entries import Entries
-from crl.outline import number_of, octets_of, outline, require_algorithm
+from crl.outline import UNREADABLE, number_of, outline, require_algorithm, signed_octets
 from jpki import der
 from jpki.generation import Generation
 from jpki.ids import Serial
@@ -29,8 +29,6 @@ _LONGEST = 64
 """An entry of ours has 51 octets at most."""
 _SERIAL_AT = 4
 _NEAR = 1024
-_LEAST = 1 << 126
-"""The least serial of ours, and how many there may be: their two highest bits are 01 (DESIGN)."""
 
 
 class NotCarriedOver(Exception):  # noqa: N818 - a reason to build the list anew, and no error of anybody
@@ -56,15 +54,15 @@ def carry_over(base: Base, changes: Mapping[Serial, RevokedEntry | None], entrie
     """
     try:
         carrying = _Carrying(base, entries)
-        require_publication(carrying.found.frame, base.mark, base.partition, base_number=None)
+        require_publication(carrying.found.head, base.mark, base.partition, base_number=None)
         carrying.through(changes)
-    except (ValueError, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise NotCarriedOver from error
     entries.count += base.mark.entries
 
 
 def require_publication(
-    frame: x509.CertificateRevocationList, mark: ShelfMark, partition: Partition | None, *, base_number: int | None
+    head: x509.CertificateRevocationList, mark: ShelfMark, partition: Partition | None, *, base_number: int | None
 ) -> None:
     """Require the very list that the mark tells of: an older one, or another partition's, is signed as well.
 
@@ -73,13 +71,13 @@ def require_publication(
     Raises:
         ValueError: it is another.
     """
-    bases = [each.value.crl_number for each in frame.extensions if isinstance(each.value, x509.DeltaCRLIndicator)]
-    points = [each.value for each in frame.extensions if isinstance(each.value, x509.IssuingDistributionPoint)]
+    bases = [each.value.crl_number for each in head.extensions if isinstance(each.value, x509.DeltaCRLIndicator)]
+    points = [each.value for each in head.extensions if isinstance(each.value, x509.IssuingDistributionPoint)]
     names = [each for point in points for each in point.full_name or () if isinstance(each, x509.DirectoryName)]
     if (
         bases != ([] if base_number is None else [base_number])
-        or number_of(frame) != mark.number
-        or frame.last_update_utc != mark.this_update
+        or number_of(head) != mark.number
+        or head.last_update_utc != mark.this_update
         or [each.value for each in names] != ([] if partition is None else [partition.name])
     ):
         raise ValueError("another list")
@@ -90,105 +88,44 @@ class _Carrying:
         self.found = outline(base.file)
         self._file = base.file
         self._key = base.generation.public_key
-        self._hashed = hashing(self._key)
         self._entries = entries
 
     def through(self, changes: Mapping[Serial, RevokedEntry | None]) -> None:
         """Copy what lies between the changes, and lay them in their places.
 
         Raises:
-            ValueError, InvalidSignature: the file is not to be believed.
+            ValueError, DerError, InvalidSignature: the file is not to be believed.
         """
         require_algorithm(self.found, self._key)
-        signed, at, end = self.found.to_be_signed, self.found.entries.start, self.found.entries.stop
-        self._pass_over(signed.start, at)
-        for serial, encoding in _encodings(changes):
-            begin, after = self._place(serial, at)
-            self._copy(at, begin)
-            self._pass_over(begin, after)
-            if encoding:
-                self._entries.copy([encoding], serial, serial)
-            self._entries.count += bool(encoding) - (after > begin)
+        hashed, left = hashing(self._key), deque(_encodings(changes))
+        for block in signed_octets(self._file, self.found, partial(self._take, left)):
+            hashed.update(block)
+        rest = [encoding for _, encoding in left if encoding]
+        self._add(rest, len(rest))
+        check_digest(self._key, hashed.finalize(), self.found.head.signature)
+
+    def _take(self, left: "deque[tuple[Serial, bytes]]", octets: bytes) -> int:
+        """Add the whole entries that these octets begin with, and the changes that stand among them."""
+        end = _end_of_whole(octets)
+        at, pieces, more = 0, [], 0
+        while left:
+            serial, encoding = left[0]
+            begin, after = _place(octets, at, end, serial)
+            if begin == end:
+                break
+            left.popleft()
+            pieces += [octets[at:begin], encoding]
+            more += bool(encoding) - (after > begin)
             at = after
-        self._copy(at, end)
-        self._pass_over(end, signed.stop)
-        check_digest(self._key, self._hashed.finalize(), self.found.frame.signature)
+        self._add([*pieces, octets[at:end]], more)
+        return end
 
-    def _pass_over(self, begin: int, end: int) -> None:
-        for block in octets_of(self._file, range(begin, end)):
-            self._hashed.update(block)
-
-    def _copy(self, begin: int, end: int) -> None:
-        if begin < end:
-            self._entries.copy(self._hashed_blocks(begin, end), self._serial(begin), self._last(begin, end))
-
-    def _hashed_blocks(self, begin: int, end: int) -> Iterator[bytes]:
-        for block in octets_of(self._file, range(begin, end)):
-            self._hashed.update(block)
-            yield block
-
-    # --- where entries lie ---------------------------------------------------------------------------------------
-
-    def _place(self, serial: Serial, low: int) -> tuple[int, int]:
-        """Return where the entry of a serial begins and ends, or twice where it would stand; not before `low`.
-
-        All that begins before `low` bears lesser serials, and all from `high` on this one or greater. As serials are
-        random, one lies about as far within the list as within their range: the two places beside that are tried
-        first, and what is left is halved.
-        """
-        entries = self.found.entries
-        high, about = entries.stop, entries.start + len(entries) * (serial - _LEAST) // _LEAST
-        beside = _LONGEST * isqrt(len(entries) // _LONGEST)
-        likely = [about - beside, about + beside]
-        while high - low > _NEAR:
-            middle = likely.pop() if likely else (low + high) // 2
-            if low < middle < high:
-                found = self._entry_from(middle, high)
-                if found is not None and found[1] < serial:
-                    low = found[0]
-                else:
-                    high = middle
-        return self._place_after(low, serial)
-
-    def _place_after(self, at: int, serial: Serial) -> tuple[int, int]:
-        """Return the same where it is near: the octets after `at`, where an entry begins, are read at once."""
-        octets, stop = self._octets(at, _NEAR + 2 * _LONGEST), self.found.entries.stop
-        here = 0
-        while at + here < stop:
-            found, end = _entry(octets, here)
-            if found >= serial:
-                return at + here, at + (end if found == serial else here)
-            here = end
-        return stop, stop
-
-    def _last(self, begin: int, end: int) -> int:
-        """Return the last serial between two places where an entry begins."""
-        last = begin, self._serial(begin)
-        while (later := self._entry_from(max(last[0] + 1, end - _LONGEST), end)) is not None:
-            last = later
-        return last[1]
-
-    def _entry_from(self, at: int, end: int) -> tuple[int, int] | None:
-        """Return where the first entry at or after `at` begins, and its serial; None where none begins before `end`.
-
-        It is known by its form, of which 16 octets are random: nothing else looks like it by chance.
-
-        Raises:
-            ValueError: there must be one, and none has the form.
-        """
-        octets = self._octets(at, 2 * _LONGEST)
-        match = _ENTRY.search(octets)
-        if match is None and len(octets) == 2 * _LONGEST:
-            raise ValueError("entries are not of our form")
-        return None if match is None or at + match.start() >= end else (at + match.start(), int.from_bytes(match[1]))
-
-    def _serial(self, at: int) -> int:
-        """Return the serial of the entry that begins here."""
-        return _entry(self._octets(at, _LONGEST), 0)[0]
-
-    def _octets(self, at: int, count: int) -> bytes:
-        """Return the octets of entries from `at` on, so many or as many as there are."""
-        return os.pread(self._file.fileno(), min(count, self.found.entries.stop - at), at)
+    def _add(self, pieces: Sequence[bytes], more: int) -> None:
+        """Add entries, which are so many more than there were in their place."""
+        octets = b"".join(pieces)
+        if octets:
+            self._entries.copy([octets], _entry(octets, 0)[0], _last(octets)[0])
+        self._entries.count += more
 
 
 def _entry(octets: bytes, at: int) -> tuple[int, int]:
@@ -198,6 +135,54 @@ def _entry(octets: bytes, at: int) -> tuple[int, int]:
         raise ValueError("no entry begins where one must")
     serial = at + _SERIAL_AT
     return int.from_bytes(octets[serial : serial + header[3]]), at + 2 + header[1]
+
+
+def _end_of_whole(octets: bytes) -> int:
+    """Return where the last whole entry ends that begins here; what follows is one that is cut short, or nothing.
+
+    Raises:
+        ValueError: entries are not of our form.
+    """
+    _, end = _last(octets)
+    return end
+
+
+def _last(octets: bytes) -> tuple[int, int]:
+    """Return the serial of the last whole entry, and where it ends.
+
+    An entry is known by its form, of which 16 octets are random: nothing else looks like it by chance.
+
+    Raises:
+        ValueError: entries are not of our form.
+    """
+    begins = [each.start() for each in _ENTRY.finditer(octets, max(0, len(octets) - 3 * _LONGEST))]
+    for at in reversed(begins):
+        serial, end = _entry(octets, at)
+        if end <= len(octets):
+            return serial, end
+    raise ValueError("entries are not of our form")
+
+
+def _place(octets: bytes, low: int, high: int, serial: Serial) -> tuple[int, int]:
+    """Return where the entry of a serial begins and ends, or twice where it would stand; not before `low`.
+
+    Entries begin at `low` and end at `high`; those that begin before `low` bear lesser serials. They are halved until
+    few are left, which are looked at one by one.
+    """
+    end = high
+    while high - low > _NEAR:
+        middle = (low + high) // 2
+        match = _ENTRY.search(octets, middle)
+        if match is not None and match.start() < high and int.from_bytes(match[1]) < serial:
+            low = match.start()
+        else:
+            high = middle
+    while low < end:
+        found, after = _entry(octets, low)
+        if found >= serial:
+            return low, after if found == serial else low
+        low = after
+    return end, end
 
 
 def _encodings(changes: Mapping[Serial, RevokedEntry | None]) -> Iterator[tuple[Serial, bytes]]:

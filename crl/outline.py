@@ -1,93 +1,82 @@
-"""Where the parts of a list lie in its file, however long that is (RFC 5280 5.1)."""
+"""Where the parts of a list lie in its file, however long that is, and all of it but its entries (RFC 5280 5.1).
 
-import os
-from collections.abc import Iterator
+Publisher, self-check, copies, door and verifiers read lists by this outline alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from jpki import der
-from jpki.signature import PublicKey, algorithm_for, check_digest, hashing
+from jpki.der import DerError, Tag
+from jpki.signature import PublicKey, algorithm_for
 
+UNREADABLE = (
+    DerError,
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised where octets are not DER, or not what RFC 5280 describes: by us, and by cryptography."""
 _BLOCK = 1 << 20
-_SMALL = 1 << 16
 _LONGEST_HEADER = 6
-_TIMES = (der.Tag.UTC_TIME, der.Tag.GENERALIZED_TIME)
-_FIELDS = ((der.Tag.INTEGER,), (der.Tag.SEQUENCE,), (der.Tag.SEQUENCE,), _TIMES, _TIMES)
-"""What a tbsCertList of version 2 begins with; then follow revokedCertificates, if any, and the extensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Element:
-    tag: int
-    begin: int
-    content: int
-    end: int
+_LONGEST_PART = 1 << 20
+"""Octets of a name, of all extensions, of a signature: what is read as a whole."""
+_TIMES = (Tag.UTC_TIME, Tag.GENERALIZED_TIME)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A list's outline: where the octets that are signed lie, and those of its entries, and all else as it reads.
+    """A list's outline: where its entries lie among its `octets`, and all else as it was read.
 
-    `frame` is the list as it would be without entries: its signature is the true one and fits the true octets only.
+    `head` is the list as it would be without entries: its signature is the true one and fits the true octets only.
+    What is signed is `before`, the entries, and `after`; `algorithms` are the AlgorithmIdentifiers inside and outside
+    of that.
     """
 
-    to_be_signed: range
+    octets: int
     entries: range
-    frame: x509.CertificateRevocationList
-    _before: bytes
-    _after: bytes
-    _signature: bytes
-
-    def around(self, entries: bytes) -> x509.CertificateRevocationList:
-        """Return the frame with some of the entries in it, so that cryptography reads them.
-
-        Raises:
-            ValueError: they are not whole entries.
-        """
-        return _list(self._before, entries, self._after, self._signature)
-
-    def algorithms(self) -> list[bytes]:
-        """Return the AlgorithmIdentifiers inside and outside of what is signed."""
-        fields, signature = der.Reader(self._before), der.Reader(self._signature)
-        fields.read(der.Tag.INTEGER)
-        return [fields.read_element(der.Tag.SEQUENCE), signature.read_element(der.Tag.SEQUENCE)]
+    head: x509.CertificateRevocationList
+    before: bytes
+    after: bytes
+    algorithms: Sequence[bytes]
 
 
 def outline(file: BinaryIO) -> Outline:
-    """Read the outline of a list in DER.
+    """Read the outline of a list in DER, which is all that the file holds; entries are passed over.
 
     Raises:
-        ValueError: it is none, or not of version 2 with a nextUpdate and extensions.
+        UNREADABLE: it is none.
     """
-    size = os.fstat(file.fileno()).st_size
-    (whole,) = _elements(file, 0, size)
-    to_be_signed, *signature = _elements(file, whole.content, whole.end)
-    fields = list(_elements(file, to_be_signed.content, to_be_signed.end))
-    revoked, extensions = (fields[5] if len(fields) == len(_FIELDS) + 2 else None), fields[-1]
-    if (
-        whole.tag != der.Tag.SEQUENCE
-        or to_be_signed.tag != der.Tag.SEQUENCE
-        or len(signature) != 2
-        or len(fields) not in (len(_FIELDS) + 1, len(_FIELDS) + 2)
-        or not all(field.tag in tags for field, tags in zip(fields, _FIELDS, strict=False))
-        or (revoked is not None and (revoked.tag != der.Tag.SEQUENCE or revoked.content == revoked.end))
-        or extensions.tag != der.context(0)
-    ):
-        raise ValueError("not a certificate list")
-    before = _small(file, to_be_signed.content, fields[4].end)
-    after = _small(file, extensions.begin, extensions.end)
-    signed = _small(file, to_be_signed.end, whole.end)
-    return Outline(
-        to_be_signed=range(to_be_signed.begin, to_be_signed.end),
-        entries=range(fields[4].end, fields[4].end) if revoked is None else range(revoked.content, revoked.end),
-        frame=_list(before, b"", after, signed),
-        _before=before,
-        _after=after,
-        _signature=signed,
-    )
+    parts = _Parts(file)
+    _, length = parts.header(Tag.SEQUENCE)
+    end_of_file = parts.at + length
+    header, length = parts.header(Tag.SEQUENCE)
+    end = parts.at + length
+    fields = _first_fields(parts)
+    before, after = header + b"".join(fields), b""
+    entries = range(parts.at, parts.at)
+    if parts.at < end and parts.peek() == Tag.SEQUENCE:
+        header, length = parts.header(Tag.SEQUENCE)
+        before += header
+        entries = range(parts.at, parts.at + length)
+        parts.at = entries.stop
+    if parts.at < end:
+        after = parts.element(der.context(0))
+    if parts.at != end:
+        raise DerError("the list is longer or shorter than it says")
+    algorithm, signature = parts.element(Tag.SEQUENCE), parts.element(Tag.BIT_STRING)
+    if parts.at != end_of_file or parts.peek() is not None:
+        raise DerError("the file is longer or shorter than it says")
+    # cryptography refuses an algorithm that is not the one of the TBSCertList (RFC 5280 5.1.1.2).
+    head = x509.load_der_x509_crl(der.sequence(der.sequence(*fields, after), algorithm, signature))
+    inside = next(each for each in fields if each[0] == Tag.SEQUENCE)
+    return Outline(end_of_file, entries, head, before, after, (inside, algorithm))
 
 
 def number_of(parsed: x509.CertificateRevocationList) -> int:
@@ -108,68 +97,97 @@ def require_algorithm(found: Outline, key: PublicKey) -> None:
     Raises:
         InvalidSignature: of pyca, when it does not.
     """
-    if found.algorithms() != [algorithm_for(key).identifier] * 2:
+    if found.algorithms != (algorithm_for(key).identifier,) * 2:
         raise InvalidSignature
 
 
-def require_signed(file: BinaryIO, found: Outline, key: PublicKey) -> None:
-    """Require that this key signed the list.
+def signed_octets(file: BinaryIO, found: Outline, take: Callable[[bytes], int]) -> Iterator[bytes]:
+    """Yield what is signed in blocks, each octet once, and read from the file once.
+
+    `take` is given octets that begin with an entry as they pass by, and returns how many it took: whole entries.
+    What a signature over all this covers is what was taken, whatever becomes of the file.
 
     Raises:
-        InvalidSignature: of pyca, when it did not.
-        ValueError: the file ends before the list does.
+        DerError: the file ends before the list does, or the last entry is cut short; and whatever `take` raises.
     """
-    require_algorithm(found, key)
-    hashed = hashing(key)
-    for block in octets_of(file, found.to_be_signed):
-        hashed.update(block)
-    check_digest(key, hashed.finalize(), found.frame.signature)
+    yield found.before
+    left = b""
+    for block in octets_of(file, found.entries):
+        yield block
+        left += block
+        left = left[take(left) :]
+    if left:
+        raise DerError("the last entry is cut short")
+    yield found.after
 
 
 def octets_of(file: BinaryIO, part: range) -> Iterator[bytes]:
     """Yield the octets of a part of the file in blocks.
 
     Raises:
-        ValueError: the file ends before.
+        DerError: the file ends before.
     """
     at = part.start
     while at < part.stop:
-        block = os.pread(file.fileno(), min(_BLOCK, part.stop - at), at)
+        file.seek(at)
+        block = file.read(min(_BLOCK, part.stop - at))
         if not block:
-            raise ValueError("the file ends within the list")
+            raise DerError("the file ends within the list")
         at += len(block)
         yield block
 
 
-def _list(before: bytes, entries: bytes, after: bytes, signature: bytes) -> x509.CertificateRevocationList:
-    revoked = der.sequence(entries) if entries else b""
-    return x509.load_der_x509_crl(der.sequence(der.sequence(before, revoked, after), signature))
+class _Parts:
+    """The elements of a file, one after another; `at` is where the next one begins."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.at = 0
+        self._file = file
+
+    def peek(self) -> int | None:
+        """Return the next element's tag, None at the end."""
+        octets = self._octets(1)
+        return octets[0] if octets else None
+
+    def header(self, tag: int) -> tuple[bytes, int]:
+        """Take the header of the next element, which must bear `tag`; return it and the content's length."""
+        header = self._octets(_LONGEST_HEADER)
+        count = header[1] & 0x7F if len(header) > 1 and header[1] & 0x80 else 0
+        length = int.from_bytes(header[2 : 2 + count]) if count else header[1] if len(header) > 1 else 0
+        if der.header(tag, length) != header[: 2 + count]:
+            raise DerError("not the tag that was expected, or no minimal definite length")
+        self.at += 2 + count
+        return header[: 2 + count], length
+
+    def element(self, tag: int) -> bytes:
+        """Take the next element, which must bear `tag`, whole."""
+        header, length = self.header(tag)
+        if length > _LONGEST_PART:
+            raise DerError("a part is beyond all measure")
+        content = self._octets(length)
+        if len(content) < length:
+            raise DerError("cut short")
+        self.at += length
+        return header + content
+
+    def _octets(self, count: int) -> bytes:
+        """Return the next octets, so many or as many as there are."""
+        self._file.seek(self.at)
+        octets = b""
+        while len(octets) < count and (more := self._file.read(count - len(octets))):
+            octets += more
+        return octets
 
 
-def _elements(file: BinaryIO, at: int, end: int) -> Iterator[_Element]:
-    """Yield the elements that fill these octets exactly."""
-    while at < end:
-        head = os.pread(file.fileno(), _LONGEST_HEADER, at)
-        element = _element(head, at)
-        if element.end > end:
-            raise ValueError("an element is longer than what it lies in")
-        yield element
-        at = element.end
+def _first_fields(parts: _Parts) -> list[bytes]:
+    """Take the TBSCertList's fields before the entries, each whole."""
+    fields = [parts.element(Tag.INTEGER)] if parts.peek() == Tag.INTEGER else []
+    # signature, issuer, thisUpdate, nextUpdate
+    fields += [parts.element(Tag.SEQUENCE), parts.element(Tag.SEQUENCE), parts.element(_time(parts.peek()))]
+    if parts.peek() in _TIMES:
+        fields.append(parts.element(_time(parts.peek())))
+    return fields
 
 
-def _element(head: bytes, at: int) -> _Element:
-    if len(head) < 2:
-        raise ValueError("the file ends within an element")
-    tag, length, count = head[0], head[1], 0
-    if length & 0x80:
-        count = length & 0x7F
-        length = int.from_bytes(head[2 : 2 + count])
-        if not 0 < count <= _LONGEST_HEADER - 2 or head[: 2 + count] != der.header(tag, length):
-            raise ValueError("a length is not minimal and definite")
-    return _Element(tag, at, at + 2 + count, at + 2 + count + length)
-
-
-def _small(file: BinaryIO, begin: int, end: int) -> bytes:
-    if end - begin > _SMALL:
-        raise ValueError("a part of the list is longer than any of ours")
-    return os.pread(file.fileno(), end - begin, begin)
+def _time(tag: int | None) -> Tag:
+    return Tag.GENERALIZED_TIME if tag == Tag.GENERALIZED_TIME else Tag.UTC_TIME

@@ -13,7 +13,8 @@ from typing import BinaryIO, TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from crl.certificate_list import UNREADABLE, CertificateList, read_list, unreadable
+from crl.certificate_list import CertificateList, read_list, unreadable
+from crl.outline import UNREADABLE
 from jpki.der import Reader, Tag, context, object_identifier, sequence
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource

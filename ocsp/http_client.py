@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from io import BufferedReader, RawIOBase
 from socket import socket
+from ssl import SSLContext
 from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,10 +31,11 @@ def split_address(url: str) -> SplitResult:
     return parts
 
 
-def _connection_to(address: SplitResult, timeout: float) -> HTTPConnection:
+def _connection_to(address: SplitResult, timeout: float, tls: SSLContext | None) -> HTTPConnection:
     """Return a connection to be made, without proxies; `timeout` bounds in seconds the way there."""
-    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-    return kind(address.hostname or "", address.port, timeout=timeout)
+    if address.scheme == "https":
+        return HTTPSConnection(address.hostname or "", address.port, timeout=timeout, context=tls)
+    return HTTPConnection(address.hostname or "", address.port, timeout=timeout)
 
 
 def _target_of(address: SplitResult) -> str:
@@ -43,12 +45,16 @@ def _target_of(address: SplitResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: its method, headers and body, and how many seconds all that comes back may take."""
+    """One request: its method, headers and body, and how many seconds all that comes back may take.
+
+    `tls` says who is trusted over https, and who asks; without it the system's authorities are, and nobody tells.
+    """
 
     method: str
     headers: Mapping[str, str]
     seconds: float
     body: bytes | None = None
+    tls: SSLContext | None = None
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def answered(address: SplitResult, ask: Ask) -> Iterator[HTTPResponse]:
     Raises:
         OSError, http.client.HTTPException, ValueError: nothing came back, or no HTTP.
     """
-    connection = _connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT))
+    connection = _connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT), ask.tls)
     try:
         connection.request(ask.method, _target_of(address), ask.body, {"Connection": "close", **ask.headers})
         connected, until = cast("socket", connection.sock), time.monotonic() + ask.seconds

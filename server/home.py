@@ -60,6 +60,11 @@ class Home:
         return self.path / "tls" / "certificate.pem"
 
     @property
+    def node(self) -> Path:
+        """The folder of this node's own key and certificate as a registered verifier, by which other nodes know it."""
+        return self.path / "tls" / "node"
+
+    @property
     def tls_key(self) -> Path:
         """Its key, in PEM."""
         return self.path / "tls" / "key.pem"

@@ -1,13 +1,20 @@
 """Fetching a list that somebody named by its URL: bounded in time and octets, and nowhere else than there."""
 
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import BinaryIO
 from urllib.parse import SplitResult
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
 from jpki.text import Text
 from ocsp.http_client import Ask, answered, split_address
+from server.home import Home
 
 LARGEST = 1 << 30
 """Octets; a list of twenty million entries fits."""
@@ -15,8 +22,33 @@ _SECONDS = 300.0
 _BLOCK = 1 << 18
 
 
-def fetch_list(url: str, file: BinaryIO, seconds: float = _SECONDS, largest: int = LARGEST) -> None:
-    """Write what is at `url` to `file`: no proxies, no redirects, no cookies.
+@dataclass(frozen=True, slots=True)
+class NodeFetch:
+    """Fetches lists from other nodes: over TLS below the home's own roots, as the verifier that this node is."""
+
+    home: Home
+    roots: Callable[[], Sequence[Generation]]
+
+    def __call__(self, url: str, file: BinaryIO) -> None:
+        """Write the list at `url` to `file`; raises as `fetch_list`."""
+        fetch_list(url, file, tls=self._context(url) if url.startswith("https:") else None)
+
+    def _context(self, url: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for each in self.roots():
+            context.load_verify_locations(cadata=each.certificate.public_bytes(Encoding.DER))
+        if self.home.node.is_dir():
+            try:
+                context.load_cert_chain(self.home.node / "certificate.pem", self.home.node / "key.pem")
+            except OSError as error:
+                raise _unreachable(url) from error
+        return context
+
+
+def fetch_list(
+    url: str, file: BinaryIO, seconds: float = _SECONDS, largest: int = LARGEST, tls: ssl.SSLContext | None = None
+) -> None:
+    """Write what is at `url` to `file`: no proxies, no redirects, no cookies; `tls` is as `Ask` has it.
 
     Raises:
         JpkiError: MALFORMED `crl-url-malformed`; UNAVAILABLE `crl-unreachable` where nothing came back, not all of
@@ -28,13 +60,13 @@ def fetch_list(url: str, file: BinaryIO, seconds: float = _SECONDS, largest: int
     except ValueError as error:
         raise _malformed() from error
     try:
-        _fetch(url, address, file, seconds, largest)
+        _fetch(address, Ask("GET", {"Accept": "application/pkix-crl"}, seconds, tls=tls), url, file, largest)
     except (OSError, HTTPException, ValueError) as error:
         raise _unreachable(url) from error
 
 
-def _fetch(url: str, address: SplitResult, file: BinaryIO, seconds: float, largest: int) -> None:
-    with answered(address, Ask("GET", {"Accept": "application/pkix-crl"}, seconds)) as response:
+def _fetch(address: SplitResult, ask: Ask, url: str, file: BinaryIO, largest: int) -> None:
+    with answered(address, ask) as response:
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _unreachable(url)
         if response.status != HTTPStatus.OK:

@@ -40,7 +40,7 @@ from server.evidence import LedgerEvidence
 from server.home import PINS, Home
 from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
 from server.key_acts import KeyActs
-from server.list_fetch import fetch_list
+from server.list_fetch import NodeFetch
 from server.notary import Notary
 from server.responders import IssuerBook
 from server.sandbox import open_sandbox
@@ -227,7 +227,7 @@ def assemble(
         shelf=store.shelf,
         generations=served,
         nodes=settings.nodes,
-        fetch=fetch_list,
+        fetch=NodeFetch(home, lambda: store.generations.live(Purpose.INFRASTRUCTURE, clock())),
         home=home.path,
     )
     issuer = Issuer(

@@ -17,6 +17,7 @@ from jpki.text import Text
 from server.certificate_files import certificates_in
 from server.cli.frame import EXIT_FAILED, BadInput, Output, SerialType, command, home_option, opened
 from server.home import Home
+from server.jobs import ARCHIVE
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -35,6 +36,7 @@ def publish(home: Home, output: Output, *, everything: bool) -> None:
     published = rooms.publisher.publish_all() if everything else rooms.publisher.publish_due()
     # Lists first: they must not wait for a responder that cannot be renewed.
     rooms.maintenance.jobs["responders"]()
+    rooms.maintenance.here[ARCHIVE]()
     total = Text(f"失効リストを{len(published)}件発行しました。", f"Published {len(published)} lists.")
     output.result(
         "jpki.crl-publish/1", {"published": [_fields(each) for each in published]}, [total, *map(_line, published)]

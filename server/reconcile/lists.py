@@ -15,7 +15,7 @@ from cryptography import x509
 from crl.certificate_list import CertificateList, read_list
 from crl.entry_index import Entry
 from crl.files import ListFiles
-from crl.outline import number_of, outline
+from crl.outline import UNREADABLE, number_of, outline
 from crl.reader import extension_of
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso, whole_second
@@ -183,8 +183,8 @@ def _read(file: BinaryIO | None) -> CertificateList | None:
 def _number_in(file: BinaryIO | None) -> int | None:
     """Return the number of the list in a file, None where it cannot be read."""
     if file is not None:
-        with suppress(OSError, ValueError):
-            return number_of(outline(file).frame)
+        with suppress(OSError, *UNREADABLE):
+            return number_of(outline(file).head)
     return None
 
 

@@ -19,7 +19,7 @@ from jpki.ids import Serial
 from jpki.partition import ARL, Partition
 from jpki.ports import RevokedEntry
 from jpki.revocation import Reason
-from jpki.signature import PrivateKey, algorithm_for, sign
+from jpki.signature import PrivateKey, algorithm_for, sign, signed
 from tests.crl.authority import CHIYODA, TODAY, generation, key_of, serial
 from tests.crl.writing import encode, in_file, list_of, spooled
 
@@ -140,10 +140,75 @@ def test_a_flaw_in_the_midst_of_thousands_of_entries_does_not(tmp_path: Path, fl
         check(tmp_path, frame.head + octets + frame.tail, entries)
 
 
-def test_octets_after_the_last_that_look_like_an_entry_are_no_place_to_end_at(tmp_path: Path) -> None:
-    """A serial that holds what an entry begins with, at every place where a block of the check might end."""
+BLOCK = (1 << 20) // 51
+"""So many entries with a reason are whole in a block of the check."""
+
+
+def superseded(*numbers: int) -> list[RevokedEntry]:
+    return [RevokedEntry(Serial(number), TODAY, Reason.SUPERSEDED) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [serial(1), serial(3), serial(2), serial(4)],
+        [serial(1), serial(2), serial(2), serial(3)],
+        [1, 200, serial(3), 5, serial(4)],
+        [*range(serial(BLOCK), serial(2 * BLOCK)), *range(serial(9), serial(99)), serial(3 * BLOCK)],
+        [*range(serial(0), serial(BLOCK)), *range(serial(BLOCK - 1), serial(BLOCK + 9))],
+    ],
+    ids=["neighbours", "twice", "lengths", "blocks", "twice over blocks"],
+)
+def test_entries_out_of_order_do_not(tmp_path: Path, numbers: Sequence[int]) -> None:
+    """Number, first and last are as they were meant, and the signature fits."""
+    in_order = superseded(*sorted(set(numbers)))
+    check(tmp_path, written(in_order), in_order)
+    with pytest.raises(JpkiError, match="crl-faulty"):
+        check(tmp_path, written(superseded(*numbers)), superseded(*numbers))
+
+
+def tampered(change: Callable[[list[bytes]], None], entries: Sequence[RevokedEntry] = ()) -> bytes:
+    """A list whose fields were changed, signed as it is then."""
+    fields, elements = der.Reader(x509.load_der_x509_crl(written(entries)).tbs_certlist_bytes), []
+    within = der.Reader(fields.read(der.Tag.SEQUENCE))
+    while (tag := within.peek()) is not None:
+        elements.append(within.read_element(tag))
+    change(elements)
+    return signed(key_of("s1"), der.sequence(*elements))
+
+
+def test_r11_an_empty_field_of_entries_does_not(tmp_path: Path) -> None:
+    check(tmp_path, tampered(lambda _: None), [])
+    with pytest.raises(JpkiError, match="crl-faulty"):
+        check(tmp_path, tampered(lambda fields: fields.insert(5, der.sequence())), [])
+
+
+def test_a_list_of_another_version_does_not(tmp_path: Path) -> None:
+    with pytest.raises(JpkiError, match="crl-faulty"):
+        check(tmp_path, tampered(lambda fields: fields.remove(der.integer(1))), [])
+
+
+def test_an_entry_that_forbids_the_list_does_not(tmp_path: Path) -> None:
+    def with_unknown(critical: bytes) -> bytes:
+        more = der.sequence(der.object_identifier("2.25.1"), critical, der.octet_string(b"x"))
+        entry = der.sequence(der.integer(ENTRIES[0].serial), der.time(TODAY), der.sequence(more))
+        return tampered(lambda fields: fields.insert(5, der.sequence(entry)))
+
+    check(tmp_path, with_unknown(critical=b""), ENTRIES[:1])
+    with pytest.raises(JpkiError, match="crl-faulty"):
+        check(tmp_path, with_unknown(critical=der.boolean(value=True)), ENTRIES[:1])
+
+
+@pytest.mark.parametrize(
+    "reasons", [[Reason.SUPERSEDED], [Reason.SUPERSEDED, Reason.UNSPECIFIED]], ids=["alike", "mixed"]
+)
+def test_octets_that_look_like_an_entry_within_a_serial_are_none(tmp_path: Path, reasons: Sequence[Reason]) -> None:
+    """A serial that holds what an entry begins with, at every place where one may be looked for."""
     misleading = Serial(int.from_bytes(bytes.fromhex("40" + "302f02" * 5)))
-    entries = [RevokedEntry(Serial(misleading + (number << 112)), TODAY, Reason.SUPERSEDED) for number in range(4000)]
+    entries = [
+        RevokedEntry(Serial(misleading + (number << 112)), TODAY, reasons[number % len(reasons)])
+        for number in range(4000)
+    ]
     check(tmp_path, written(entries), entries)
 
 

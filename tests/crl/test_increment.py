@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
 
 import pytest
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crl.builder import Edition, signed_around
 from crl.entries import Entries
 from crl.increment import Base, NotCarriedOver, carry_over
+from jpki import der
 from jpki.ids import Serial
 from jpki.partition import Partition
 from jpki.ports import RevokedEntry, ShelfMark
 from jpki.revocation import Reason
+from jpki.signature import algorithm_for, sign
 from tests.crl.authority import CHIYODA, CHUO, TODAY, generation, key_of
 from tests.crl.writing import encode, list_of
 
@@ -100,6 +103,14 @@ def in_another_form() -> bytes:
     return frame.head + octets + frame.tail
 
 
+def otherwise_signed() -> bytes:
+    """A list whose signature fits, under the name of another algorithm in both places."""
+    other = der.sequence(der.object_identifier("1.2.840.113549.1.1.12"), der.tlv(der.Tag.NULL))
+    ours = algorithm_for(SIGNER.public_key).identifier
+    to_be_signed = x509.load_der_x509_crl(LIST).tbs_certlist_bytes.replace(ours, other)
+    return der.sequence(to_be_signed, other, der.bit_string(sign(key_of("s1"), to_be_signed)))
+
+
 @pytest.mark.parametrize(
     "file",
     [
@@ -114,10 +125,11 @@ def in_another_form() -> bytes:
         lambda: list_of(BASE, EDITION, SIGNER, None, key_of("s1")),
         lambda: list_of(BASE, replace(EDITION, base=4), SIGNER, CHIYODA, key_of("s1")),
         in_another_form,
+        otherwise_signed,
     ],
     ids=[
         *("outer", "inner", "version", "algorithm", "name", "entry", "middle", "extension", "signature"),
-        *("cut", "followed", "empty", "key", "number", "time", "partition", "complete", "delta", "form"),
+        *("cut", "followed", "empty", "key", "number", "time", "partition", "complete", "delta", "form", "named"),
     ],
 )
 def test_nothing_is_carried_over_from_another_file(file: Callable[[], bytes]) -> None:
@@ -135,3 +147,20 @@ def test_a_complete_list_is_carried_over_into_a_complete_list_alone() -> None:
 def test_a_base_url_more_is_no_other_partition() -> None:
     renamed = replace(CHIYODA, base_urls=(*CHIYODA.base_urls, "http://new.test"))
     assert carried(LIST, 300, {spread(5): None}, of=renamed) == anew([*BASE[:5], *BASE[6:]])
+
+
+LONG = 30_000
+AT_A_BLOCK = (1 << 20) // 51
+"""The entry that the end of the first block cuts in two."""
+
+
+@pytest.mark.parametrize("changed", [range(0), range(0, LONG, 7), [0, LONG - 1]], ids=["at the cut", "many", "ends"])
+@pytest.mark.parametrize("reason", [Reason.UNSPECIFIED, None], ids=["shorter", "gone"])
+def test_a_list_of_several_blocks_is_carried_over(changed: Sequence[int], reason: Reason | None) -> None:
+    base = [RevokedEntry(spread(2 * number), TODAY, Reason.SUPERSEDED) for number in range(LONG)]
+    concerned = {*changed, *range(AT_A_BLOCK - 3, AT_A_BLOCK + 4)}
+    now = {base[each].serial: replace(base[each], reason=reason) if reason else None for each in concerned}
+    now |= {spread(2 * each + 1): entry(2 * each + 1) for each in (*concerned, LONG)}
+    expected = {each.serial: each for each in base} | now
+    octets = list_of(base, EDITION, SIGNER, CHIYODA, key_of("s1"))
+    assert carried(octets, LONG, now) == anew([each for _, each in sorted(expected.items()) if each is not None])

@@ -1,5 +1,6 @@
 """`jpki issue`, `renew`, `revoke`, `status`, `crl`: one certificate's life, and every way to ask for it wrongly."""
 
+import os
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -389,6 +390,14 @@ def test_each_complete_list_is_told_with_its_delta_and_no_other_list_has_one(jpk
     words = {"en": "delta of number 1: 1 entries", "ja": "差分は第1号から1件"}
     for language, said in words.items():
         assert said in jpki("crl", "list", "--home", town.home, "--lang", language).out
+
+
+def test_publishing_tidies_the_archive(jpki: Jpki, town: Town) -> None:
+    left = town.home / "crl-archive" / "signing" / "s1" / ".complete-7.crl.left"
+    left.write_bytes(b"what a publisher left that was killed")
+    os.utime(left, (1, 1))
+    jpki.done("crl", "publish", "--home", town.home)
+    assert not left.exists()
 
 
 def test_every_list_can_be_published_anew(jpki: Jpki, town: Town) -> None:

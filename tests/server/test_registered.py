@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,18 @@ from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponse, OCSPResponseSta
 from cryptography.x509.oid import NameOID
 
 from jpki.clock import system_clock
+from jpki.errors import JpkiError
 from server.cli.frame import run
+from server.home import Home
+from server.jobs import COPIES
+from server.list_fetch import NodeFetch
+from server.wiring import open_rooms
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Jpki
 from tests.server.people import HOLDER_FILE
 from tests.server.postgresql import running
 from tests.server.test_fast_door import request_for, wait_until
+from tests.server.test_nodes import lists_in
 
 pytestmark = pytest.mark.slow
 
@@ -361,3 +367,33 @@ def test_open_mode_speaks_tls_too_and_answers_anyone(jpki: Jpki, installed: Path
         response, body = door.post(None, request_for(town.signing))
         assert load_der_ocsp_response(body).certificate_status is OCSPCertStatus.GOOD
         assert "public" in response.headers["Cache-Control"]
+
+
+def test_a_node_fetches_lists_from_a_closed_door_as_the_verifier_that_it_is(
+    jpki: Jpki, closed: Town, installed: Path, tmp_path: Path
+) -> None:
+    published = lists_in(closed.home)
+    with serving(installed, closed.home, "--door", "crl") as door:
+        two = shutil.copytree(closed.home, tmp_path / "two")
+        for folder in ("crl", "crl-archive"):
+            shutil.rmtree(two / folder)
+        settings = two / "jpki.toml"
+        settings.write_text(f'nodes = ["https://localhost:{door.port}"]\n{settings.read_text()}')
+
+        def bring() -> dict[str, bytes]:
+            with closing(open_rooms(Home(two))) as rooms:
+                rooms.maintenance.only(COPIES).run()
+            return lists_in(two)
+
+        assert published
+        assert bring() == {}, "nobody knows this node yet"
+        shutil.copytree(add(jpki, closed, "node"), two / "tls" / "node")
+        assert bring() == published
+
+
+def test_a_node_asks_below_the_homes_own_roots_alone(closed: Town, installed: Path, tmp_path: Path) -> None:
+    with serving(installed, closed.home, "--door", "crl") as door, (tmp_path / "list").open("wb") as file:
+        fetch = NodeFetch(Home(closed.home), list)
+        with pytest.raises(JpkiError, match="crl-unreachable"):
+            fetch(f"https://localhost:{door.port}/crl/signing/s1/complete.crl", file)
+        assert file.tell() == 0
