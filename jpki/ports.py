@@ -21,6 +21,7 @@ from jpki.delegate import Delegate, TimeStampingUnit
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import DELTA, Partition
+from jpki.resident import Resident
 from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
 from jpki.verifier import VerifierId
@@ -298,6 +299,22 @@ class Admission(Protocol):
 
     def note(self, verifier: VerifierId, told: Sequence[tuple[Serial, Finding]]) -> None:
         """Record what the verifier is told of each certificate that it asked about; it is not waited for."""
+        ...
+
+
+# --- the resident registry ---------------------------------------------------------------------------------------
+
+
+class ResidentRegistry(Protocol):
+    """The town's register of residents, asked case by case; what it answers is kept nowhere but in the sealed case."""
+
+    def resident(self, code: HolderCode) -> Resident:
+        """Return what the register says now.
+
+        Raises:
+            JpkiError: NOT_FOUND `resident-unknown`; UNAVAILABLE `registry-away`; INTERNAL `registry-unreadable` when
+                the answer is no answer, or tells of another person.
+        """
         ...
 
 
