@@ -1,4 +1,4 @@
-"""A card as a counter's terminal reads it: how long it lives and whether it asks for PINs. No key, no PIN, no attribute."""
+"""A card as a counter's terminal reads it: how long it lives and whether it asks for PINs; no key, PIN or attribute."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ class CardMode(StrEnum):
 
     ORDINARY = "ordinary"
     PINLESS = "pinless"
-    """No signing certificate, an authentication certificate always, no PIN service (docs/profile.md, law and practice)."""
+    """No signing certificate, an authentication certificate always, no PIN service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A resident as the register answers (住民基本台帳, 附票): a holder's attributes, and what the law's rules ask beside them."""
+"""A resident as the register answers (住民基本台帳, 附票): the attributes, and what the law's rules ask beside them."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +22,7 @@ class Registration(StrEnum):
 class Resident:
     """The register's answer of this moment; nobody keeps it longer than a case needs it.
 
-    `is_ward` tells of an adult ward (成年被後見人), `stay_until` is the last day of a foreign resident's period of stay.
+    `is_ward` tells of an adult ward (成年被後見人); `stay_until` is the last day of a foreign resident's stay.
     """
 
     holder: Holder
