@@ -16,6 +16,7 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
+from enroll.office import NoRegistry, Office
 from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.roles import Role
@@ -28,7 +29,7 @@ from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
-from jpki.ports import Generations, KeyProvider
+from jpki.ports import Generations, KeyProvider, ResidentRegistry
 from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
@@ -48,7 +49,10 @@ from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.campaigns import SqlCampaigns
+from server.store.cases import SqlCases
 from server.store.ceremonies import SqlCeremonies
+from server.store.clerks import SqlClerks
+from server.store.counters import SqlCounters
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
@@ -58,6 +62,7 @@ from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
 from server.store.picture import SqlPictures
+from server.store.replies import SqlReplies
 from server.store.reseal import SqlSeals
 from server.store.samples import SqlSamples
 from server.store.seal import Seal
@@ -87,6 +92,10 @@ class Store:
     journal: SqlJournal
     pictures: SqlPictures
     verifiers: SqlVerifiers
+    counters: SqlCounters
+    clerks: SqlClerks
+    cases: SqlCases
+    replies: SqlReplies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +109,7 @@ class Rooms:
     keys: KeyProvider
     store: Store
     desk: Desk
+    office: Office
     publisher: Publisher
     delegation: Delegation
     notary: Notary
@@ -137,7 +147,12 @@ class Rooms:
         return [each for purpose in HOLDER_PURPOSES for each in self.store.generations.ever(purpose)]
 
 
-def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness = system_randomness) -> Rooms:
+def open_rooms(
+    home: Home,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+    registry: ResidentRegistry | None = None,
+) -> Rooms:
     """Open the home's ledger and put the rooms together; no key is loaded before it is used.
 
     Raises:
@@ -146,7 +161,7 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
     settings = read_settings(home.settings)
     database, keys = database_of(home, settings), keys_of(home, settings)
     database.require_current()
-    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness)
+    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness, registry)
 
 
 def database_of(home: Home, settings: Settings, *, create: bool = False) -> Database:
@@ -191,11 +206,21 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         journal=SqlJournal(database),
         pictures=SqlPictures(database, seal),
         verifiers=SqlVerifiers(database),
+        counters=SqlCounters(database),
+        clerks=SqlClerks(database),
+        cases=SqlCases(database, seal),
+        replies=SqlReplies(database, seal),
     )
 
 
 def assemble(
-    home: Home, settings: Settings, keys: KeyProvider, store: Store, clock: Clock, randomness: Randomness
+    home: Home,
+    settings: Settings,
+    keys: KeyProvider,
+    store: Store,
+    clock: Clock,
+    randomness: Randomness,
+    registry: ResidentRegistry | None = None,
 ) -> Rooms:
     """Put the rooms together from their parts."""
     served = _served(store, keys, clock)
@@ -260,6 +285,16 @@ def assemble(
         on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
+    office = Office(
+        desk=desk,
+        book=store.cases,
+        registry=registry or NoRegistry(),
+        counters=store.counters.counter,
+        audit=store.audit,
+        profile=profile,
+        clock=clock,
+        randomness=randomness,
+    )
     admission = None
     if settings.verifiers == "registered":
         admission = RegisteredOnly(store.verifiers.admitted, store.verifiers.record, clock)
@@ -280,6 +315,7 @@ def assemble(
         keys=keys,
         store=store,
         desk=desk,
+        office=office,
         publisher=publisher,
         delegation=delegation,
         notary=notary,
@@ -299,7 +335,8 @@ def assemble(
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
         maintenance=Maintenance(
             store.leases,
-            _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
+            _jobs(delegation, publisher, store, served, clock)
+            | {"audit": notary.attest, TIME_STAMPING: units.renew, "cases": office.expire_due},
             clock,
             ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
         ),
