@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm", "ocsp", "crl", "crl_changes", "crl_lookup", "verify")
+ROWS = ("issue", "hsm", "ocsp", "crl", "crl_changes", "crl_lookup", "verify", "counter")
 _OUT = Path(__file__).parent / "out"
 
 

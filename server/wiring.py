@@ -17,6 +17,7 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
+from enroll.office import NoRegistry, Office
 from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.roles import Role
@@ -29,7 +30,7 @@ from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
-from jpki.ports import Generations, KeyProvider
+from jpki.ports import Generations, KeyProvider, ResidentRegistry
 from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
@@ -50,7 +51,10 @@ from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.campaigns import SqlCampaigns
+from server.store.cases import SqlCases
 from server.store.ceremonies import SqlCeremonies
+from server.store.clerks import SqlClerks
+from server.store.counters import SqlCounters
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
@@ -60,6 +64,7 @@ from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
 from server.store.picture import SqlPictures
+from server.store.replies import SqlReplies
 from server.store.reseal import SqlSeals
 from server.store.samples import SqlSamples
 from server.store.seal import Seal
@@ -96,6 +101,10 @@ class Store:
     journal: SqlJournal
     pictures: SqlPictures
     verifiers: SqlVerifiers
+    counters: SqlCounters
+    clerks: SqlClerks
+    cases: SqlCases
+    replies: SqlReplies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +118,7 @@ class Rooms:
     keys: KeyProvider
     store: Store
     desk: Desk
+    office: Office
     publisher: Publisher
     delegation: Delegation
     notary: Notary
@@ -149,7 +159,12 @@ class Rooms:
         return [each for purpose in HOLDER_PURPOSES for each in self.store.generations.ever(purpose)]
 
 
-def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness = system_randomness) -> Rooms:
+def open_rooms(
+    home: Home,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+    registry: ResidentRegistry | None = None,
+) -> Rooms:
     """Open the home's ledger and put the rooms together; no key is loaded before it is used.
 
     Raises:
@@ -158,7 +173,7 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
     settings = read_settings(home.settings)
     database, keys = database_of(home, settings), keys_of(home, settings)
     database.require_current()
-    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness)
+    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness, registry)
 
 
 def database_of(home: Home, settings: Settings, *, create: bool = False) -> Database:
@@ -203,11 +218,21 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         journal=SqlJournal(database),
         pictures=SqlPictures(database, seal),
         verifiers=SqlVerifiers(database),
+        counters=SqlCounters(database),
+        clerks=SqlClerks(database),
+        cases=SqlCases(database, seal),
+        replies=SqlReplies(database, seal),
     )
 
 
 def assemble(
-    home: Home, settings: Settings, keys: KeyProvider, store: Store, clock: Clock, randomness: Randomness
+    home: Home,
+    settings: Settings,
+    keys: KeyProvider,
+    store: Store,
+    clock: Clock,
+    randomness: Randomness,
+    registry: ResidentRegistry | None = None,
 ) -> Rooms:
     """Put the rooms together from their parts."""
     served = _served(store, keys, clock)
@@ -272,6 +297,16 @@ def assemble(
         on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
+    office = Office(
+        desk=desk,
+        book=store.cases,
+        registry=registry or NoRegistry(),
+        counters=store.counters.counter,
+        audit=store.audit,
+        profile=profile,
+        clock=clock,
+        randomness=randomness,
+    )
     admission = None
     if settings.verifiers == "registered":
         admission = RegisteredOnly(store.verifiers.admitted, store.verifiers.record, clock)
@@ -292,6 +327,7 @@ def assemble(
         keys=keys,
         store=store,
         desk=desk,
+        office=office,
         publisher=publisher,
         delegation=delegation,
         notary=notary,
@@ -312,7 +348,8 @@ def assemble(
         sandbox=open_sandbox(_PLACES, waiting=_WAITING, patience=_PATIENCE),
         maintenance=Maintenance(
             store.leases,
-            _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
+            _jobs(delegation, publisher, store, served, clock)
+            | {"audit": notary.attest, TIME_STAMPING: units.renew, "cases": office.expire_due},
             clock,
             ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
         ),

@@ -47,6 +47,8 @@ _COMMANDS = {
     "ocsp": "server.cli.ocsp",
     "verifier": "server.cli.verifiers",
     "tls": "server.cli.tls",
+    "clerk": "server.cli.clerks",
+    "counter": "server.cli.clerks",
     "campaign": "server.cli.campaign",
     "audit": "server.cli.audit",
     "reconcile": "server.cli.reconcile",
