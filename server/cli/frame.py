@@ -54,6 +54,7 @@ _COMMANDS = {
     "ceremony": "server.cli.ceremony",
     "backup": "server.cli.backup",
     "doctor": "server.cli.home",
+    "card": "server.cli.card",
     "sign": "server.cli.documents",
     "verify": "server.cli.documents",
     "trust": "server.cli.trust",
