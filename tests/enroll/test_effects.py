@@ -3,8 +3,9 @@
 import pytest
 
 from ca.reasons import ALLOWED
-from enroll.effects import KILLS, Event, effects
+from enroll.effects import KILLS, effects
 from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.event import Event
 from jpki.revocation import Reason
 
 LINES = """
