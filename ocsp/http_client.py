@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from io import BufferedReader, RawIOBase
 from socket import socket
+from ssl import SSLContext
 from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,10 +31,11 @@ def split_address(url: str) -> SplitResult:
     return parts
 
 
-def _connection_to(address: SplitResult, timeout: float) -> HTTPConnection:
+def _connection_to(address: SplitResult, timeout: float, tls: SSLContext | None) -> HTTPConnection:
     """Return a connection to be made, without proxies; `timeout` bounds in seconds the way there."""
-    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-    return kind(address.hostname or "", address.port, timeout=timeout)
+    if address.scheme == "https":
+        return HTTPSConnection(address.hostname or "", address.port, timeout=timeout, context=tls)
+    return HTTPConnection(address.hostname or "", address.port, timeout=timeout)
 
 
 def _target_of(address: SplitResult) -> str:
@@ -52,13 +54,15 @@ class Ask:
 
 
 @contextmanager
-def answered(address: SplitResult, ask: Ask) -> Iterator[HTTPResponse]:
+def answered(address: SplitResult, ask: Ask, tls: SSLContext | None = None) -> Iterator[HTTPResponse]:
     """Send a request over a connection of its own, and yield what comes back, its status and headers read.
+
+    `tls` says for https which servers are believed and what certificate is shown; without it the machine's own trust.
 
     Raises:
         OSError, http.client.HTTPException, ValueError: nothing came back, or no HTTP.
     """
-    connection = _connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT))
+    connection = _connection_to(address, min(ask.seconds, _SECONDS_TO_CONNECT), tls)
     try:
         connection.request(ask.method, _target_of(address), ask.body, {"Connection": "close", **ask.headers})
         connected, until = cast("socket", connection.sock), time.monotonic() + ask.seconds

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from ca.authority import Authority
@@ -16,11 +17,13 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
+from enroll.registry_client import RegistryClient
+from enroll.resident_events import EventWorker
 from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.roles import Role
 from hsm_adapter.software import SoftwareKeys
-from jpki.acts import SYSTEM
+from jpki.acts import REGISTERS, SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, system_clock
 from jpki.errors import JpkiError
@@ -28,7 +31,7 @@ from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
-from jpki.ports import Generations, KeyProvider
+from jpki.ports import Generations, KeyProvider, ResidentRegistry
 from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
@@ -41,6 +44,7 @@ from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
 from server.key_acts import KeyActs
 from server.list_fetch import fetch_list
 from server.notary import Notary
+from server.registry_tls import context_for
 from server.responders import IssuerBook
 from server.settings import Settings, TokenSettings, read_settings
 from server.stamping import TimeStampingUnits
@@ -52,6 +56,7 @@ from server.store.ceremonies import SqlCeremonies
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
+from server.store.events import SqlEvents
 from server.store.generations import SqlGenerations
 from server.store.journal import SqlJournal
 from server.store.leases import SqlLeases
@@ -82,6 +87,7 @@ class Store:
     leases: SqlLeases
     seals: SqlSeals
     campaigns: SqlCampaigns
+    events: SqlEvents
     blocked_keys: SqlBlockedKeys
     samples: SqlSamples
     journal: SqlJournal
@@ -110,6 +116,9 @@ class Rooms:
     responder: Responder
     units: TimeStampingUnits
     time_stamps: TimeStampAuthority
+    registry: ResidentRegistry | None
+    """The register of residents, where jpki.toml names one."""
+    events: EventWorker
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
@@ -170,6 +179,12 @@ def keys_of(home: Home, settings: Settings) -> KeyProvider:
     return Keyring({role: opened(role, named) for role, named in settings.pkcs11.by_role.items()})
 
 
+def registry_of(settings: Settings, clock: Clock) -> ResidentRegistry | None:
+    """Return the way to the register of residents that the settings name, None where they name none."""
+    named = settings.registry
+    return None if named is None else RegistryClient(url=named.url, tls=cache(lambda: context_for(named)), clock=clock)
+
+
 def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> Store:
     """Return the records of one database, sealed under keys that `keys` wraps."""
     seal = Seal(keys, randomness)
@@ -186,6 +201,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         leases=SqlLeases(database),
         seals=SqlSeals(database, seal),
         campaigns=SqlCampaigns(database),
+        events=SqlEvents(database),
         blocked_keys=SqlBlockedKeys(database),
         samples=SqlSamples(database),
         journal=SqlJournal(database),
@@ -271,6 +287,7 @@ def assemble(
         ever=store.generations.ever,
         clock=clock,
     )
+    registry = registry_of(settings, clock)
     issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
@@ -297,6 +314,15 @@ def assemble(
         ),
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
+        registry=registry,
+        events=EventWorker(
+            book=store.events,
+            ledger=store.ledger,
+            authority=authority,
+            registry=registry,
+            clock=clock,
+            by=REGISTERS,
+        ),
         maintenance=Maintenance(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
