@@ -40,7 +40,7 @@ from server.admission import RegisteredOnly
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
-from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
+from server.jobs import ARCHIVE, COPIES, EVENTS, TIME_STAMPING, Maintenance, until_idle
 from server.key_acts import KeyActs
 from server.list_fetch import fetch_list
 from server.notary import Notary
@@ -288,6 +288,14 @@ def assemble(
         clock=clock,
     )
     registry = registry_of(settings, clock)
+    events = EventWorker(
+        book=store.events,
+        ledger=store.ledger,
+        authority=authority,
+        registry=registry,
+        clock=clock,
+        by=REGISTERS,
+    )
     issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
@@ -315,19 +323,13 @@ def assemble(
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
         registry=registry,
-        events=EventWorker(
-            book=store.events,
-            ledger=store.ledger,
-            authority=authority,
-            registry=registry,
-            clock=clock,
-            by=REGISTERS,
-        ),
+        events=events,
         maintenance=Maintenance(
             store.leases,
             _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
             clock,
             ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
+            {EVENTS: lambda: until_idle(events.work)},
         ),
     )
 

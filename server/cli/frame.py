@@ -48,6 +48,7 @@ _COMMANDS = {
     "verifier": "server.cli.verifiers",
     "tls": "server.cli.tls",
     "campaign": "server.cli.campaign",
+    "events": "server.cli.events",
     "audit": "server.cli.audit",
     "reconcile": "server.cli.reconcile",
     "db": "server.cli.home",

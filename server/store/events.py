@@ -76,6 +76,9 @@ class SqlEvents:
     def take(self, count: int, at: datetime) -> EventBatch:
         """Take up to `count` events."""
         until = at + LEASE
+        with self._database.reading() as connection:
+            if connection.execute(_some_open(at)).first() is None:
+                return EventBatch([], until, left=False)
         with self._database.writing() as connection:
             rows: list[Row[Any]] = []
             for free in (and_(_event.c.state == EventState.TAKEN, _event.c.taken_until < at), _has_come_true(at)):
@@ -152,6 +155,15 @@ class SqlEvents:
         with self._database.reading() as connection:
             found = {EventState(row[0]): row[1] for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in EventState}
+
+    def come_true(self, at: datetime) -> int:
+        """Return how many events have come true and are not handled yet."""
+        query = select(func.count()).select_from(_event)
+        with self._database.reading() as connection:
+            count: int = connection.execute(
+                query.where(_event.c.state.in_(_OPEN), _event.c.effective_at <= at)
+            ).scalar_one()
+        return count
 
     def oldest_open(self, at: datetime) -> datetime | None:
         """Return when the oldest event was received that has come true and is not handled yet."""

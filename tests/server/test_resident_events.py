@@ -1,15 +1,20 @@
 """Resident events: the right certificates end for the right reason, each event once, whatever stops in the middle."""
 
+import io
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from ca.profile import profile_for
+from enroll.event_file import as_line
 from enroll.notices import words_for
 from enroll.resident_events import EventWorker
 from jpki.acts import LOCAL_OPERATOR as BY
@@ -26,8 +31,10 @@ from jpki.resident_event import Doubt, EventNumber, EventState, Kind, Listed, Re
 from jpki.revocation import Reason, State
 from jpki.signature import KeySpec
 from jpki.text import Text
+from server.events import receive_file
 from server.founding import found
 from server.home import Home
+from server.jobs import EVENTS
 from server.sample.keys import card_request
 from server.settings import Settings
 from server.store import tables
@@ -35,7 +42,9 @@ from server.store.events import LEASE
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
+from tests.server.many_certificates import with_many
 from tests.server.people import someone
+from tests.server.postgresql import running
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +52,8 @@ TOWN, OTHER_TOWN = SourceName("131016"), SourceName("271004")
 HANA, TARO = HolderCode("T-0001"), HolderCode("T-0002")
 PHONE = Carrier("mobile:phone-1")
 SIGNING, AUTHENTICATION = Purpose.SIGNING, Purpose.AUTHENTICATION
+SHORT, LONG = 3000, 100_000
+"""Events, in `make test` and in `make soak`."""
 Key = tuple[HolderCode, Purpose, Carrier]
 
 
@@ -517,3 +528,126 @@ def check_each_ended_once(rooms: Rooms, expected: set[Serial]) -> None:
 
 def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(rooms: Rooms, present: SteppingClock) -> None:
     check_crashes(rooms, present)
+
+
+@pytest.fixture
+def node(installed: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
+    def start(home: Path) -> subprocess.Popen[bytes]:
+        words = ["events", "run", "--home", home, "--workers", "1"]
+        return subprocess.Popen([installed, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    return start
+
+
+def end_event_leases(rooms: Rooms) -> None:
+    """Let half a minute pass for what dead workers hold."""
+    event = tables.resident_event
+    with rooms.store.database.writing() as connection:
+        held = update(event).where(event.c.taken_until.is_not(None))
+        connection.execute(held.values(taken_until=rooms.clock() - timedelta(seconds=1)))
+
+
+def killed_at_work(rooms: Rooms, victim: subprocess.Popen[bytes]) -> None:
+    """Kill a node with SIGKILL as soon as it has done something, or it has ended by itself."""
+    before = rooms.store.events.counts()[EventState.DONE]
+    while rooms.store.events.counts()[EventState.DONE] == before and victim.poll() is None:
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    end_event_leases(rooms)
+
+
+def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], count: int, nodes: int) -> str:
+    """Receive and handle so many moves, with nodes that are killed meanwhile; tell how long it took."""
+    serials = with_many(rooms, count)
+    moment = rooms.clock() + timedelta(seconds=1)
+    file = io.BytesIO(
+        b"".join(
+            as_line(
+                ResidentEvent(
+                    source=TOWN,
+                    sequence=number,
+                    kind=Kind.MOVED,
+                    holder=HolderCode(f"M-{serial:032x}"),
+                    effective_at=moment,
+                )
+            )
+            for number, serial in enumerate(serials, 1)
+        )
+    )
+    begun = time.monotonic()
+    done = receive_file(rooms, file, BY, lambda _: None, lambda *_: pytest.fail("a line is wrong"))
+    received = time.monotonic() - begun
+    assert done.received == Received(count, 0, 0)
+    time.sleep(1.1)
+    begun = time.monotonic()
+    for _ in range(2):
+        killed_at_work(rooms, node(rooms.home.path))
+    steady = [node(rooms.home.path) for _ in range(nodes)]
+    if nodes > 1:
+        killed_at_work(rooms, steady.pop())
+    assert [each.wait(timeout=900) for each in steady] == [0] * len(steady)
+    handled = time.monotonic() - begun
+    check_each_ended_once(rooms, set(serials))
+    assert rooms.store.events.counts()[EventState.DONE] == count
+    with rooms.store.database.reading() as connection:
+        assert len(set(connection.execute(select(tables.notice.c.serials)).scalars())) == count
+    return f"{count}: received in {received:.1f} s, handled in {handled:.1f} s"
+
+
+def test_many_on_sqlite_by_a_node_that_is_killed_again_and_again(
+    tmp_path: Path, node: Callable[[Path], subprocess.Popen[bytes]], *, at_length: bool
+) -> None:
+    rooms = found(Home(tmp_path / "home"), Settings(), system_clock, system_randomness)
+    print("sqlite", check_many(rooms, node, LONG if at_length else SHORT, nodes=1))  # noqa: T201 - `pytest -s` tells
+    rooms.close()
+
+
+def test_on_postgresql_too_nothing_is_lost_doubled_or_out_of_order(
+    tmp_path: Path,
+    node: Callable[[Path], subprocess.Popen[bytes]],
+    moment: datetime,
+    present: SteppingClock,
+    *,
+    at_length: bool,
+) -> None:
+    with running() as server:
+        settings = Settings(database=server.new_database("few"))
+        rooms = found(Home(tmp_path / "few"), settings, lambda: moment, system_randomness)
+        furnish(rooms)
+        rooms.close()
+        rooms = open_rooms(rooms.home, present)
+        check_crashes(rooms, present)
+        rooms.close()
+        settings = Settings(database=server.new_database("many"))
+        rooms = found(Home(tmp_path / "many"), settings, system_clock, system_randomness)
+        check_concurrent_sources(rooms)
+        print("postgresql", check_many(rooms, node, LONG if at_length else SHORT, nodes=2))  # noqa: T201
+        rooms.close()
+
+
+def check_concurrent_sources(rooms: Rooms) -> None:
+    """Several tell at once, two of them under one name: each number is given once, and no event is written twice."""
+    names = (SourceName("a"), SourceName("b"), SourceName("a"), SourceName("c"))
+    stories = [
+        [told(rooms, Kind.MOVED, HolderCode("X"), source=name, sequence=number) for number in range(1, 40)]
+        for name in names
+    ]
+
+    def tell(story: Sequence[ResidentEvent]) -> int:
+        return sum(receive(rooms, each).new for each in story)
+
+    with ThreadPoolExecutor(len(stories)) as pool:
+        new = list(pool.map(tell, stories))
+    assert sum(new) == 3 * 39
+    event = tables.resident_event
+    with rooms.store.database.writing() as connection:
+        numbers = connection.execute(select(event.c.number)).scalars().all()
+        connection.execute(delete(event))
+    assert sorted(numbers) == list(range(1, 3 * 39 + 1))
+
+
+def test_a_process_with_the_ca_keys_handles_them_by_itself(rooms: Rooms) -> None:
+    receive(rooms, told(rooms, Kind.MOVED))
+    rooms.maintenance.prompt[EVENTS]()
+    assert len(ended(rooms)) == 2

@@ -21,6 +21,12 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             {"file": "/others.pem", "policies": ("1.2",)},
         ),
         "security_contact": "https://example.org/security",
+        "registry": {
+            "url": "https://register.example.org/residents",
+            "certificate": "/office.pem",
+            "key": "/office.key",
+            "roots": "/roots.pem",
+        },
         "nodes": ("https://other.example.org",),
         "timestamp_trust": ("/stamps.pem",),
     }
