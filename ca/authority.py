@@ -8,6 +8,7 @@ from cryptography import x509
 from ca.issuer import Issuer, Order
 from ca.reasons import require_allowed
 from jpki.acts import Actor
+from jpki.case import Change
 from jpki.certificate import Purpose
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
@@ -51,9 +52,12 @@ class Authority:
         half = len(orders) // 2
         return [*self.issue_each(orders[:half], by), *self.issue_each(orders[half:], by)]
 
-    def activate(self, serials: Sequence[Serial], by: Actor) -> None:
-        """Make issued certificates live on delivery; those they renew are superseded in the same instant."""
-        self.ledger.activate(serials, by, self.clock())
+    def activate(self, serials: Sequence[Serial], by: Actor, change: Change | None = None) -> None:
+        """Make issued certificates live on delivery; those they renew are superseded in the same instant.
+
+        What was approved in a case comes to life with the case's `change`.
+        """
+        self.ledger.activate(serials, by, self.clock(), change)
 
     def discard(self, serials: Sequence[Serial], by: Actor) -> int:
         """Close certificates that were not delivered; return how many were pending still."""
@@ -105,8 +109,8 @@ class Authority:
         self.record(serial)
         self.ledger.hold(serial, by, self.clock())
 
-    def release(self, serial: Serial, by: Actor) -> None:
-        """Lift the hold of an authentication certificate.
+    def release(self, serial: Serial, by: Actor, change: Change | None = None) -> None:
+        """Lift the hold of an authentication certificate, together with a case's `change`.
 
         Raises:
             JpkiError: FORBIDDEN `hold-final`: a signing certificate's hold never lifts (docs/profile.md).
@@ -121,7 +125,7 @@ class Authority:
                 ),
                 Text("失効させて、新しい証明書を発行してください。", "Revoke it and issue a new one."),
             )
-        self.ledger.release(serial, by, self.clock())
+        self.ledger.release(serial, by, self.clock(), change)
 
     def record(self, serial: Serial) -> CertificateRecord:
         """Return the record of a certificate.

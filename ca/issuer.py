@@ -15,6 +15,7 @@ from ca.key_policy import HolderKey
 from ca.lint import LintedTemplates, lint
 from ca.profile import Profile, profile_for
 from jpki.acts import Actor
+from jpki.case import CaseMark
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import Clock, iso
 from jpki.errors import JpkiError, Kind
@@ -37,7 +38,8 @@ class Order:
     """What the registration office approved: whose certificate, for which key, from when to when.
 
     `disclosed` is the holder whose attributes the certificate will carry: given for a signing certificate, and None
-    for an authentication certificate, so that the CA never learns what it does not need.
+    for an authentication certificate, so that the CA never learns what it does not need. `case` is the one in which
+    it was approved, where there is one.
     """
 
     holder: HolderCode
@@ -46,6 +48,7 @@ class Order:
     key: HolderKey
     validity: Validity
     renews: Serial | None = None
+    case: CaseMark | None = None
 
     @property
     def purpose(self) -> Purpose:
@@ -174,6 +177,7 @@ def _reservation(order: Order, draft: Draft) -> Reservation:
         key_hash=order.key.hash,
         validity=order.validity,
         renews=order.renews,
+        case=order.case,
     )
 
 

@@ -52,7 +52,7 @@ class Delivery:
         if not issued:
             return {}
         try:
-            self._ensure_lists(issued)
+            self.ensure_lists(issued)
             hand_over(certificates)
             return self._activate(issued, by)
         except BaseException:
@@ -63,7 +63,8 @@ class Delivery:
                 raise
             return {}
 
-    def _ensure_lists(self, serials: Sequence[Serial]) -> None:
+    def ensure_lists(self, serials: Sequence[Serial]) -> None:
+        """Publish the first lists of partitions that these certificates, of one purpose, are the first to name."""
         unseen = self.ledger.partitions(serials) - self.listed
         if unseen:
             purpose = self.ledger.find(serials[:1])[serials[0]].purpose

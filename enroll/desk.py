@@ -1,6 +1,6 @@
 """The desk: the whole way from a holder's wish to a delivered certificate, and back.
 
-Here the local operator acts on the word of holder.json; counters, clerks and cases will stand behind the same desk.
+The local operator acts here on the word of holder.json; the registration office (enroll/office.py) for its cases.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,8 @@ from enroll.mobile import OnDevices, end_on_device, reason_after, require_card
 from enroll.orders import Terms, first_order, renewal_order
 from enroll.renewal import holder_of, not_renewable
 from jpki.acts import Actor
-from jpki.certificate import CARD, Carrier, Purpose
+from jpki.case import Change
+from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
@@ -107,14 +108,32 @@ class Desk:
             ended = self._end_on_devices(self.authority.record(serial), by)
         return Revoked(self.authority.record(serial), ended)
 
+    def sign(self, order: Order, by: Actor) -> x509.Certificate:
+        """Issue a certificate that waits in its case to be handed over; nothing is live yet.
+
+        Raises:
+            JpkiError: as `ca.authority.Authority.issue`; CONFLICT `case-changed`.
+        """
+        (certificate,) = self.authority.issue([order], by)
+        return certificate
+
+    def activate(self, serials: Sequence[Serial], by: Actor, change: Change) -> None:
+        """Make what a case issued live as it is handed over: with the case's change, or not at all."""
+        self.authority.activate(serials, by, change)
+
+    def on_card(self, holder: HolderCode) -> dict[Purpose, CertificateRecord]:
+        """Return the holder's card certificates that are live or on hold, by kind."""
+        found = {purpose: self._on_card(holder, purpose) for purpose in HOLDER_PURPOSES}
+        return {purpose: record for purpose, record in found.items() if record is not None}
+
     def hold(self, serial: Serial, by: Actor) -> CertificateRecord:
         """Put a certificate on hold and return its record; a signing certificate's hold never lifts."""
         self.authority.hold(serial, by)
         return self.authority.record(serial)
 
-    def release(self, serial: Serial, by: Actor) -> CertificateRecord:
-        """Lift an authentication certificate's hold and return its record."""
-        self.authority.release(serial, by)
+    def release(self, serial: Serial, by: Actor, change: Change | None = None) -> CertificateRecord:
+        """Lift an authentication certificate's hold, with a case's change if in one, and return its record."""
+        self.authority.release(serial, by, change)
         return self.authority.record(serial)
 
     def record(self, serial: Serial) -> CertificateRecord:

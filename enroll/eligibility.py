@@ -1,14 +1,30 @@
-"""Who may get which certificate (docs/profile.md, law and practice)."""
+"""Who may get which certificate, and from whom: a table of rules, each with its source.
 
-from datetime import date
+Every rule that fails is told, not the first alone.
+"""
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from ca.profile import Profile
+from ca.validity import renewal_opens
+from jpki.card import CardFacts, CardMode
+from jpki.case import Applicant, Case, CaseKind, Document
 from jpki.certificate import Purpose
-from jpki.clock import years_later
-from jpki.errors import JpkiError, Kind
+from jpki.clock import day_in_japan, end_of_day, whole_second, years_later
+from jpki.counter import CounterKind
+from jpki.errors import Fault, JpkiError, Kind
+from jpki.event import Event
 from jpki.holder import Holder
+from jpki.ports import CertificateRecord
+from jpki.resident import Registration, Resident
+from jpki.revocation import State
 from jpki.text import Text
 
 SIGNING_AGE = 15
+EXPRESS_WITHIN = timedelta(days=30)
+"""After what gives the right to it, an express issue may be asked for."""
 
 
 def is_old_enough(birth_date: date, purpose: Purpose, today: date) -> bool:
@@ -16,8 +32,14 @@ def is_old_enough(birth_date: date, purpose: Purpose, today: date) -> bool:
     return purpose is not Purpose.SIGNING or years_later(birth_date, SIGNING_AGE) <= today
 
 
+_TOO_YOUNG = Text(
+    f"{SIGNING_AGE}歳未満の方には署名用電子証明書を発行できません。",
+    f"No signing certificate is issued to a holder under {SIGNING_AGE}.",
+)
+
+
 def require_eligible(holder: Holder, purpose: Purpose, today: date) -> None:
-    """Require that the holder may get a certificate of this purpose.
+    """Require what every order asks, in a case or not.
 
     Raises:
         JpkiError: FORBIDDEN `too-young`: under 15 there is in principle no signing certificate.
@@ -26,9 +48,319 @@ def require_eligible(holder: Holder, purpose: Purpose, today: date) -> None:
         raise JpkiError(
             Kind.FORBIDDEN,
             "too-young",
-            Text(
-                f"{SIGNING_AGE}歳未満の方には署名用電子証明書を発行できません。",
-                f"No signing certificate is issued to a holder under {SIGNING_AGE}.",
-            ),
+            _TOO_YOUNG,
             Text("利用者証明用電子証明書は発行できます。", "An authentication certificate can be issued."),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the rules look at. `resident` is known where certificates are issued; `live` are the card's, by kind."""
+
+    case: Case
+    counter: CounterKind
+    profile: Profile
+    resident: Resident | None
+    live: Mapping[Purpose, CertificateRecord]
+    now: datetime
+
+    @property
+    def today(self) -> date:
+        """The day in Japan."""
+        return day_in_japan(self.now)
+
+    @property
+    def card(self) -> CardFacts | None:
+        """The card in the reader."""
+        return self.case.card
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its source, the kinds of cases that it is about, and what breaks it."""
+
+    code: str
+    source: str
+    kinds: frozenset[CaseKind]
+    is_broken: Callable[[Facts], bool]
+    problem: Text
+
+
+_ISSUING = frozenset(kind for kind in CaseKind if kind.issues)
+_ALL = frozenset(CaseKind)
+_NEW, _RENEWAL, _RELEASE = (frozenset({kind}) for kind in (CaseKind.NEW, CaseKind.RENEWAL, CaseKind.RELEASE))
+_ENDING = frozenset({CaseKind.REVOCATION, CaseKind.HOLD})
+
+
+def _signing(facts: Facts) -> bool:
+    return Purpose.SIGNING in facts.case.purposes
+
+
+def _asks_young(facts: Facts) -> bool:
+    return facts.resident is not None and not all(
+        is_old_enough(facts.resident.holder.birth_date, purpose, facts.today) for purpose in facts.case.purposes
+    )
+
+
+def _is_minor_alone(facts: Facts) -> bool:
+    born = None if facts.resident is None else facts.resident.holder.birth_date
+    is_minor = born is not None and years_later(born, SIGNING_AGE) > facts.today
+    return is_minor and facts.case.applicant is not Applicant.LEGAL_PROXY
+
+
+def _is_pinless(facts: Facts) -> bool:
+    return facts.card is not None and facts.card.mode is CardMode.PINLESS
+
+
+def _stay_ended(facts: Facts) -> bool:
+    stay = None if facts.resident is None else facts.resident.stay_until
+    return stay is not None and stay < facts.today
+
+
+def _lives(facts: Facts, purpose: Purpose, *states: State) -> bool:
+    record = facts.live.get(purpose)
+    return record is not None and record.status.state in states
+
+
+def _none_in(*states: State) -> Callable[[Facts], bool]:
+    return lambda facts: not all(_lives(facts, purpose, *states) for purpose in facts.case.purposes)
+
+
+def _not_open(facts: Facts) -> bool:
+    ends = [facts.live[purpose].validity.not_after for purpose in facts.case.purposes if purpose in facts.live]
+    return any(facts.today < renewal_opens(facts.profile, end) for end in ends)
+
+
+def _lacks_proof(facts: Facts) -> bool:
+    proofs = {Applicant.LEGAL_PROXY: Document.LEGAL_PROOF, Applicant.VOLUNTARY_PROXY: Document.REPLY_LETTER}
+    proof = proofs.get(facts.case.applicant)
+    return proof is not None and proof not in facts.case.documents
+
+
+def _express_late(facts: Facts) -> bool:
+    express = facts.case.express
+    return express is not None and not timedelta(0) <= facts.today - express.happened_on <= EXPRESS_WITHIN
+
+
+RULES: Sequence[Rule] = (
+    Rule("too-young", "公的個人認証法 3; JPKI.md 2.5", _ISSUING, _asks_young, _TOO_YOUNG),
+    Rule(
+        "minor-without-parent",
+        "JPKI.md 2.5: a parent applies for a holder under 15",
+        _ISSUING,
+        _is_minor_alone,
+        Text(
+            f"{SIGNING_AGE}歳未満の方の申請は法定代理人が行います。",
+            f"For a holder under {SIGNING_AGE} a legal proxy applies.",
+        ),
+    ),
+    Rule(
+        "ward-no-signing",
+        "JPKI.md 2.5: adult wards have no signing certificate",
+        _ISSUING,
+        lambda facts: _signing(facts) and facts.resident is not None and facts.resident.is_ward,
+        Text(
+            "成年被後見人の方には署名用電子証明書を発行できません。",
+            "No signing certificate is issued to an adult ward.",
+        ),
+    ),
+    Rule(
+        "register-ended",
+        "公的個人認証法 3: who is in a register",
+        _ISSUING,
+        lambda facts: facts.resident is not None and facts.resident.registration is Registration.ENDED,
+        Text("住民基本台帳又は附票に記録がありません。", "The holder is in no register any more."),
+    ),
+    Rule(
+        "stay-ended",
+        "JPKI.md 2.3: a foreign resident's card ends with the stay",
+        _ISSUING,
+        _stay_ended,
+        Text("在留期間が満了しています。", "The foreign resident's stay has ended."),
+    ),
+    Rule(
+        "pinless-no-signing",
+        "JPKI.md 2.5: PIN-less cards since 2023-12-15",
+        _ISSUING,
+        lambda facts: _signing(facts) and _is_pinless(facts),
+        Text(
+            "顔認証カードには署名用電子証明書を発行できません。",
+            "A PIN-less card takes no signing certificate.",
+        ),
+    ),
+    Rule(
+        "pinless-no-pin",
+        "JPKI.md 2.5: no PIN service",
+        frozenset({CaseKind.PIN_RESET}),
+        _is_pinless,
+        Text("顔認証カードに暗証番号はありません。", "A PIN-less card has no PIN."),
+    ),
+    Rule(
+        "pinless-needs-authentication",
+        "JPKI.md 2.5: the authentication certificate is mandatory there",
+        frozenset({CaseKind.REVOCATION}),
+        lambda facts: (
+            _is_pinless(facts)
+            and facts.case.event is Event.HOLDER_ASKED
+            and Purpose.AUTHENTICATION in facts.case.purposes
+        ),
+        Text(
+            "顔認証カードの利用者証明用電子証明書は、希望では失効できません。",
+            "A PIN-less card needs its authentication certificate.",
+        ),
+    ),
+    Rule(
+        "card-missing",
+        "公的個人認証法 3: the key pair is made in the card",
+        _ISSUING | {CaseKind.PIN_RESET},
+        lambda facts: facts.card is None,
+        Text("カードが読み取られていません。", "No card was read."),
+    ),
+    Rule(
+        "card-expired",
+        "JPKI.md 2.3: nothing outlives the card",
+        _ISSUING | {CaseKind.PIN_RESET},
+        lambda facts: facts.card is not None and facts.card.not_after <= facts.now,
+        Text("カードの有効期限が切れています。", "The card has expired."),
+    ),
+    Rule(
+        "certificate-live",
+        "公的個人認証法 6: no second live certificate of one kind",
+        _NEW,
+        lambda facts: any(purpose in facts.live for purpose in facts.case.purposes),
+        Text("有効な証明書が既にあります。", "There is a live certificate of this kind already."),
+    ),
+    Rule(
+        "not-live",
+        "JPKI.md 2.3: only what lives is renewed",
+        _RENEWAL,
+        _none_in(State.ACTIVE),
+        Text("更新する有効な証明書がありません。", "There is no live certificate to renew."),
+    ),
+    Rule(
+        "renewal-closed",
+        "JPKI.md 2.3: the window before the end",
+        _RENEWAL,
+        _not_open,
+        Text("更新の受付期間前です。", "The renewal window is not open yet."),
+    ),
+    Rule(
+        "nothing-to-end",
+        "公的個人認証法 9",
+        _ENDING,
+        lambda facts: not any(purpose in facts.live for purpose in facts.case.purposes),
+        Text("有効な証明書がありません。", "There is no live certificate."),
+    ),
+    Rule(
+        "hold-final",
+        "JPKI.md 1.6: a signing certificate's hold ends in revocation",
+        _RELEASE,
+        _signing,
+        Text(
+            "署名用電子証明書の一時停止は解除できません。",
+            "The hold of a signing certificate cannot be lifted.",
+        ),
+    ),
+    Rule(
+        "not-held",
+        "JPKI.md 2.2",
+        _RELEASE,
+        _none_in(State.HELD),
+        Text("一時停止中の証明書がありません。", "There is no certificate on hold."),
+    ),
+    Rule(
+        "post-office-no-proxy",
+        "JPKI.md 2.1: no proxies at a post office",
+        _ALL,
+        lambda facts: facts.counter is CounterKind.POST_OFFICE and facts.case.applicant is not Applicant.HOLDER,
+        Text("郵便局では代理人の申請を受け付けません。", "A post office takes no proxies."),
+    ),
+    Rule(
+        "consulate-abroad-only",
+        "JPKI.md 2.1: movers abroad are served there",
+        _ISSUING,
+        lambda facts: (
+            facts.counter is CounterKind.CONSULATE
+            and facts.resident is not None
+            and facts.resident.registration is not Registration.ABROAD
+        ),
+        Text("在外公館では国外転出者の申請だけを受け付けます。", "A consulate serves holders abroad only."),
+    ),
+    Rule(
+        "third-party-may-not",
+        "公的個人認証法 10: others may report a leaked key, no more",
+        _ALL,
+        lambda facts: (
+            facts.case.applicant is Applicant.THIRD_PARTY
+            and not (facts.case.kind is CaseKind.REVOCATION and facts.case.event is Event.KEY_LEAKED)
+        ),
+        Text("第三者が申し出られるのは秘密鍵の漏えいだけです。", "A third party may report a leaked key only."),
+    ),
+    Rule(
+        "proxy-proof-missing",
+        "JPKI.md 2.5: proof of parenthood or guardianship; the sealed reply letter",
+        _ALL - {CaseKind.HOLD},
+        _lacks_proof,
+        Text("代理権を確認する書類がありません。", "The proof of the proxy's right is missing."),
+    ),
+    Rule(
+        "express-not-here",
+        "JPKI.md 2.5: the municipality's counter takes express issue",
+        _ISSUING,
+        lambda facts: facts.case.express is not None and facts.counter is not CounterKind.MUNICIPALITY,
+        Text("特急発行は市区町村の窓口で受け付けます。", "Express issue is for a municipality's counter."),
+    ),
+    Rule(
+        "express-late",
+        "JPKI.md 2.5: within 30 days of the event",
+        _ISSUING,
+        _express_late,
+        Text(
+            f"特急発行は事由の発生から{EXPRESS_WITHIN.days}日以内に申請します。",
+            f"Express issue is asked for within {EXPRESS_WITHIN.days} days of its ground.",
+        ),
+    ),
+)
+"""In the order in which they are told."""
+
+
+_OF_RECORDS = frozenset({"certificate-live", "not-live", "renewal-closed", "nothing-to-end", "hold-final", "not-held"})
+EARLY = _OF_RECORDS | {"post-office-no-proxy", "third-party-may-not", "express-not-here", "express-late"}
+"""What is known before the register and the card were asked."""
+ON_DELIVERY = frozenset(rule.code for rule in RULES) - _OF_RECORDS - {"express-late"}
+"""What must hold still when a certificate is handed over; the ledger itself sees to what else lives."""
+
+
+def broken(facts: Facts) -> Sequence[Rule]:
+    """Return every rule that the case breaks."""
+    return [rule for rule in RULES if facts.case.kind in rule.kinds and rule.is_broken(facts)]
+
+
+def require_kept(facts: Facts, codes: Collection[str] | None = None) -> None:
+    """Require that the case breaks no rule, or none of these.
+
+    Raises:
+        JpkiError: FORBIDDEN `not-eligible`, with all that is broken.
+    """
+    rules = [rule for rule in broken(facts) if codes is None or rule.code in codes]
+    if rules:
+        raise JpkiError(
+            Kind.FORBIDDEN,
+            "not-eligible",
+            Text(
+                "要件を満たしていません：" + " ".join(rule.problem.ja for rule in rules),
+                "The requirements are not met: " + " ".join(rule.problem.en for rule in rules),
+            ),
+            Text("理由を説明し、できる手続きを案内してください。", "Explain why, and say what is possible instead."),
+            [Fault(rule.code, rule.problem) for rule in rules],
+        )
+
+
+def latest_end(card: CardFacts, resident: Resident, beside: datetime | None) -> datetime:
+    """Return what no certificate outlives: the card, the stay, and `beside`, the authentication certificate's end."""
+    ends = [whole_second(card.not_after)]
+    if resident.stay_until is not None:
+        ends.append(end_of_day(resident.stay_until))
+    if beside is not None:
+        ends.append(beside)
+    return min(ends)

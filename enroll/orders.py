@@ -9,24 +9,39 @@ from ca.profile import Profile
 from ca.validity import validity
 from enroll.eligibility import require_eligible
 from enroll.renewal import birthday_of, not_renewable, require_open
+from jpki.case import CaseMark
 from jpki.certificate import Carrier, Purpose
 from jpki.clock import day_in_japan
 from jpki.holder import Holder
+from jpki.ids import Serial
 from jpki.ports import CertificateRecord
 from jpki.revocation import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Under which profile and when a certificate is issued; `latest_end` is what it must not outlive."""
+    """Under which profile and when a certificate is issued; `latest_end` is what it must not outlive.
+
+    `case` is the case in which it is issued, where there is one.
+    """
 
     profile: Profile
     now: datetime
     latest_end: datetime | None
+    case: CaseMark | None = None
 
 
-def first_order(holder: Holder, purpose: Purpose, carrier: Carrier, key: HolderKey, terms: Terms) -> Order:
+def first_order(
+    holder: Holder,
+    purpose: Purpose,
+    carrier: Carrier,
+    key: HolderKey,
+    terms: Terms,
+    replaces: Serial | None = None,
+) -> Order:
     """Return the order of a first certificate, or of one after the last was revoked or ended.
+
+    In a re-issue it `replaces` one that lives or is on hold, whenever that ends.
 
     Raises:
         JpkiError: FORBIDDEN `too-young`; UNPROCESSABLE `validity-empty`.
@@ -38,6 +53,8 @@ def first_order(holder: Holder, purpose: Purpose, carrier: Carrier, key: HolderK
         carrier=carrier,
         key=key,
         validity=validity(terms.profile, holder.birth_date, terms.now, renewal=False, not_later_than=terms.latest_end),
+        renews=replaces,
+        case=terms.case,
     )
 
 
@@ -60,4 +77,5 @@ def renewal_order(old: CertificateRecord, holder: Holder | None, key: HolderKey,
         key=key,
         validity=validity(terms.profile, birth_date, terms.now, renewal=True, not_later_than=terms.latest_end),
         renews=old.serial,
+        case=terms.case,
     )

@@ -15,8 +15,10 @@ from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Issued, Survey, Taken, Target
+from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
+from jpki.counter import CounterCode
 from jpki.delegate import Delegate, TimeStampingUnit
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
@@ -117,7 +119,10 @@ class KeyProvider(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What is known of a certificate before anything is drafted; `renews` is the serial it will supersede."""
+    """What is known of a certificate before anything is drafted; `renews` is the serial it will supersede.
+
+    `case` is the case in which it was approved, where there is one.
+    """
 
     serial: Serial
     purpose: Purpose
@@ -130,6 +135,7 @@ class Reservation:
     key_hash: bytes
     validity: Validity
     renews: Serial | None = None
+    case: CaseMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +163,8 @@ class CertificateLedger(Protocol):
 
         Raises:
             JpkiError: CONFLICT `certificate-pending`, `certificate-live` (a live one that is not the one it
-                `renews`; rule R20), `key-reused`; NOT_FOUND or CONFLICT when `renews` cannot be renewed.
+                `renews`; rule R20), `key-reused`, or `case-changed` where a case does not stand as its mark says;
+                NOT_FOUND or CONFLICT when `renews` cannot be renewed.
         """
         ...
 
@@ -174,11 +181,14 @@ class CertificateLedger(Protocol):
         """Store the signatures over the stored octets, and the audit's "signed"."""
         ...
 
-    def activate(self, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
+    def activate(self, serials: Sequence[Serial], by: Actor, at: datetime, change: Change | None = None) -> None:
         """Make issued certificates live, and revoke as superseded what they renew, in the same transaction.
 
+        What was approved in a case comes to life with that case's `change`, in the same transaction, or not at all.
+
         Raises:
-            JpkiError: CONFLICT `state-changed`, or `already-revoked` where a generation was compromised meanwhile.
+            JpkiError: CONFLICT `case-changed`, `state-changed`, or `already-revoked` where a generation was compromised
+                meanwhile.
         """
         ...
 
@@ -207,11 +217,12 @@ class CertificateLedger(Protocol):
         """
         ...
 
-    def release(self, serial: Serial, by: Actor, at: datetime) -> None:
-        """Make a held certificate live again.
+    def release(self, serial: Serial, by: Actor, at: datetime, change: Change | None = None) -> None:
+        """Make a held certificate live again, together with a case's `change` where it is released in one.
 
         Raises:
-            JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked`, or `not-live` when it is not on hold.
+            JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked`, or `not-live` when it is not on hold;
+                CONFLICT `case-changed`.
         """
         ...
 
@@ -352,6 +363,64 @@ class EventBook(Protocol):
 
         What was given to another meanwhile is left to that one; so is what has no outcome, when its time is over.
         """
+        ...
+
+
+# --- cases -------------------------------------------------------------------------------------------------------
+
+
+class CaseBook(Protocol):
+    """The record of cases. What the register answered lies in it sealed, from the check of identity to the case's end.
+
+    Each write is one committed transaction over the case and the audit.
+    """
+
+    def open(self, case: Case, by: Actor, at: datetime) -> None:
+        """Write a new case.
+
+        Raises:
+            JpkiError: CONFLICT `case-number-taken`.
+        """
+        ...
+
+    def swap(self, change: Change, by: Actor, at: datetime) -> None:
+        """Take a step, if the case still stands as it did; a case that ends or begins again loses its attributes.
+
+        Raises:
+            JpkiError: CONFLICT `case-changed`.
+        """
+        ...
+
+    def case(self, number: CaseNumber) -> Case:
+        """Return a case.
+
+        Raises:
+            JpkiError: NOT_FOUND `case-unknown`.
+        """
+        ...
+
+    def resident(self, number: CaseNumber) -> Resident | None:
+        """Open what the register answered when the identity was checked; None before that and after the end.
+
+        Raises:
+            JpkiError: UNAVAILABLE while the wrapping key cannot be reached; FORBIDDEN `record-unreadable`.
+        """
+        ...
+
+    def certificates(self, number: CaseNumber) -> Sequence[CaseCertificate]:
+        """Return what was ever ordered in a case, the latest last."""
+        ...
+
+    def at_counter(self, counter: CounterCode, after: CaseNumber | None, count: int) -> Sequence[Case]:
+        """Return open cases of a counter in order of their numbers, those after one, at most so many."""
+        ...
+
+    def of_holder(self, holder: HolderCode) -> Sequence[Case]:
+        """Return all cases of a holder, the latest first."""
+        ...
+
+    def overdue(self, at: datetime) -> Sequence[Case]:
+        """Return open cases whose time is over, some hundred at most."""
         ...
 
 

@@ -14,11 +14,12 @@ from enroll.municipalities import municipalities
 from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
+from jpki.clerk import EVERY_COUNTER, ClerkId, Role
 from jpki.clock import Clock
 from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.generation import Generation
-from jpki.ids import KeyUri
+from jpki.ids import KeyUri, Serial
 from jpki.partition import Partition
 from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
@@ -133,5 +134,14 @@ def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness)
     bundle = serialize_key_and_certificates(
         FIRST_ADMINISTRATOR.encode(), key, certificate, [root.certificate], BestAvailableEncryption(password)
     )
+    administrator = rooms.store.clerks.add(
+        FIRST_ADMINISTRATOR,
+        {EVERY_COUNTER: frozenset({Role.ADMINISTRATOR})},
+        LOCAL_OPERATOR,
+        rooms.clock(),
+        ClerkId(FIRST_ADMINISTRATOR),
+    )
+    serial = Serial(certificate.serial_number)
+    rooms.store.clerks.certify(administrator, serial, LOCAL_OPERATOR, rooms.clock(), alone=False)
     write_new(rooms.home.clerks / f"{FIRST_ADMINISTRATOR}.p12", bundle, 0o600)
     write_new(rooms.home.secrets / f"{FIRST_ADMINISTRATOR}-password", password, 0o400)

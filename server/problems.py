@@ -2,11 +2,12 @@
 
 import json
 import logging
+from collections.abc import Sequence
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from jpki.errors import JpkiError, Kind
+from jpki.errors import Fault, JpkiError, Kind
 from jpki.text import Text
 
 STATUS = {
@@ -21,7 +22,7 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
     Kind.INTERNAL: 500,
 }
-_RETRY_AFTER_SECONDS = "5"
+_RETRY_AFTER_SECONDS = {Kind.UNAVAILABLE: "5", Kind.LIMITED: "60"}
 _HIDDEN = Text("内部でエラーが発生しました。", "Something failed inside.")
 _REPORT = Text("時刻を添えて運用者に連絡してください。", "Tell the operator, with the time.")
 NO_SUCH = Text("この要求には応じられません。", "This request cannot be served.")
@@ -30,9 +31,9 @@ CHECK = Text("URLとメソッドを確認してください。", "Check the URL 
 _log = logging.getLogger(__name__)
 
 
-def document(status: int, code: str, what: Text, action: Text) -> bytes:
+def document(status: int, code: str, what: Text, action: Text, faults: Sequence[Fault] = ()) -> bytes:
     """Return a problem document's octets."""
-    fields = {
+    fields: dict[str, object] = {
         "type": f"urn:jpki:problem:{code}",
         "title": what.en,
         "status": status,
@@ -40,12 +41,19 @@ def document(status: int, code: str, what: Text, action: Text) -> bytes:
         "problem": what.as_json(),
         "action": action.as_json(),
     }
+    if faults:
+        fields["errors"] = [_fault(each) for each in faults]
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def problem(status: int, code: str, what: Text, action: Text) -> Response:
+def _fault(fault: Fault) -> dict[str, object]:
+    where = {} if fault.pointer is None else {"pointer": fault.pointer}
+    return {**where, "code": fault.code, "problem": fault.problem.as_json()}
+
+
+def problem(status: int, code: str, what: Text, action: Text, faults: Sequence[Fault] = ()) -> Response:
     """Return one problem document."""
-    response = Response(document(status, code, what, action), status, content_type="application/problem+json")
+    response = Response(document(status, code, what, action, faults), status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -55,9 +63,9 @@ def _jpki_error(error: JpkiError) -> Response:
     if error.kind is Kind.INTERNAL:
         _log.error("%s", error.code)
         return problem(status, "internal", _HIDDEN, _REPORT)
-    response = problem(status, error.code, error.problem, error.action)
-    if error.kind is Kind.UNAVAILABLE:
-        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    response = problem(status, error.code, error.problem, error.action, error.faults)
+    if error.kind in _RETRY_AFTER_SECONDS:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS[error.kind]
     return response
 
 

@@ -17,6 +17,7 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
+from enroll.office import NoRegistry, Office
 from enroll.registry_client import RegistryClient
 from enroll.resident_events import EventWorker
 from hsm_adapter.keyring import Keyring
@@ -52,7 +53,10 @@ from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.blocked_keys import SqlBlockedKeys
 from server.store.campaigns import SqlCampaigns
+from server.store.cases import SqlCases
 from server.store.ceremonies import SqlCeremonies
+from server.store.clerks import SqlClerks
+from server.store.counters import SqlCounters
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
@@ -63,6 +67,7 @@ from server.store.leases import SqlLeases
 from server.store.ledger import SqlLedger
 from server.store.partitions import SqlPartitions
 from server.store.picture import SqlPictures
+from server.store.replies import SqlReplies
 from server.store.reseal import SqlSeals
 from server.store.samples import SqlSamples
 from server.store.seal import Seal
@@ -93,6 +98,10 @@ class Store:
     journal: SqlJournal
     pictures: SqlPictures
     verifiers: SqlVerifiers
+    counters: SqlCounters
+    clerks: SqlClerks
+    cases: SqlCases
+    replies: SqlReplies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,7 @@ class Rooms:
     keys: KeyProvider
     store: Store
     desk: Desk
+    office: Office
     publisher: Publisher
     delegation: Delegation
     notary: Notary
@@ -146,7 +156,12 @@ class Rooms:
         return [each for purpose in HOLDER_PURPOSES for each in self.store.generations.ever(purpose)]
 
 
-def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness = system_randomness) -> Rooms:
+def open_rooms(
+    home: Home,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+    registry: ResidentRegistry | None = None,
+) -> Rooms:
     """Open the home's ledger and put the rooms together; no key is loaded before it is used.
 
     Raises:
@@ -155,7 +170,7 @@ def open_rooms(home: Home, clock: Clock = system_clock, randomness: Randomness =
     settings = read_settings(home.settings)
     database, keys = database_of(home, settings), keys_of(home, settings)
     database.require_current()
-    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness)
+    return assemble(home, settings, keys, store_of(database, keys, randomness), clock, randomness, registry)
 
 
 def database_of(home: Home, settings: Settings, *, create: bool = False) -> Database:
@@ -207,13 +222,24 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         journal=SqlJournal(database),
         pictures=SqlPictures(database, seal),
         verifiers=SqlVerifiers(database),
+        counters=SqlCounters(database),
+        clerks=SqlClerks(database),
+        cases=SqlCases(database, seal),
+        replies=SqlReplies(database, seal),
     )
 
 
 def assemble(
-    home: Home, settings: Settings, keys: KeyProvider, store: Store, clock: Clock, randomness: Randomness
+    home: Home,
+    settings: Settings,
+    keys: KeyProvider,
+    store: Store,
+    clock: Clock,
+    randomness: Randomness,
+    registry: ResidentRegistry | None = None,
 ) -> Rooms:
-    """Put the rooms together from their parts."""
+    """Put the rooms together from their parts; without a `registry` it is the one that the settings name."""
+    registry = registry or registry_of(settings, clock)
     served = _served(store, keys, clock)
     profile = CARDS[settings.profile]
     publisher = Publisher(
@@ -276,6 +302,16 @@ def assemble(
         on_devices=SqlDevices(store.database).serials,
         clock=clock,
     )
+    office = Office(
+        desk=desk,
+        book=store.cases,
+        registry=registry or NoRegistry(),
+        counters=store.counters.counter,
+        audit=store.audit,
+        profile=profile,
+        clock=clock,
+        randomness=randomness,
+    )
     admission = None
     if settings.verifiers == "registered":
         admission = RegisteredOnly(store.verifiers.admitted, store.verifiers.record, clock)
@@ -287,7 +323,6 @@ def assemble(
         ever=store.generations.ever,
         clock=clock,
     )
-    registry = registry_of(settings, clock)
     events = EventWorker(
         book=store.events,
         ledger=store.ledger,
@@ -305,6 +340,7 @@ def assemble(
         keys=keys,
         store=store,
         desk=desk,
+        office=office,
         publisher=publisher,
         delegation=delegation,
         notary=notary,
@@ -326,7 +362,8 @@ def assemble(
         events=events,
         maintenance=Maintenance(
             store.leases,
-            _jobs(delegation, publisher, store, served, clock) | {"audit": notary.attest, TIME_STAMPING: units.renew},
+            _jobs(delegation, publisher, store, served, clock)
+            | {"audit": notary.attest, TIME_STAMPING: units.renew, "cases": office.expire_due},
             clock,
             ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
             {EVENTS: lambda: until_idle(events.work)},

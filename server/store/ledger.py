@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor
+from jpki.case import Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import whole_second
 from jpki.errors import JpkiError
@@ -16,7 +17,7 @@ from jpki.ids import HolderCode, PartitionId, Serial
 from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
-from server.store import refusals, tables
+from server.store import cases, refusals, tables
 from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
 from server.store.database import Database
 from server.store.reserving import abandoned, require_free, take_places, told_of
@@ -45,6 +46,7 @@ class SqlLedger:
                 self._database.advance_clock(connection, at)
                 require_free(connection, wanted, by, at)
                 take_places(connection, wanted, at)
+                cases.link(connection, wanted)
                 (generation,) = {each.generation for each in wanted}
                 serials = [each.serial for each in wanted]
                 note(connection, at, by, Act.RESERVED, serials, generation=generation, **told_of(wanted))
@@ -98,14 +100,17 @@ class SqlLedger:
             )
             note(connection, at, by, Act.SIGNED, serials)
 
-    def activate(self, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
-        """Make them live; what they renew is superseded in the same transaction."""
+    def activate(self, serials: Sequence[Serial], by: Actor, at: datetime, change: Change | None = None) -> None:
+        """Make them live; what they renew is superseded, and their case moves, in the same transaction."""
         place, certificate = tables.place, tables.certificate
         renewing = select(certificate.c.renews).where(
             certificate.c.serial.in_(serials), certificate.c.renews.is_not(None)
         )
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
+            cases.require_own_case(connection, serials, change)
+            if change is not None:
+                cases.apply(connection, change, by, at)
             move(connection, serials, State.ISSUED, State.ACTIVE)
             safe = require_safe_issuers(connection, serials)
             if renewed := connection.execute(renewing).scalars().all():
@@ -140,10 +145,12 @@ class SqlLedger:
         """Put a live certificate on hold; like a revocation, on a full disk too."""
         self._database.urgently(lambda connection: hold(connection, [serial], by, at))
 
-    def release(self, serial: Serial, by: Actor, at: datetime) -> None:
+    def release(self, serial: Serial, by: Actor, at: datetime, change: Change | None = None) -> None:
         """Make a held certificate live again."""
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
+            if change is not None:
+                cases.apply(connection, change, by, at)
             held = require_living(connection, [serial], at, State.HELD)
             note(connection, at, by, Act.RELEASED, [serial])
             journal(connection, held, State.ACTIVE, None, at)

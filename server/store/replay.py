@@ -13,11 +13,13 @@ from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.campaign import CampaignState, ItemState
+from jpki.case import CaseState
+from jpki.clerk import ClerkId, ClerkState
 from jpki.clock import whole_second
 from jpki.ids import GenerationId, Serial
 from jpki.revocation import Reason, State, Status
 from jpki.verifier import VerifierState
-from server.store import tables, verifiers
+from server.store import cases, clerks, tables, verifiers
 from server.store.changes import LIVE, journal, note, required_statuses
 from server.store.generations import let_die
 from server.store.reserving import use_partitions
@@ -243,6 +245,31 @@ class Replay:
         state = VerifierState(str(event.details["state"]))
         verifiers.set_state(self._connection, _verifier(event), state)
 
+    def clerk_added(self, event: AuditEvent) -> None:
+        """Add a clerk whom the backup does not know, under the id alone: the audit knows no names."""
+        clerk = _clerk(event)
+        clerks.add_clerk(self._connection, clerk, clerk, clerks.heard(str(event.details["roles"])))
+
+    def clerk_certified(self, event: AuditEvent) -> None:
+        """Let a clerk bear a certificate that is out."""
+        certificate = Serial(int(str(event.details["certificate"]), 16))
+        alone = bool(event.details["alone"])
+        clerks.add_certificate(self._connection, _clerk(event), certificate, alone=alone)
+
+    def clerk_changed(self, event: AuditEvent) -> None:
+        """Suspend a clerk, or let the clerk act again."""
+        clerks.set_state(self._connection, _clerk(event), ClerkState(str(event.details["state"])))
+
+    def case_moved(self, event: AuditEvent) -> None:
+        """Move a case that the backup knows; where it has ended since, its attributes are erased again."""
+        case, number = tables.case, event.subjects[0].removeprefix("case/")
+        state = CaseState(str(event.details["state"]))
+        values: dict[str, object] = {"state": state, "version": event.details["version"], "changed_at": event.at}
+        values |= {"counter": event.details["counter"]} if "counter" in event.details else {}
+        self._run(update(case).where(case.c.number == number).values(values))
+        if state.is_closed or state is CaseState.RECEIVED:
+            cases.forget(self._connection, number)
+
     def clock_accepted(self, event: AuditEvent) -> None:
         """Take a clock that went back on purpose."""
         self._run(update(tables.clock).values(latest=event.at))
@@ -286,6 +313,10 @@ _ACTS: Mapping[Act, Callable[[Replay, AuditEvent], None]] = {
     Act.VERIFIER_REGISTERED: Replay.verifier_registered,
     Act.VERIFIER_CERTIFIED: Replay.verifier_certified,
     Act.VERIFIER_CHANGED: Replay.verifier_changed,
+    Act.CLERK_ADDED: Replay.clerk_added,
+    Act.CLERK_CERTIFIED: Replay.clerk_certified,
+    Act.CLERK_CHANGED: Replay.clerk_changed,
+    Act.CASE_STEP: Replay.case_moved,
     Act.CLOCK_ACCEPTED: Replay.clock_accepted,
     Act.AUDIT_ERASED: Replay.bodies_erased,
     Act.RESTORED: Replay.restored,
@@ -296,6 +327,10 @@ _ACTS: Mapping[Act, Callable[[Replay, AuditEvent], None]] = {
 
 def _serials(event: AuditEvent) -> list[Serial]:
     return [Serial(int(each, 16)) for each in event.subjects]
+
+
+def _clerk(event: AuditEvent) -> ClerkId:
+    return ClerkId(event.subjects[0].removeprefix("clerk/"))
 
 
 def _verifier(event: AuditEvent) -> int:

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists
 
 from jpki.ids import KeyUri
 from server.store import tables
+from server.store.cases import resident_place
 from server.store.database import Database
 from server.store.seal import DataKey, Seal
 
@@ -31,10 +32,12 @@ class SqlSeals:
 
     def outdated(self) -> int:
         """Return how many records lie under no seal, or under another key than the newest."""
-        count = select(func.count()).select_from(tables.certificate_record)
+        records = select(func.count()).select_from(tables.certificate_record)
+        residents = select(func.count()).select_from(tables.case_resident)
         with self._database.reading() as connection:
             newest = connection.execute(select(func.max(tables.data_key.c.id))).scalar_one()
-            return connection.execute(count.where(_is_outdated(newest))).scalar_one()
+            counts = (records.where(_is_outdated(newest)), residents.where(tables.case_resident.c.data_key != newest))
+            return sum(connection.execute(each).scalar_one() for each in counts)
 
     def reseal_some(self) -> int:
         """Seal some hundred outdated records under the newest key, in one transaction; return how many they were."""
@@ -45,14 +48,15 @@ class SqlSeals:
             rows = connection.execute(some).all()
             if rows:
                 connection.execute(_RESEALED, [self._resealed(connection, row, newest) for row in rows])
-        return len(rows)
+            return len(rows) + self._reseal_cases(connection, newest)
 
     def unneeded(self) -> Sequence[KeyUri]:
         """Return the wrapping keys whose data keys are not the newest and seal no record."""
-        key, record = tables.data_key, tables.certificate_record
+        key = tables.data_key
+        sealing = (tables.certificate_record, tables.case_resident, tables.reply)
         newest = select(func.max(key.c.id)).scalar_subquery()
         needed = select(key.c.wrapping_key).where(
-            or_(key.c.id == newest, exists().where(record.c.data_key == key.c.id))
+            or_(key.c.id == newest, *(exists().where(each.c.data_key == key.c.id) for each in sealing))
         )
         with self._database.reading() as connection:
             query = select(key.c.wrapping_key).where(key.c.wrapping_key.not_in(needed)).distinct()
@@ -62,6 +66,20 @@ class SqlSeals:
         """Delete the data keys under a wrapping key; the database refuses while a record needs one."""
         with self._database.writing() as connection:
             connection.execute(delete(tables.data_key).where(tables.data_key.c.wrapping_key == wrapping_key))
+
+    def _reseal_cases(self, connection: Connection, newest: DataKey) -> int:
+        """Seal what cases hold under the newest key; replies are not sealed anew, for they live a day."""
+        table = tables.case_resident
+        some = select(table).where(table.c.data_key != newest.id).limit(_BATCH).with_for_update()
+        rows = connection.execute(some).all()
+        for row in rows:
+            place = resident_place(row.number)
+            octets = self._seal.open_at(self._seal.key(connection, row.data_key), place, row.sealed)
+            sealed = self._seal.seal_at(newest, place, octets)
+            connection.execute(
+                update(table).where(table.c.number == row.number).values(data_key=newest.id, sealed=sealed)
+            )
+        return len(rows)
 
     def _resealed(self, connection: Connection, row: Row[tuple[object, ...]], newest: DataKey) -> dict[str, object]:
         columns = {"to_be_signed": row.to_be_signed, "signature": row.signature}

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Actor
 from jpki.campaign import CampaignState, ItemState
+from jpki.case import CaseState
 from jpki.clock import iso, whole_second
 from jpki.ids import Serial
 from jpki.ports import Reservation
@@ -79,7 +80,7 @@ def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Acto
         stages = taken.get(_place_of(each), {})
         pending, live = stages.get(PENDING), stages.get(LIVE)
         if pending is not None:
-            if pending.since > at - ABANDONED_AFTER:
+            if pending.since > at - ABANDONED_AFTER or _waits_in_case(connection, pending.serial):
                 raise refusals.pending()
             discard(connection, [pending.serial], by, at)
         if live is not None and live.serial in ended:
@@ -90,6 +91,16 @@ def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Acto
             raise refusals.not_live(each.renews)
     if ended:
         connection.execute(delete(tables.place).where(tables.place.c.serial.in_(ended)))
+
+
+def _waits_in_case(connection: Connection, serial: Serial) -> bool:
+    return bool(connection.execute(select(_in_case(serial))).scalar())
+
+
+def _in_case(serial: ColumnElement[Any] | Serial) -> ColumnElement[bool]:
+    """Return the condition that a certificate waits in a case to be delivered: it ends with the case, not before."""
+    link, case = tables.case_certificate, tables.case
+    return exists().where(link.c.serial == serial, case.c.number == link.c.number, case.c.state == CaseState.ISSUED)
 
 
 def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> set[Serial]:
@@ -233,7 +244,7 @@ def use_partitions(connection: Connection, names: Iterable[tuple[str, str]]) -> 
 
 
 def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
-    """Return the certificates that a crash left pending, but for those that a campaign will finish.
+    """Return the certificates that a crash left pending, but for those that a campaign or a case will finish.
 
     One that was cancelled finishes what its workers took, and nobody takes up what a dead one left.
     """
@@ -249,6 +260,6 @@ def abandoned(connection: Connection, at: datetime) -> Sequence[Serial]:
     query = (
         select(place.c.serial)
         .join(certificate, certificate.c.serial == place.c.serial)
-        .where(place.c.stage == PENDING, place.c.since <= at - ABANDONED_AFTER, ~in_campaign)
+        .where(place.c.stage == PENDING, place.c.since <= at - ABANDONED_AFTER, ~in_campaign, ~_in_case(place.c.serial))
     )
     return connection.execute(query).scalars().all()

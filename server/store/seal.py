@@ -57,9 +57,24 @@ class Seal:
         return self.key(connection, connection.execute(select(func.max(table.c.id))).scalar_one())
 
     def seal(self, key: DataKey, column: str, serial: Serial, octets: bytes) -> bytes:
-        """Return `octets` sealed for this place: nonce, ciphertext, tag."""
+        """Return `octets` sealed for this place of a certificate's record: nonce, ciphertext, tag."""
+        return self.seal_at(key, _place(column, serial), octets)
+
+    def seal_at(self, key: DataKey, place: str, octets: bytes) -> bytes:
+        """Return `octets` sealed for a place: table, column and whatever names the row, with dots between."""
         nonce = self._randomness(_NONCE_OCTETS)
-        return nonce + key.cipher.encrypt(nonce, octets, _place(column, serial))
+        return nonce + key.cipher.encrypt(nonce, octets, place.encode())
+
+    def open_at(self, key: DataKey, place: str, sealed: bytes) -> bytes:
+        """Return what was sealed for a place.
+
+        Raises:
+            JpkiError: FORBIDDEN `record-unreadable` when it is not what was sealed there.
+        """
+        try:
+            return _decrypted(key, place, sealed)
+        except InvalidTag as error:
+            raise _unreadable_place(place) from error
 
     def open(self, key: DataKey, sealed: Mapping[str, bytes], serial: Serial) -> dict[str, bytes]:
         """Return the octets of each column that is sealed in one row.
@@ -68,10 +83,7 @@ class Seal:
             JpkiError: FORBIDDEN `record-unreadable` when a column is not what was sealed there.
         """
         try:
-            return {
-                column: key.cipher.decrypt(octets[:_NONCE_OCTETS], octets[_NONCE_OCTETS:], _place(column, serial))
-                for column, octets in sealed.items()
-            }
+            return {column: _decrypted(key, _place(column, serial), octets) for column, octets in sealed.items()}
         except InvalidTag as error:
             raise _unreadable(serial) from error
 
@@ -100,22 +112,38 @@ def commitment(salted: bytes) -> str:
     return hashlib.sha256(salted).hexdigest()
 
 
-def _place(column: str, serial: Serial) -> bytes:
-    return f"certificate_record.{column}.{serial:032x}".encode()
+def _place(column: str, serial: Serial) -> str:
+    return f"certificate_record.{column}.{serial:032x}"
+
+
+def _decrypted(key: DataKey, place: str, sealed: bytes) -> bytes:
+    return key.cipher.decrypt(sealed[:_NONCE_OCTETS], sealed[_NONCE_OCTETS:], place.encode())
 
 
 def _unreadable(serial: Serial) -> JpkiError:
-    return JpkiError(
-        Kind.FORBIDDEN,
-        "record-unreadable",
+    return _changed(
         Text(
             f"証明書 {format_serial(serial)} の封印された記録が改変されているため、読めません。",
             f"The sealed record of certificate {format_serial(serial)} was changed and cannot be read.",
-        ),
-        Text(
-            "バックアップから復旧し、監査記録を確認してください。", "Restore it from a backup, and look at the audit."
-        ),
+        )
     )
+
+
+def _unreadable_place(place: str) -> JpkiError:
+    table = place.partition(".")[0]
+    return _changed(
+        Text(
+            f"表 {table} の封印された記録が改変されているため、読めません。",
+            f"A sealed record of the table {table} was changed and cannot be read.",
+        )
+    )
+
+
+def _changed(problem: Text) -> JpkiError:
+    action = Text(
+        "バックアップから復旧し、監査記録を確認してください。", "Restore it from a backup, and look at the audit."
+    )
+    return JpkiError(Kind.FORBIDDEN, "record-unreadable", problem, action)
 
 
 def _not_sealed() -> JpkiError:

@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from jpki.clerk import LONGEST_CLERK_NAME
+from jpki.counter import LONGEST_COUNTER_CODE, LONGEST_COUNTER_NAME
 from jpki.resident_event import LONGEST_SOURCE
 from jpki.verifier import LONGEST_NAME, LONGEST_PURPOSE
 from server.store.types import Moment, SerialColumn
@@ -161,8 +163,8 @@ certificate_record = Table(
 )
 """The octets that will be signed, behind a salt, and then their signature; both sealed under `data_key`.
 
-The only table that holds attributes of a person. A record from before there were seals has no data key until
-`jpki db upgrade` has sealed it.
+The one table, beside `case_resident`, that holds attributes of a person. A record from before there were seals has no
+data key until `jpki db upgrade` has sealed it.
 """
 
 status = Table(
@@ -423,6 +425,112 @@ look_up = Table(
     Index("look_up_serial", "serial", "at"),
 )
 """What a holder may see of the use of a certificate. No key: two look-ups may be the same in all that is kept."""
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("code", String(LONGEST_COUNTER_CODE), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(LONGEST_COUNTER_NAME), nullable=False),
+    Column("municipality", String(6)),
+    Column("state", String(8), nullable=False),
+)
+"""Counters that were added, or closed; every municipality has one without a row (enroll/counters.py)."""
+
+clerk = Table(
+    "clerk",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(LONGEST_CLERK_NAME), nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+clerk_role = Table(
+    "clerk_role",
+    metadata,
+    Column("clerk", ForeignKey("clerk.id"), primary_key=True),
+    Column("counter", String(LONGEST_COUNTER_CODE), primary_key=True),
+    Column("role", String(16), primary_key=True),
+)
+
+clerk_certificate = Table(
+    "clerk_certificate",
+    metadata,
+    Column("serial", SerialColumn, primary_key=True),
+    Column("clerk", ForeignKey("clerk.id"), nullable=False),
+)
+"""The client certificates that a clerk may bear."""
+
+clerk_refusal = Table(
+    "clerk_refusal",
+    metadata,
+    Column("client", String(40), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", Integer, nullable=False),
+)
+"""How often a client was refused in a minute, over all processes: too often, and it is locked out for a while."""
+
+case = Table(
+    "office_case",
+    metadata,
+    Column("number", String(16), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("counter", String(LONGEST_COUNTER_CODE), nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("purposes", String(32), nullable=False),
+    Column("applicant", String(16), nullable=False),
+    Column("documents", String(64), nullable=False),
+    Column("event", String(16)),
+    Column("express_ground", String(16)),
+    Column("express_day", Date),
+    Column("card", String(32)),
+    Column("card_not_after", Moment),
+    Column("card_mode", String(16)),
+    Column("opened_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("opened_by", String(32), nullable=False),
+    Column("checked_by", String(32)),
+    Column("approved_by", String(32)),
+    Column("ground", String(32)),
+    Index("office_case_counter", "counter", "state", "number"),
+    Index("office_case_holder", "holder", "opened_at"),
+    Index("office_case_due", "state", "expires_at"),
+)
+"""Cases of the registration office; no attribute of a person (docs/adr/0025). "case" is a word of SQL's own."""
+
+case_resident = Table(
+    "case_resident",
+    metadata,
+    Column("number", ForeignKey("office_case.number"), primary_key=True),
+    Column("data_key", ForeignKey("data_key.id"), nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""What the register answered for an open case, sealed; the row goes in the transaction that ends the case."""
+
+case_certificate = Table(
+    "case_certificate",
+    metadata,
+    Column("serial", ForeignKey("certificate.serial"), primary_key=True),
+    Column("number", ForeignKey("office_case.number"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("fingerprint", LargeBinary(32), index=True),
+)
+"""Which certificates were ordered in a case, from before they are signed on (rule R4), and the case's version then."""
+
+reply = Table(
+    "reply",
+    metadata,
+    Column("client", String(40), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("done", Integer, nullable=False),
+    Column("data_key", ForeignKey("data_key.id"), nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""What was answered to a request with an Idempotency-Key, sealed, for a day; not `done` while it is worked on."""
 
 lease = Table(
     "lease",
