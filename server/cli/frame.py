@@ -43,6 +43,7 @@ _COMMANDS = {
     "status": "server.cli.certificates",
     "key": "server.cli.blocklist",
     "sample-town": "server.cli.sample_town",
+    "town-hall": "server.cli.town_hall",
     "crl": "server.cli.lists",
     "ocsp": "server.cli.ocsp",
     "verifier": "server.cli.verifiers",
