@@ -150,9 +150,8 @@ class EventWorker:
                 judged[taken.number] = judge.judge(taken.event, found, dead=own.dead)
             except NotNow:
                 continue
-        planned = dict(_planned(batch.events, judged))
-        self.book.plan(batch, planned)
-        self._end(judged.values(), records)
+        planned = self.book.plan(batch, dict(_planned(batch.events, judged)))
+        self._end([judged[number] for number in planned if number in judged], records)
         outcomes = {number: each.doubt for number, each in judged.items()}
         self.book.finish(batch, outcomes, planned, self.by, self.clock())
         return len(batch.events), batch.left

@@ -352,8 +352,11 @@ class EventBook(Protocol):
         """Return what the ledger knows of these holders; one who never had a certificate is left out."""
         ...
 
-    def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> None:
-        """Write down, committed, which certificates are about to end by which event."""
+    def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> AbstractSet[EventNumber]:
+        """Write down, committed, which certificates are about to end by which event.
+
+        Return the events of which that was written: what was given to another meanwhile is that one's to end.
+        """
         ...
 
     def finish(

@@ -1,6 +1,7 @@
 """Resident events as rows; see `jpki.ports.EventBook`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -114,15 +115,17 @@ class SqlEvents:
                 serials[row.holder].append(row.serial)
         return {holder: Standing(holder in dead, found) for holder, found in serials.items()}
 
-    def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> None:
+    def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> AbstractSet[EventNumber]:
         """Write down which certificates are about to end."""
-        rows = [
-            {"of": number, "until": batch.until, "text": " ".join(map(format_serial, each))}
-            for number, each in serials.items()
-        ]
-        if rows:
-            with self._database.writing() as connection:
+        if not serials:
+            return frozenset()
+        held = select(_event.c.number).where(_event.c.number.in_(list(serials)), _is_held(batch))
+        with self._database.writing() as connection:
+            own = connection.execute(held.order_by(_event.c.number).with_for_update()).scalars().all()
+            rows = [{"of": number, "text": " ".join(map(format_serial, serials[number]))} for number in own]
+            if rows:
                 connection.execute(_PLANNED, rows)
+        return frozenset(map(EventNumber, own))
 
     def finish(
         self, batch: EventBatch, outcomes: Outcomes, ended: Collection[EventNumber], by: Actor, at: datetime
@@ -287,15 +290,7 @@ def _is_held(batch: EventBatch) -> ColumnElement[bool]:
     return and_(_event.c.state == EventState.TAKEN, _event.c.taken_until == batch.until)
 
 
-_PLANNED = (
-    update(_event)
-    .where(
-        _event.c.number == bindparam("of"),
-        _event.c.state == EventState.TAKEN,
-        _event.c.taken_until == bindparam("until"),
-    )
-    .values(serials=bindparam("text"))
-)
+_PLANNED = update(_event).where(_event.c.number == bindparam("of")).values(serials=bindparam("text"))
 _FINISHED = (
     update(_event)
     .where(_event.c.number == bindparam("of"))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +28,17 @@ from jpki.holder import Holder
 from jpki.ids import HolderCode, Serial
 from jpki.randomness import system_randomness
 from jpki.resident import Registration, Resident
-from jpki.resident_event import Doubt, EventNumber, EventState, Kind, Listed, Received, ResidentEvent, SourceName
+from jpki.resident_event import (
+    Doubt,
+    EventBatch,
+    EventNumber,
+    EventState,
+    Kind,
+    Listed,
+    Received,
+    ResidentEvent,
+    SourceName,
+)
 from jpki.revocation import Reason, State
 from jpki.signature import KeySpec
 from jpki.text import Text
@@ -38,7 +49,7 @@ from server.jobs import EVENTS
 from server.sample.keys import card_request
 from server.settings import Settings
 from server.store import tables
-from server.store.events import LEASE
+from server.store.events import LEASE, SqlEvents
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
@@ -528,6 +539,27 @@ def check_each_ended_once(rooms: Rooms, expected: set[Serial]) -> None:
 
 def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(rooms: Rooms, present: SteppingClock) -> None:
     check_crashes(rooms, present)
+
+
+def test_a_worker_that_was_away_for_too_long_leaves_all_to_the_one_after_it(
+    rooms: Rooms, present: SteppingClock
+) -> None:
+    """It ends nothing that it could not write down before: else nobody would tell the holder."""
+    receive(rooms, told(rooms, Kind.MOVED), told(rooms, Kind.DIED, TARO, sequence=2))
+    others: list[EventBatch] = []
+
+    class Slow(SqlEvents):
+        def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> AbstractSet[EventNumber]:
+            present.advance(seconds=LEASE.total_seconds() + 1)
+            others.append(rooms.store.events.take(1, present()))
+            return super().plan(batch, serials)
+
+    replace(rooms.events, book=Slow(rooms.store.database)).work()
+    assert [each.number for each in others[0].events] == [1]
+    assert {key[0] for key in ended(rooms)} == {TARO}
+    present.advance(seconds=LEASE.total_seconds() + 1)
+    handle(rooms)
+    assert [len(each.serials) for each in rooms.store.events.notices(0, 10)] == [2, 2]
 
 
 @pytest.fixture
