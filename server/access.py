@@ -1,13 +1,21 @@
 """Who is at the door: the client certificate of a connection, and what is closed to those who are not registered."""
 
+import base64
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from flask import Blueprint, Flask, Response, g, request
 
+from jpki.clock import Clock
+from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
 from jpki.ids import Serial
 from jpki.ports import Admission
+from jpki.text import Text
 from jpki.verifier import VerifierId
 
 
@@ -17,9 +25,51 @@ def serial_of(peer: Mapping[str, Any] | None) -> Serial | None:
 
 
 def client() -> Serial | None:
-    """Return the serial of the certificate that the present request's client showed in TLS."""
+    """Return the serial of the certificate that the present request's client showed, to us in TLS or to our proxy."""
+    if "client" in g:
+        told: Serial | None = g.client
+        return told
     connection = request.environ.get("gunicorn.socket")
     return serial_of(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else None
+
+
+def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Sequence[Generation]], clock: Clock) -> None:
+    """Believe the header Client-Cert (RFC 9440) where a configured proxy sends it, and refuse it everywhere else.
+
+    The proxy has verified the certificate; that it is one of `roots` is verified here again, for a proxy may be set up
+    to believe others.
+    """
+
+    @app.before_request
+    def hear() -> None:
+        told = request.headers.getlist("Client-Cert")
+        if request.remote_addr in proxies:
+            g.client = _borne(told, roots(), clock()) if told else None
+        elif told or "Client-Cert-Chain" in request.headers:
+            if request.blueprint != "ocsp":
+                raise _not_from_proxy()
+            # OCSP knows no problem documents: in its own words whoever says this is nobody.
+            g.client = None
+
+
+def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> Serial:
+    """Return the serial of the certificate that the header holds: a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5)."""
+    try:
+        (field,) = told
+        if not (field.startswith(":") and field.endswith(":") and len(field) > 2):
+            raise _malformed()
+        certificate = x509.load_der_x509_certificate(base64.b64decode(field[1:-1], validate=True))
+    except ValueError:
+        raise _malformed() from None
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise _malformed()
+    for root in roots:
+        try:
+            certificate.verify_directly_issued_by(root.certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return Serial(certificate.serial_number)
+    raise _malformed()
 
 
 def verifier() -> VerifierId | None:
@@ -41,3 +91,27 @@ def guard(blueprint: Blueprint, admission: Admission) -> None:
             response.cache_control.public = False
             response.cache_control.private = True
         return response
+
+
+def _not_from_proxy() -> JpkiError:
+    return JpkiError(
+        Kind.MALFORMED,
+        "client-cert-untrusted",
+        Text(
+            "Client-Cert ヘッダーは設定されたプロキシからだけ受け付けます。",
+            "The header Client-Cert is taken from a configured proxy only.",
+        ),
+        Text("jpki.toml の client_cert_proxy を確認してください。", "See client_cert_proxy in jpki.toml."),
+    )
+
+
+def _malformed() -> JpkiError:
+    return JpkiError(
+        Kind.MALFORMED,
+        "client-cert-malformed",
+        Text(
+            "プロキシが送ったクライアント証明書が使えません。",
+            "The client certificate that the proxy sent cannot be used.",
+        ),
+        Text("プロキシの信頼する認証局を確認してください。", "Check which CA the proxy believes."),
+    )

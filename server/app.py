@@ -8,17 +8,24 @@ from flask import Blueprint, Flask
 
 import ca.http
 import crl.http
+import enroll.http
 import ocsp.http
 import signing.http
 from crl.copies import behind, lagging
-from jpki.certificate import HOLDER_PURPOSES
+from enroll.history import History
+from enroll.routes import Api
+from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.clerk import Clerk, ClerkId, ClerkState
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
+from jpki.verifier import VerifierId
 from server import access, certificate_page, health, metrics, portal, problems, watch
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
+from server.gate import ClerkGate
 from server.metrics import Metrics
+from server.repeats import Repeats
 from server.tally import HEALTH
 from server.watch import Watch
 from server.wiring import Rooms
@@ -32,6 +39,7 @@ class Door(StrEnum):
     CA = "ca"
     VERIFY = "verify"
     TSA = "tsa"
+    API = "api"
 
 
 _GUARDED = {Door.CRL, Door.VERIFY}
@@ -60,6 +68,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
                 rooms.every_generation, partial(_asked, rooms), rooms.clock, rooms.settings.base_url
             ),
         ),
+        (Door.API, lambda: _office(rooms)),
         (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
     )
     app = Flask("jpki", static_folder=None)
@@ -80,7 +89,41 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         app.register_blueprint(blueprint)
     doors_by_name: dict[str, str] = {blueprint.name: door for door, blueprint in opened}
     watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})
+    # After it: what is refused is counted, too.
+    infrastructure = partial(rooms.living, Purpose.INFRASTRUCTURE)
+    access.hear_proxies(app, rooms.settings.client_cert_proxy, infrastructure, rooms.clock)
     return app
+
+
+def _office(rooms: Rooms) -> Blueprint:
+    store = rooms.store
+
+    def change_clerk(clerk: ClerkId, state: ClerkState, by: Clerk) -> Clerk:
+        store.clerks.change(clerk, state, by.actor(None), rooms.clock())
+        return store.clerks.clerk(clerk)
+
+    def verifiers() -> dict[VerifierId, tuple[str, str]]:
+        return {each.id: (each.name, each.purpose) for each in store.verifiers.verifiers(rooms.clock())}
+
+    history = History(
+        certificates=store.cases.certificates_of,
+        changes=store.journal.of,
+        look_ups=store.verifiers.look_ups,
+        verifiers=verifiers,
+        cases=store.cases.of_holder,
+    )
+    api = Api(
+        office=rooms.office,
+        history=history,
+        counter=store.counters.counter,
+        counters=store.counters.added,
+        clerks=store.clerks.clerks,
+        change_clerk=change_clerk,
+        certificates_of=store.cases.certificates_of,
+        by_fingerprint=store.cases.by_fingerprint,
+    )
+    gate, repeats = ClerkGate(store.clerks, rooms.clock), Repeats(store.replies, rooms.clock)
+    return enroll.http.make_blueprint(api, gate, repeats.once, rooms.settings.base_url)
 
 
 def _asked(rooms: Rooms, question: bytes) -> bytes:

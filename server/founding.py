@@ -3,27 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
-
 from ca import names
 from ca.plan import Plan, default_plan, require_founding
 from ca.profile import CARDS
 from crl.partition import partitions
 from enroll.municipalities import municipalities
-from hsm_adapter.software import generate
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, ClerkId, Role
 from jpki.clock import Clock
-from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.generation import Generation
-from jpki.ids import KeyUri, Serial
+from jpki.ids import KeyUri
 from jpki.partition import Partition
 from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
-from jpki.signature import KeySpec
+from server.clerk_bundle import certified_clerk
 from server.home import PASSPHRASE, Home, given_passphrase, write_new
 from server.sealing import Sealing
 from server.settings import Settings
@@ -125,23 +120,10 @@ def _lay_partitions(store: Store) -> None:
 
 
 def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness) -> None:
-    """Give the first administrator a client certificate under the infrastructure root, as PKCS#12."""
-    key = generate(KeySpec.P256)
-    certificate = rooms.delegation.client(
-        root, key.public_key(), DelegateKind.CLERK, FIRST_ADMINISTRATOR, LOCAL_OPERATOR
-    )
-    password = alphanumeric(randomness, 20).encode()
-    bundle = serialize_key_and_certificates(
-        FIRST_ADMINISTRATOR.encode(), key, certificate, [root.certificate], BestAvailableEncryption(password)
-    )
-    administrator = rooms.store.clerks.add(
-        FIRST_ADMINISTRATOR,
-        {EVERY_COUNTER: frozenset({Role.ADMINISTRATOR})},
-        LOCAL_OPERATOR,
-        rooms.clock(),
-        ClerkId(FIRST_ADMINISTRATOR),
-    )
-    serial = Serial(certificate.serial_number)
-    rooms.store.clerks.certify(administrator, serial, LOCAL_OPERATOR, rooms.clock(), alone=False)
-    write_new(rooms.home.clerks / f"{FIRST_ADMINISTRATOR}.p12", bundle, 0o600)
-    write_new(rooms.home.secrets / f"{FIRST_ADMINISTRATOR}-password", password, 0o400)
+    """Make the first clerk, who looks after all others, with a client certificate."""
+    roles = {EVERY_COUNTER: frozenset({Role.ADMINISTRATOR})}
+    known_as = ClerkId(FIRST_ADMINISTRATOR)
+    rooms.store.clerks.add(FIRST_ADMINISTRATOR, roles, LOCAL_OPERATOR, rooms.clock(), known_as)
+    certified = certified_clerk(rooms, root, known_as, randomness, alone=False)
+    write_new(rooms.home.clerks / f"{FIRST_ADMINISTRATOR}.p12", certified.bundle, 0o600)
+    write_new(rooms.home.secrets / f"{FIRST_ADMINISTRATOR}-password", certified.password, 0o400)

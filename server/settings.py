@@ -3,10 +3,11 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from hsm_adapter.roles import Role
 from jpki.errors import JpkiError, Kind
@@ -21,6 +22,14 @@ _OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 
 BaseUrl = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}{_PATH}$")]
 """An http or https URL without a slash at its end: it goes into every certificate."""
+
+
+def _address(text: str) -> str:
+    """Return an IP address as a connection tells it."""
+    return str(ip_address(text))
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class TokenSettings(BaseModel):
@@ -121,6 +130,7 @@ class Settings(BaseModel):
     timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
     nodes: tuple[BaseUrl, ...] = ()
     registry: RegistrySettings | None = None
+    client_cert_proxy: tuple[Address, ...] = ()
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -152,6 +162,9 @@ class Settings(BaseModel):
         if self.nodes:
             text += "\n# The other nodes' doors crl: lists that this node lacks are fetched there.\n"
             text += f"nodes = {json.dumps(self.nodes)}\n"
+        if self.client_cert_proxy:
+            text += "\n# Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).\n"
+            text += f"client_cert_proxy = {json.dumps(self.client_cert_proxy)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.registry is not None:
@@ -191,6 +204,7 @@ _EXPECTED = {
         "には url が、https なら certificate・key・roots（/ で始まるファイル名）も必要です",
         "needs a url, and with https the files certificate, key and roots, their names from / on",
     ),
+    "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

@@ -48,6 +48,8 @@ _COMMANDS = {
     "ocsp": "server.cli.ocsp",
     "verifier": "server.cli.verifiers",
     "tls": "server.cli.tls",
+    "clerk": "server.cli.clerks",
+    "counter": "server.cli.clerks",
     "campaign": "server.cli.campaign",
     "events": "server.cli.events",
     "audit": "server.cli.audit",

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(8), nullable=False),
     )
     _add_clerks()
+    _take_up_administrators()
     _add_cases()
     op.create_table(
         "reply",
@@ -58,6 +59,14 @@ def _add_clerks() -> None:
         sa.Column("minute", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("count", sa.Integer(), nullable=False),
     )
+
+
+def _take_up_administrators() -> None:
+    """Make clerks of those who were certified before there were any: the administrators of the ceremony."""
+    of_clerks = "FROM delegate WHERE kind = 'clerk' AND certificate IS NOT NULL"
+    op.execute(f"INSERT INTO clerk (id, name, state) SELECT DISTINCT name, name, 'active' {of_clerks}")
+    op.execute(f"INSERT INTO clerk_role (clerk, counter, role) SELECT DISTINCT name, '*', 'administrator' {of_clerks}")
+    op.execute(f"INSERT INTO clerk_certificate (serial, clerk) SELECT serial, name {of_clerks}")
 
 
 def _add_cases() -> None:
