@@ -5,7 +5,7 @@ Nothing in them says what a person's data are now, and nothing of a wrong one is
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
@@ -40,11 +40,21 @@ def events_in(stream: BinaryIO, now: datetime) -> Iterator[tuple[int, ResidentEv
             yield number, _event_or_error(line, now)
 
 
+def events_of(items: Iterable[object], now: datetime) -> Iterator[tuple[int, ResidentEvent | JpkiError]]:
+    """Yield the number, from 1 on, of each item of a request, as JSON made it, and its event or what is wrong."""
+    for number, fields in enumerate(items, 1):
+        yield number, _read_or_error(fields, now)
+
+
 def _event_or_error(line: bytes, now: datetime) -> ResidentEvent | JpkiError:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         fields = None
+    return _read_or_error(fields, now)
+
+
+def _read_or_error(fields: object, now: datetime) -> ResidentEvent | JpkiError:
     try:
         return read_event(fields, now)
     except JpkiError as error:

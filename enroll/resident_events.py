@@ -4,7 +4,7 @@ A worker that dies at any point loses and doubles nothing: what it was about to 
 and what it took is given to another when its lease ends, which finds ended what the dead one had ended.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ from jpki.holder import Holder
 from jpki.ids import HolderCode, Serial
 from jpki.ports import CertificateLedger, CertificateRecord, EventBook, ResidentRegistry
 from jpki.resident import Registration, Resident
-from jpki.resident_event import CARD_KINDS, Doubt, EventNumber, Kind, ResidentEvent, TakenEvent
+from jpki.resident_event import CARD_KINDS, Doubt, EventNumber, Kind, Received, ResidentEvent, TakenEvent
 from jpki.revocation import Reason, State
 
 BATCH = 500
@@ -35,6 +35,23 @@ _FAILURES = 3
 """So often the register may fail before a worker takes it for away: it may be about one person."""
 _FOR_ASKING = timedelta(seconds=10)
 """Before so much of its lease is over, a worker asks the register no more; what it did not ask is tried again."""
+
+
+def receive(
+    book: EventBook, told: Iterable[tuple[int, ResidentEvent | JpkiError]], by: Actor, at: datetime
+) -> tuple[Received, Sequence[tuple[int, JpkiError]]]:
+    """Write down what was read of events, all that are right; return what became of them, and the wrong ones.
+
+    One way for files and requests: `enroll.event_file` reads either, and numbers what it reads.
+    """
+    events: list[ResidentEvent] = []
+    wrong: list[tuple[int, JpkiError]] = []
+    for number, read in told:
+        if isinstance(read, JpkiError):
+            wrong.append((number, read))
+        else:
+            events.append(read)
+    return book.receive(events, by, at) if events else Received(0, 0, 0), wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from enroll.event_file import events_in
-from enroll.resident_events import EventWorker
+from enroll.resident_events import EventWorker, receive
 from jpki.acts import Actor
 from jpki.errors import JpkiError
 from jpki.resident_event import Received
@@ -42,15 +42,11 @@ def receive_file(
     done = Import()
     lines = events_in(stream, rooms.clock())
     while chunk := list(islice(lines, _CHUNK)):
-        events = []
-        for number, read in chunk:
-            if isinstance(read, JpkiError):
-                done.wrong += 1
-                wrong(number, read)
-            else:
-                events.append(read)
-        if events:
-            done.received += rooms.store.events.receive(events, by, rooms.clock())
+        received, refused = receive(rooms.store.events, chunk, by, rooms.clock())
+        for number, error in refused:
+            wrong(number, error)
+        done.received += received
+        done.wrong += len(refused)
         done.lines = chunk[-1][0]
         tell(done)
     return done

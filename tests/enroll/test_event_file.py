@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enroll.event_file import LONGEST_LINE, as_line, events_in, read_event
+from enroll.event_file import LONGEST_LINE, as_line, events_in, events_of, read_event
 from jpki.errors import JpkiError
 from jpki.ids import HolderCode
 from jpki.resident_event import Kind, ResidentEvent, SourceName
@@ -94,6 +94,12 @@ def test_a_wrong_line_is_told_by_its_number_and_the_others_are_read() -> None:
     read = list(events_in(io.BytesIO(b"".join(lines)), NOW))
     assert [number for number, each in read if each == EVENT] == [1, 7]
     assert [number for number, each in read if isinstance(each, JpkiError)] == [3, 4, 5, 6]
+
+
+def test_the_items_of_a_request_are_read_as_lines_are() -> None:
+    read = list(events_of([FIELDS, "花子", FIELDS], NOW))
+    assert [number for number, each in read if each == EVENT] == [1, 3]
+    assert [number for number, each in read if isinstance(each, JpkiError)] == [2]
 
 
 @pytest.mark.parametrize("spare", [-2, -1, 0, 1, 2])
