@@ -357,6 +357,20 @@ def test_while_the_register_is_away_a_correction_waits_and_nothing_else_does(
     assert (HANA, SIGNING, CARD) in ended(rooms)
 
 
+def test_a_register_that_is_away_is_not_waited_for_once_for_each_holder(rooms: Rooms, present: SteppingClock) -> None:
+    holders = [HolderCode(f"M-{serial:032x}") for serial in with_many(rooms, 8)]
+    present.advance(hours=2)
+    register = Register()
+    register.failing = dict.fromkeys(holders, ErrorKind.UNAVAILABLE)
+    receive(rooms, *(told(rooms, Kind.CORRECTED, each, sequence=number) for number, each in enumerate(holders, 1)))
+    handle(rooms, register)
+    assert len(register.asked) == 3
+    present.advance(seconds=LEASE.total_seconds() + 1)
+    register.failing.clear()
+    handle(rooms, register)
+    assert set(register.asked) == set(holders)
+
+
 def test_one_answer_that_cannot_be_read_holds_up_nobody_else(rooms: Rooms) -> None:
     register = Register(resident(replace(someone(TARO), name="日本　太朗")))
     register.failing[HANA] = ErrorKind.INTERNAL
