@@ -61,7 +61,8 @@ class Maintenance:
     def _run_here(self) -> None:
         _run_each(self.here)
 
-    def _run_prompt(self) -> None:
+    def run_prompt(self) -> None:
+        """Run the jobs that share their work by its rows."""
         _run_each(self.prompt)
 
     def only(self, *names: str) -> "Maintenance":
@@ -71,7 +72,7 @@ class Maintenance:
 
     def start(self) -> None:
         """Run for as long as the process lives; to publish lists does not wait for the other nodes' copies."""
-        runs = ((self._run_leased, _PERIOD), (self._run_here, _PERIOD), (self._run_prompt, _SHORT_PERIOD))
+        runs = ((self._run_leased, _PERIOD), (self._run_here, _PERIOD), (self.run_prompt, _SHORT_PERIOD))
         for arguments in runs:
             threading.Thread(target=_for_ever, args=arguments, name="maintenance", daemon=True).start()
 

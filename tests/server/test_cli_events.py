@@ -1,14 +1,22 @@
 """`jpki events`: a file of events comes in, works, and leaves no trace of a person."""
 
 import json
+import signal
+import subprocess
+import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from jpki.clock import iso, system_clock
+from jpki.resident_event import EventState
+from server.home import Home
+from server.wiring import open_rooms
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Jpki, Word
+from tests.server.test_cli_serve import serving
 
 CANARY = "CANARY花子"
 
@@ -73,3 +81,36 @@ def test_an_empty_home_has_no_events(jpki: Jpki, home: Path) -> None:
     assert jpki.done("events", "notices", "--home", home)["notices"] == []
     assert jpki.done("events", "status", "--home", home)["oldest_open"] is None
     assert "none" in jpki("events", "list", "--home", home).out
+
+
+@pytest.mark.slow
+def test_an_import_that_is_killed_is_simply_done_again(jpki: Jpki, installed: Path, home: Path, tmp_path: Path) -> None:
+    file = file_of(tmp_path, *(line(number) for number in range(1, 20_001)))
+    words = [installed, "events", "import", file, "--home", home]
+    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with closing(open_rooms(Home(home))) as rooms:
+        while not rooms.store.events.counts()[EventState.WAITING] and process.poll() is None:
+            time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    again = jpki.done("events", "import", file, "--home", home)
+    assert 0 < again["repeated"] < 20_000
+    assert again["repeated"] % 1000 == 0
+    assert again["new"] == 20_000 - again["repeated"]
+    status = jpki.done("events", "status", "--home", home)
+    assert status["counts"]["waiting"] == 20_000
+    assert status["sources"] == [{"source": "131016", "highest": 20_000, "missing": None}]
+
+
+@pytest.mark.slow
+def test_a_served_home_ends_what_it_is_told_of_within_a_minute(
+    jpki: Jpki, installed: Path, town: Town, tmp_path: Path
+) -> None:
+    with serving(installed, town.home, "--door", "ca", "--workers", "1"):
+        # The first look is over by now, or nearly so.
+        time.sleep(3)
+        jpki.done("events", "import", file_of(tmp_path, line(1)), "--home", town.home)
+        begun = time.monotonic()
+        while jpki.done("status", serial_in(town.signing), "--home", town.home)["state"] == "active":
+            assert time.monotonic() - begun < 60
+            time.sleep(0.5)
