@@ -133,6 +133,16 @@ def test_whoever_does_not_answer_in_time_is_away(talk: Callable[[socket.socket],
         assert time.monotonic() - begun < 1.5
 
 
+def test_an_endless_answer_is_read_no_further_than_it_may_be_long() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(OK + b"\r\n")
+        while True:
+            connection.sendall(b" " * 65_536)
+
+    with talking(talk) as url:
+        assert refused(url).code == "registry-unreadable"
+
+
 def test_nobody_there_is_away(tmp_path: Path) -> None:
     del tmp_path
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -242,15 +242,18 @@ def test_what_is_on_its_way_ends_too(rooms: Rooms, present: SteppingClock) -> No
 
 
 def test_an_event_that_has_not_come_true_waits_and_holds_up_none_that_has(rooms: Rooms, present: SteppingClock) -> None:
-    receive(rooms, told(rooms, Kind.MOVED, hours_ago=-48))
+    unknown = told(rooms, Kind.MOVED, HolderCode("T-0404"), sequence=4, hours_ago=-48)
+    receive(rooms, told(rooms, Kind.MOVED, hours_ago=-48), unknown)
     handle(rooms)
     assert ended(rooms) == {}
     receive(rooms, told(rooms, Kind.MOVED, TARO, sequence=2), told(rooms, Kind.DIED, sequence=3))
     handle(rooms)
     assert len(ended(rooms)) == 5
+    assert [each.event.sequence for each in in_state(rooms, EventState.WAITING)] == [1, 4]
+    assert doubts(rooms) == []
     present.advance(hours=49)
     handle(rooms)
-    assert doubts(rooms) == [Doubt.DEAD_BEFORE]
+    assert doubts(rooms) == [Doubt.DEAD_BEFORE, Doubt.HOLDER_UNKNOWN]
 
 
 # --- what was issued since -------------------------------------------------------------------------------------------
