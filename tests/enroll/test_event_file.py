@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from enroll.event_file import LONGEST_LINE, as_line, events_in, events_of, read_event
 from jpki.errors import JpkiError
 from jpki.ids import HolderCode
-from jpki.resident_event import Kind, ResidentEvent, SourceName
+from jpki.resident_event import Doubt, Kind, ResidentEvent, SourceName
+from tests.conftest import PROJECT
 
 NOW = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
 FIELDS = {
@@ -109,6 +111,12 @@ def test_a_line_may_be_so_long_and_no_longer(spare: int) -> None:
     (first, second) = events_in(io.BytesIO(padded + line), NOW)
     assert second == (2, EVENT)
     assert (first == (1, EVENT)) is (spare <= 0)
+
+
+def test_the_documents_name_every_kind_field_and_doubt() -> None:
+    document = (PROJECT / "docs" / "registry.md").read_text("utf-8")
+    words = [*FIELDS, *Kind, *Doubt]
+    assert [word for word in words if re.search(rf"(?<![\w-]){word}(?![\w-])", document) is None] == []
 
 
 @given(st.binary(max_size=300))
