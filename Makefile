@@ -35,7 +35,7 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
 .PHONY: bench
-bench: .venv/dev ## Measure everything, or one row: make bench ROW=issue|hsm|ocsp|crl|crl_lookup; raw output in bench/out/
+bench: .venv/dev ## Measure everything, or one row: make bench ROW=issue|hsm|ocsp|crl|crl_lookup|counter; raw output in bench/out/
 	@bash tests/debian-packages.sh bench
 	@$(BIN)/python -m bench $(ROW)
 

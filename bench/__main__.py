@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.rows import Row
 
-ROWS = ("issue", "hsm", "ocsp", "crl", "crl_lookup")
+ROWS = ("issue", "hsm", "ocsp", "crl", "crl_lookup", "counter")
 _OUT = Path(__file__).parent / "out"
 
 

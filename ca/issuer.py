@@ -110,7 +110,8 @@ class Issuer:
             self._draft(order, serial, generation, partition)
             for order, serial, partition in zip(orders, serials, partitions, strict=True)
         ]
-        self.ledger.reserve(list(map(_reservation, orders, drafts)), by, now)
+        # Not `now`: where many wait for the processor, that may be seconds ago, and look like a clock gone back.
+        self.ledger.reserve(list(map(_reservation, orders, drafts)), by, self.clock())
         try:
             to_be_signed = {draft.serial: _linted(draft) for draft in drafts}
         except BaseException:

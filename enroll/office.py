@@ -144,7 +144,7 @@ class Office:
             opened_by=clerk.id,
         )
         require_kept(self._facts(case, counter, None), EARLY)
-        self.book.open(case, clerk.actor(counter.code), now)
+        self.book.open(case, clerk.actor(counter.code), self.clock())
         return case
 
     def check_identity(self, number: CaseNumber, shown: Shown, clerk: Clerk) -> Case:

@@ -17,12 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Engine, event
 
+from ca.key_policy import holder_key
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.campaign import CampaignId, Taken
 from jpki.certificate import Purpose
-from jpki.ids import KeyUri, Serial, format_serial
+from jpki.ids import HolderCode, KeyUri, Serial, format_serial
 from jpki.ports import CampaignBook, CertificateRecord, KeyProvider
 from jpki.randomness import system_randomness
+from jpki.resident import Registration, Resident
 from jpki.revocation import Reason
 from jpki.signature import KeySpec, assembled
 from server.campaigns import BundleFolder, worker_of
@@ -156,11 +158,34 @@ class Cards:
         return card_request(KeySpec.P384, number).public_bytes(Encoding.DER)
 
 
+class AnyResident:
+    """A register in which everybody is, and nobody moves."""
+
+    def resident(self, code: HolderCode) -> Resident:
+        return Resident(holder=someone(code), registration=Registration.RESIDENT, is_ward=False, stay_until=None)
+
+
+def case(rooms: Rooms, attempt: Attempt) -> None:
+    """Issue and deliver in the holder's one case, which is approved already; the card keeps its keys for a retry."""
+    found = rooms.store.cases.of_holder(HolderCode(attempt.holder))[0]
+    (clerk,) = (each for each in rooms.store.clerks.clerks() if each.id != "administrator-1")
+    spec = rooms.profile.key
+    keys = {
+        purpose: holder_key(card_request(spec, SECOND * 5 + attempt.number * 2 + index), spec)
+        for index, purpose in enumerate(found.purposes)
+    }
+    issued = rooms.office.issue(found.number, keys, clerk)
+    rooms.office.deliver(found.number, clerk)
+    for certificate in issued.certificates.values():
+        attempt.hand_over(certificate)
+
+
 OPERATIONS: Mapping[str, Callable[[Rooms, Attempt], None]] = {
     "issue": issue,
     "renew": renew,
     "revoke": revoke,
     "campaign": campaign,
+    "case": case,
 }
 
 
@@ -177,8 +202,9 @@ def fused_rooms(attempt: Attempt, fuse: Deadly) -> Rooms:
         shelf=fuse.port(store.shelf),
         audit=fuse.port(store.audit),
         campaigns=fuse.port(store.campaigns),
+        cases=fuse.port(store.cases),
     )
-    return assemble(home, settings, keys, fused, lambda: attempt.now, system_randomness)  # type: ignore[arg-type]
+    return assemble(home, settings, keys, fused, lambda: attempt.now, system_randomness, AnyResident())  # type: ignore[arg-type]
 
 
 def run(operation: str, attempt: Attempt) -> None:

@@ -7,7 +7,7 @@ also before and after each SQL statement, and before each commit and each change
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +15,17 @@ import pytest
 from cryptography import x509
 from sqlalchemy import select
 
+from enroll.case_paths import Shown
+from enroll.office import Application
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.campaign import CampaignId, ItemState
-from jpki.certificate import Purpose
+from jpki.card import CardFacts, CardMode
+from jpki.case import CaseKind, CaseState
+from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.clerk import Role
 from jpki.clock import day_in_japan, system_clock
-from jpki.ids import Serial, parse_serial
+from jpki.counter import CounterCode
+from jpki.ids import HolderCode, Serial, parse_serial
 from jpki.randomness import system_randomness
 from jpki.revocation import State
 from server.campaigns import BundleFolder, worker_of
@@ -31,7 +37,7 @@ from server.settings import Settings
 from server.store import tables
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
-from tests.server.crashing import SECOND, Attempt, Cards, issue, killed, renew
+from tests.server.crashing import SECOND, AnyResident, Attempt, Cards, case, issue, killed, renew
 from tests.server.people import someone
 
 pytestmark = pytest.mark.slow
@@ -179,6 +185,43 @@ def test_r02_r04_issuing_killed_at_every_step(stage: Stage) -> None:
     assert len(after) == steps + 1
     assert all(states.count(State.ACTIVE) == 1 for states in after.values())
     scene.check_all_was_delivered("I-")
+
+
+def test_r02_r04_a_case_killed_at_every_step_goes_on_and_ends_with_one_pair(stage: Stage) -> None:
+    """Whoever died in issuing or delivering, a clerk's retry with the same card ends the case; nothing lives before."""
+    scene = stage(0, 0)
+    rooms = replace(scene.rooms, office=replace(scene.rooms.office, registry=AnyResident()))
+    town = CounterCode("131016")
+    both = {town: frozenset({Role.RECEPTION, Role.APPROVAL})}
+    clerk = rooms.store.clerks.clerk(rooms.store.clerks.add("x", both, BY, scene.clock()))
+    card = CardFacts(number="1", not_after=scene.clock() + timedelta(days=3000), mode=CardMode.ORDINARY)
+    for steps in range(MOST_STEPS):
+        attempt = replace(scene.alive(steps), steps=steps, deep=scene.deep)
+        application = Application(
+            kind=CaseKind.NEW, counter=town, holder=HolderCode(attempt.holder), purposes=HOLDER_PURPOSES
+        )
+        number = rooms.office.open(application, clerk).number
+        rooms.office.check_identity(number, Shown(card=card), clerk)
+        rooms.office.approve(number, clerk)
+        died = killed("case", replace(attempt, now=scene.clock()))
+        scene.kills += died
+        closed = rooms.store.cases.case(number).state is CaseState.DELIVERED
+        assert closed or not scene.live(attempt.holder)
+        scene.clock.advance(minutes=1)
+        if not closed:
+            case(rooms, replace(attempt, now=scene.clock()))
+        if not died:
+            break
+    assert scene.kills > 30
+    scene.clock.advance(minutes=11)
+    scene.check_each_was_signed_once()
+    states = scene.states_by_holder("I-")
+    assert len(states) == steps + 1
+    assert all(each.count(State.ACTIVE) == 2 for each in states.values())
+    report = scene.reconciled()
+    assert (report.found, report.pending) == (0, 0)
+    with rooms.store.database.reading() as connection:
+        assert connection.execute(select(tables.case_resident)).first() is None
 
 
 def test_r04_renewal_and_its_activation_killed_at_every_step(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 from sqlalchemy import func, select
 
 from enroll.case_paths import NOTHING, Shown, decide
-from jpki.acts import LOCAL_OPERATOR
+from jpki.acts import LOCAL_OPERATOR, Act
 from jpki.card import CardMode
 from jpki.case import Applicant, CaseKind, CaseState, Document, Express, ExpressGround, Ground, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -19,9 +19,13 @@ from jpki.clock import day_in_japan, end_of_day, system_clock
 from jpki.errors import JpkiError
 from jpki.event import Event
 from jpki.ids import HolderCode
+from jpki.randomness import system_randomness
 from jpki.resident import Registration
 from jpki.revocation import Reason, State
+from server.audit.body import decode
+from server.sealing import Sealing
 from server.store import tables
+from server.store.replay import Replay
 from tests.conftest import SteppingClock
 from tests.server.conftest import copied
 from tests.server.office_world import (
@@ -540,3 +544,54 @@ def test_a_step_of_yesterday_is_lost_to_a_step_of_today(office: OfficeTown) -> N
     with pytest.raises(JpkiError) as refused:
         office.rooms.store.cases.swap(change, LOCAL_OPERATOR, office.now)
     assert code_of(refused) == "case-changed"
+
+
+# --- the records around it -------------------------------------------------------------------------------------------
+
+
+def test_what_a_case_holds_is_sealed_anew_with_all_else(office: OfficeTown) -> None:
+    case = office.approved()
+    before = _sealed(office)
+    rotated = Sealing(
+        store=office.rooms.store, keys=office.rooms.keys, clock=office.rooms.clock, randomness=system_randomness
+    )
+    rotated.begin()
+    assert office.rooms.store.seals.outdated() == 1
+    rotated.seal_all(lambda _: None)
+    assert len(rotated.retire()) == 1
+    assert office.rooms.store.seals.outdated() == 0
+    assert _sealed(office) != before
+    assert office.rooms.office.resident(case.number, office.front) == office.register.residents[HANA]
+
+
+def test_after_a_restore_a_case_stands_as_the_audit_says_and_what_was_erased_stays_so(office: OfficeTown) -> None:
+    """The audit is replayed over a ledger that knows the case as it was before it was delivered."""
+    case = office.issued().case
+    office.rooms.office.deliver(case.number, office.front)
+    with office.rooms.store.database.writing() as connection:
+        connection.execute(tables.case.update().values(state=CaseState.ISSUED, version=4))
+        connection.execute(
+            tables.case_resident.insert().values(number=case.number, data_key=1, sealed=b"as it was in the backup")
+        )
+        replay = Replay(connection)
+        for body in connection.execute(select(tables.audit_outbox.c.body).order_by(tables.audit_outbox.c.id)).scalars():
+            event = decode(body)
+            if event.act is Act.CASE_STEP:
+                replay.take(event)
+    assert office.rooms.office.case(case.number, office.front).state is CaseState.DELIVERED
+    assert residents_kept(office) == 0
+
+
+def test_a_clerk_of_after_the_backup_is_known_again_but_by_name(office: OfficeTown) -> None:
+    late = clerk_row(office.rooms, {TOWN: [Role.APPROVAL]}, "新人")
+    with office.rooms.store.database.writing() as connection:
+        for table in (tables.clerk_role, tables.clerk):
+            column = table.c.clerk if table is tables.clerk_role else table.c.id
+            connection.execute(table.delete().where(column == late.id))
+        replay = Replay(connection)
+        bodies = connection.execute(select(tables.audit_outbox.c.body)).scalars().all()
+        for event in map(decode, bodies):
+            if event.act is Act.CLERK_ADDED and event.subjects == (f"clerk/{late.id}",):
+                replay.take(event)
+    again = office.rooms.store.clerks.clerk(late.id)
+    assert (again.roles, again.name) == (late.roles, late.id)

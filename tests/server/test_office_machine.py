@@ -249,6 +249,8 @@ class OfficeMachine(RuleBasedStateMachine):
             self.office.check_identity(number, Shown(card=self.town.card()), self.town.front)
             self.office.approve(number, self.town.second)
             self.issue_one(number, 0, data.draw(st.none() | st.integers(0, 24)))
+            if data.draw(st.booleans()):
+                self.move_to(holder, data.draw(st.integers(1, 99)))
             self.deliver_one(number, 0, data.draw(st.none() | st.integers(0, 8)))
 
     @precondition(lambda self: self.cases)
@@ -276,6 +278,9 @@ class OfficeMachine(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from(HOLDERS), number=st.integers(1, 99))
     def move(self, holder: HolderCode, number: int) -> None:
+        self.move_to(holder, number)
+
+    def move_to(self, holder: HolderCode, number: int) -> None:
         address = "東京都千代田区一番町" + "".join(chr(ord("０") + int(digit)) for digit in f"{number:02}")
         same = self.town.register.residents[holder].holder.address == address
         self.town.register.change(holder, address=address, address_substitutes="0" * len(address))

@@ -1,0 +1,215 @@
+"""The counter: whole issue flows by fifty clerks at once, and a day's PIN resets, through the API without a network.
+
+A flow is five requests by two clerks (open, check of identity, approval, issue, delivery) for one authentication
+certificate; what it is measured against issues and delivers as many without the office, at the desk, from as many
+threads. Both on SQLite with synchronous FULL. The register is in memory; requests are made beforehand, as cards do.
+"""
+
+import base64
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from flask import Flask
+
+from bench.rows import Row, absolute, ratio
+from hsm_adapter.software import generate
+from jpki.acts import LOCAL_OPERATOR
+from jpki.certificate import Purpose
+from jpki.clerk import Role
+from jpki.clock import iso, system_clock
+from jpki.counter import CounterCode
+from jpki.delegate import DelegateKind
+from jpki.ids import HolderCode, Serial
+from jpki.randomness import system_randomness
+from jpki.resident import Registration, Resident
+from jpki.signature import KeySpec
+from server.app import Door, create_app
+from server.founding import found
+from server.home import Home
+from server.processes import pool
+from server.sample.holders import CODE_PREFIX, sample_code, sample_holder
+from server.sample.keys import card_request
+from server.settings import Settings, read_settings
+from server.wiring import Rooms, assemble, database_of, keys_of, store_of
+
+PROCESSES, CLERKS = 2, 50
+ROUNDS, FLOWS = 3, 4
+"""How often both sides are measured, and how many flows each clerk does then."""
+RESETS_A_DAY, OPEN_HOURS = 150_000, 8
+_TOWN = CounterCode("131016")
+_V1 = "/api/v1"
+_PROXY = "127.0.0.1"
+_AT_ONE = CLERKS // PROCESSES
+
+
+def rows() -> Iterator[Row]:
+    """Measure flows, their slowest hundredth, and PIN resets."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        found(Home(home), Settings(), system_clock, system_randomness).close()
+        with pool(PROCESSES) as processes:
+            _side(processes, home, _warm, 0)
+            block = itertools.count(1)
+            flows, alone, resets, slowest = [], [], [], []
+            for _ in range(ROUNDS):
+                rate, times = _side(processes, home, _flows, next(block))
+                flows.append(rate)
+                slowest.append(_hundredth(times) * 1000)
+                alone.append(_side(processes, home, _desk, next(block))[0])
+                resets.append(_side(processes, home, _resets, next(block))[0])
+    yield ratio("counter.flows", 0.5, flows, {"desk": alone})
+    yield absolute("counter.flow-p99-ms", 10_000, slowest)
+    needed = RESETS_A_DAY / (OPEN_HOURS * 3600)
+    yield ratio("counter.pin-resets", 3.0, resets, {"a day's mean": [needed] * ROUNDS})
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A register in which the sample holders are."""
+
+    def resident(self, code: HolderCode) -> Resident:
+        """Return the sample holder of that number."""
+        holder = sample_holder("counter", int(code.removeprefix(CODE_PREFIX)))
+        return Resident(holder=holder, registration=Registration.RESIDENT, is_ward=False, stay_until=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An app in this process, and its clerks."""
+
+    rooms: Rooms
+    app: Flask
+    clerks: Sequence[Mapping[str, str]]
+
+    def post(self, clerk: int, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        """Send one request, and return what it told."""
+        answer = self.app.test_client().post(_V1 + path, json=body, headers=dict(self.clerks[clerk]))
+        if answer.status_code not in (200, 201):
+            raise ValueError(answer.text)
+        return answer.json
+
+
+@cache
+def _office(path: Path) -> Office:
+    home = Home.open(path)
+    settings = read_settings(home.settings).model_copy(update={"client_cert_proxy": (_PROXY,)})
+    keys = keys_of(home, settings)
+    store = store_of(database_of(home, settings), keys, system_randomness)
+    rooms = assemble(home, settings, keys, store, system_clock, system_randomness, Samples())
+    return Office(rooms, create_app(rooms, [Door.API]), [_clerk(rooms) for _ in range(_AT_ONE)])
+
+
+def _clerk(rooms: Rooms) -> Mapping[str, str]:
+    """Hire a clerk, and return the header by which a proxy tells of the certificate."""
+    roles = {_TOWN: frozenset({Role.RECEPTION, Role.APPROVAL})}
+    clerk = rooms.store.clerks.add("x", roles, LOCAL_OPERATOR, rooms.clock())
+    root = rooms.living(Purpose.INFRASTRUCTURE)[0]
+    key = generate(KeySpec.P256).public_key()
+    certificate = rooms.delegation.client(root, key, DelegateKind.CLERK, clerk, LOCAL_OPERATOR)
+    serial = Serial(certificate.serial_number)
+    rooms.store.clerks.certify(clerk, serial, LOCAL_OPERATOR, rooms.clock(), alone=False)
+    return {"Client-Cert": f":{base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()}:"}
+
+
+_Task = tuple[Path, int]
+"""A home, and the number of the block of holders that a process takes."""
+_Made = tuple[float, Sequence[float]]
+"""From the first beginning to the last end, and each flow's own seconds."""
+
+
+def _warm(task: _Task) -> _Made:
+    _office(task[0])
+    return 1.0, [1.0]
+
+
+def _flows(task: _Task) -> _Made:
+    office, requests = _office(task[0]), _requests(task)
+    card = {"number": "c-1", "not_after": iso(system_clock().replace(year=system_clock().year + 9)), "mode": "ordinary"}
+
+    def flow(clerk: int, number: int, csr: x509.CertificateSigningRequest) -> None:
+        body = {"kind": "new", "counter": _TOWN, "holder": sample_code(number), "purposes": ["authentication"]}
+        case = f"/cases/{office.post(clerk, '/cases', body | _parent(number))['number']}"
+        office.post(clerk, f"{case}/identity-check", {"card": card})
+        office.post((clerk + 1) % _AT_ONE, f"{case}/approval", {})
+        encoded = base64.b64encode(csr.public_bytes(Encoding.DER)).decode()
+        office.post(clerk, f"{case}/issuance", {"requests": {"authentication": encoded}})
+        office.post(clerk, f"{case}/delivery", {})
+
+    return _timed(flow, requests)
+
+
+def _parent(number: int) -> dict[str, object]:
+    """Return who applies: with sample holders under 15 a parent, with proof."""
+    born = sample_holder("counter", number).birth_date
+    young = born.year > system_clock().year - 16
+    return {"applicant": "legal-proxy", "documents": ["legal-proof"]} if young else {}
+
+
+def _desk(task: _Task) -> _Made:
+    office, requests = _office(task[0]), _requests(task)
+
+    def flow(_: int, number: int, csr: x509.CertificateSigningRequest) -> None:
+        holder = sample_holder("counter", number)
+        office.rooms.desk.issue(holder, Purpose.AUTHENTICATION, csr, LOCAL_OPERATOR)
+
+    return _timed(flow, requests)
+
+
+def _resets(task: _Task) -> _Made:
+    office = _office(task[0])
+    card = {"number": "c-1", "not_after": iso(system_clock().replace(year=system_clock().year + 9)), "mode": "ordinary"}
+
+    def flow(clerk: int, number: int, _: object) -> None:
+        body = {"kind": "pin-reset", "counter": _TOWN, "holder": sample_code(number), "purposes": ["authentication"]}
+        case = f"/cases/{office.post(clerk, '/cases', body)['number']}"
+        office.post(clerk, f"{case}/identity-check", {"card": card})
+        office.post(clerk, f"{case}/completion", {})
+
+    return _timed(flow, _numbers(task))
+
+
+def _numbers(task: _Task) -> dict[int, None]:
+    first = task[1] * _AT_ONE * FLOWS + 1
+    return dict.fromkeys(range(first, first + _AT_ONE * FLOWS))
+
+
+def _requests(task: _Task) -> dict[int, x509.CertificateSigningRequest]:
+    spec = _office(task[0]).rooms.profile.key
+    return {number: card_request(spec, number) for number in _numbers(task)}
+
+
+def _timed(flow: Callable[[int, int, Any], None], wanted: Mapping[int, object]) -> _Made:
+    """Let each clerk do its share, one after the other, all clerks at once."""
+    shares = [list(wanted.items())[clerk::_AT_ONE] for clerk in range(_AT_ONE)]
+    times: list[float] = []
+
+    def work(clerk: int) -> None:
+        for number, csr in shares[clerk]:
+            begun = time.perf_counter()
+            flow(clerk, number, csr)
+            times.append(time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(_AT_ONE) as threads:
+        list(threads.map(work, range(_AT_ONE)))
+    return time.perf_counter() - begun, times
+
+
+def _side(processes: Executor, home: Path, task: Callable[[_Task], _Made], block: int) -> tuple[float, Sequence[float]]:
+    """Run a task in all processes at once; return how many flows a second they did together, and each one's time."""
+    made = list(processes.map(task, [(home, PROCESSES * block + number) for number in range(PROCESSES)]))
+    times = [each for _, those in made for each in those]
+    return len(times) / max(seconds for seconds, _ in made), times
+
+
+def _hundredth(times: Sequence[float]) -> float:
+    return sorted(times)[-max(1, len(times) // 100)]
