@@ -19,6 +19,9 @@ LOCAL_OPERATOR = Actor("operator", "local")
 SYSTEM = Actor("system", "maintenance")
 """The house itself: publications and renewals that nobody asks for one by one."""
 
+REGISTERS = Actor("register", "resident events")
+"""What registers of residents tell, acted on by the house."""
+
 
 class Act(StrEnum):
     """What the audit records."""
@@ -61,6 +64,10 @@ class Act(StrEnum):
     COUNTER_CLOSED = "counter closed"
     CAMPAIGN_OPENED = "campaign opened"
     CAMPAIGN_CHANGED = "campaign changed"
+    EVENTS_RECEIVED = "resident events received"
+    EVENTS_HANDLED = "resident events handled"
+    EVENT_SETTLED = "resident event settled"
+    EVENTS_REPLAYED = "resident events to be handled again"
     CRL_WILL_SIGN = "crl will be signed"
     CRL_PUBLISHED = "crl published"
     AUDIT_ERASED = "audit bodies erased"

@@ -24,6 +24,7 @@ from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import DELTA, Partition
 from jpki.resident import Resident
+from jpki.resident_event import EventBatch, EventNumber, Outcomes, Received, ResidentEvent, Standing
 from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
 from jpki.verifier import VerifierId
@@ -325,6 +326,45 @@ class ResidentRegistry(Protocol):
         Raises:
             JpkiError: NOT_FOUND `resident-unknown`; UNAVAILABLE `registry-away`; INTERNAL `registry-unreadable` when
                 the answer is no answer, or tells of another person.
+        """
+        ...
+
+
+class EventBook(Protocol):
+    """The record of what registers told, which is also the queue that workers take from."""
+
+    def receive(self, events: Sequence[ResidentEvent], by: Actor, at: datetime) -> Received:
+        """Write down events, committed; what was told before changes nothing, however often it is told.
+
+        Another event under a sequence number that its source has used goes to the work list.
+        """
+        ...
+
+    def take(self, count: int, at: datetime) -> EventBatch:
+        """Take up to `count` events that have come true, for a while, each of another holder.
+
+        Of one holder the earlier comes first, and the next only when that is done or on the work list. What a worker
+        took and did not finish in time is given out again.
+        """
+        ...
+
+    def standing(self, holders: Sequence[HolderCode], at: datetime) -> Mapping[HolderCode, Standing]:
+        """Return what the ledger knows of these holders; one who never had a certificate is left out."""
+        ...
+
+    def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> AbstractSet[EventNumber]:
+        """Write down, committed, which certificates are about to end by which event.
+
+        Return the events of which that was written: what was given to another meanwhile is that one's to end.
+        """
+        ...
+
+    def finish(
+        self, batch: EventBatch, outcomes: Outcomes, ended: Collection[EventNumber], by: Actor, at: datetime
+    ) -> None:
+        """Record what came of events, and a notice for each of those by which planned certificates `ended`.
+
+        What was given to another meanwhile is left to that one; so is what has no outcome, when its time is over.
         """
         ...
 

@@ -19,12 +19,19 @@ TIME_STAMPING = "time-stamping"
 """The job of a process that stamps, whether or not it holds the CA keys."""
 ARCHIVE, COPIES = "archive", "copies"
 """The jobs of a process whose lists are copies of what other nodes publish."""
-_PERIOD = timedelta(seconds=60)
+EVENTS = "events"
+"""The job of a process that holds the CA keys: what registers told is handled within a minute."""
+_PERIOD, _SHORT_PERIOD = timedelta(seconds=60), timedelta(seconds=15)
+BREATH_SECONDS = 0.1
+"""Between two batches: on SQLite who waits to write looks up every tenth of a second, in no order."""
 _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """Runs the jobs once a minute in whichever process takes the lease, and those of `here` in every process."""
+    """Runs the jobs once a minute in whichever process takes the lease, and those of `here` in every process.
+
+    Those of `prompt` run in every process, too, four times a minute: they share their work by its rows.
+    """
 
     def __init__(
         self,
@@ -32,10 +39,12 @@ class Maintenance:
         jobs: Mapping[str, Callable[[], object]],
         clock: Clock,
         here: Mapping[str, Callable[[], object]] = MappingProxyType({}),
+        prompt: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     ) -> None:
         self._leases = leases
         self.jobs = jobs
         self.here = here
+        self.prompt = prompt
         self._clock = clock
 
     def run(self) -> None:
@@ -50,9 +59,11 @@ class Maintenance:
                     job()
 
     def _run_here(self) -> None:
-        for name, job in self.here.items():
-            with _logged(name):
-                job()
+        _run_each(self.here)
+
+    def run_prompt(self) -> None:
+        """Run the jobs that share their work by its rows."""
+        _run_each(self.prompt)
 
     def only(self, *names: str) -> "Maintenance":
         """Return what runs these jobs alone, for a process without the keys that the others need."""
@@ -61,8 +72,16 @@ class Maintenance:
 
     def start(self) -> None:
         """Run for as long as the process lives; to publish lists does not wait for the other nodes' copies."""
-        for run in (self._run_leased, self._run_here):
-            threading.Thread(target=_for_ever, args=(run,), name="maintenance", daemon=True).start()
+        runs = ((self._run_leased, _PERIOD), (self._run_here, _PERIOD), (self.run_prompt, _SHORT_PERIOD))
+        for arguments in runs:
+            threading.Thread(target=_for_ever, args=arguments, name="maintenance", daemon=True).start()
+
+
+def until_idle(work: Callable[[], tuple[int, bool]]) -> None:
+    """Let a worker do one batch after another, until it is given none."""
+    pause = threading.Event()
+    while work()[0]:
+        pause.wait(BREATH_SECONDS)
 
 
 @contextmanager
@@ -77,8 +96,14 @@ def _logged(name: str) -> Iterator[None]:
         _log.error("job %s: unexpected %s", name, type(error).__name__)
 
 
-def _for_ever(run: Callable[[], None]) -> None:
+def _run_each(jobs: Mapping[str, Callable[[], object]]) -> None:
+    for name, job in jobs.items():
+        with _logged(name):
+            job()
+
+
+def _for_ever(run: Callable[[], None], period: timedelta) -> None:
     pause = threading.Event()
     while True:
         run()
-        pause.wait(_PERIOD.total_seconds())
+        pause.wait(period.total_seconds())

@@ -84,6 +84,32 @@ class TrustSettings(BaseModel):
         return f"\n[[trust]]\nfile = {json.dumps(self.file)}\npolicies = {json.dumps(self.policies)}\n"
 
 
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/")]
+
+
+class RegistrySettings(BaseModel):
+    """The town's register of residents: its URL, the client certificate and key (PEM), and the roots of its server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: BaseUrl
+    certificate: AbsolutePath | None = None
+    key: AbsolutePath | None = None
+    roots: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _require_tls_or_none(self) -> Self:
+        files = (self.certificate, self.key, self.roots)
+        if all(files) is not self.url.startswith("https:") or any(files) is not all(files):
+            raise ValueError("https takes all three files, and http none")
+        return self
+
+    def as_toml(self) -> str:
+        """Return the table's text."""
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in self.model_dump(exclude_none=True).items()]
+        return "\n# The register of residents that is asked about a holder.\n[registry]\n" + "".join(lines)
+
+
 class Settings(BaseModel):
     """The contents of jpki.toml. Without `database` the ledger is the home's SQLite file."""
 
@@ -103,6 +129,7 @@ class Settings(BaseModel):
     )
     timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
     nodes: tuple[BaseUrl, ...] = ()
+    registry: RegistrySettings | None = None
     client_cert_proxy: tuple[Address, ...] = ()
 
     def as_toml(self) -> str:
@@ -140,6 +167,8 @@ class Settings(BaseModel):
             text += f"client_cert_proxy = {json.dumps(self.client_cert_proxy)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
+        if self.registry is not None:
+            text += self.registry.as_toml()
         if self.trust:
             text += "\n# Whose signatures are judged beside those under our own CAs, and which policies count there.\n"
         return text + "".join(each.as_toml() for each in self.trust)
@@ -170,6 +199,10 @@ _EXPECTED = {
     "nodes": Text(
         "は末尾に / のない http:// 又は https:// のURLの並びにしてください",
         "must be a list of http or https URLs without a slash at their ends",
+    ),
+    "registry": Text(
+        "には url が、https なら certificate・key・roots（/ で始まるファイル名）も必要です",
+        "needs a url, and with https the files certificate, key and roots, their names from / on",
     ),
     "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),

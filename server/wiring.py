@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from ca.authority import Authority
@@ -18,11 +19,13 @@ from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
 from enroll.office import NoRegistry, Office
+from enroll.registry_client import RegistryClient
+from enroll.resident_events import EventWorker
 from hsm_adapter.keyring import Keyring
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.roles import Role
 from hsm_adapter.software import SoftwareKeys
-from jpki.acts import SYSTEM
+from jpki.acts import REGISTERS, SYSTEM
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import Clock, system_clock
 from jpki.errors import JpkiError
@@ -39,10 +42,11 @@ from server.admission import RegisteredOnly
 from server.ceremonies import Ceremonies
 from server.evidence import LedgerEvidence
 from server.home import PINS, Home
-from server.jobs import ARCHIVE, COPIES, TIME_STAMPING, Maintenance
+from server.jobs import ARCHIVE, COPIES, EVENTS, TIME_STAMPING, Maintenance, until_idle
 from server.key_acts import KeyActs
 from server.list_fetch import NodeFetch
 from server.notary import Notary
+from server.registry_tls import context_for
 from server.responders import IssuerBook
 from server.sandbox import open_sandbox
 from server.settings import Settings, TokenSettings, read_settings
@@ -58,6 +62,7 @@ from server.store.counters import SqlCounters
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
 from server.store.devices import SqlDevices
+from server.store.events import SqlEvents
 from server.store.generations import SqlGenerations
 from server.store.journal import SqlJournal
 from server.store.leases import SqlLeases
@@ -96,6 +101,7 @@ class Store:
     leases: SqlLeases
     seals: SqlSeals
     campaigns: SqlCampaigns
+    events: SqlEvents
     blocked_keys: SqlBlockedKeys
     samples: SqlSamples
     journal: SqlJournal
@@ -131,6 +137,9 @@ class Rooms:
     time_stamps: TimeStampAuthority
     sandbox: Sandbox
     """Where strangers' files are judged; its processes start with the first file, or before."""
+    registry: ResidentRegistry | None
+    """The register of residents, where jpki.toml names one."""
+    events: EventWorker
     maintenance: Maintenance
 
     def living(self, purpose: Purpose) -> Sequence[Generation]:
@@ -197,6 +206,12 @@ def keys_of(home: Home, settings: Settings) -> KeyProvider:
     return Keyring({role: opened(role, named) for role, named in settings.pkcs11.by_role.items()})
 
 
+def registry_of(settings: Settings, clock: Clock) -> ResidentRegistry | None:
+    """Return the way to the register of residents that the settings name, None where they name none."""
+    named = settings.registry
+    return None if named is None else RegistryClient(url=named.url, tls=cache(lambda: context_for(named)), clock=clock)
+
+
 def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> Store:
     """Return the records of one database, sealed under keys that `keys` wraps."""
     seal = Seal(keys, randomness)
@@ -213,6 +228,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         leases=SqlLeases(database),
         seals=SqlSeals(database, seal),
         campaigns=SqlCampaigns(database),
+        events=SqlEvents(database),
         blocked_keys=SqlBlockedKeys(database),
         samples=SqlSamples(database),
         journal=SqlJournal(database),
@@ -234,7 +250,8 @@ def assemble(
     randomness: Randomness,
     registry: ResidentRegistry | None = None,
 ) -> Rooms:
-    """Put the rooms together from their parts."""
+    """Put the rooms together from their parts; without a `registry` it is the one that the settings name."""
+    registry = registry or registry_of(settings, clock)
     served = _served(store, keys, clock)
     profile = CARDS[settings.profile]
     publisher = Publisher(
@@ -318,6 +335,14 @@ def assemble(
         ever=store.generations.ever,
         clock=clock,
     )
+    events = EventWorker(
+        book=store.events,
+        ledger=store.ledger,
+        authority=authority,
+        registry=registry,
+        clock=clock,
+        by=REGISTERS,
+    )
     issuers = IssuerBook(lambda purpose: store.generations.answering(purpose, clock()), store.delegates, keys, clock)
     return Rooms(
         home=home,
@@ -346,12 +371,15 @@ def assemble(
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
         sandbox=open_sandbox(_PLACES, waiting=_WAITING, patience=_PATIENCE),
+        registry=registry,
+        events=events,
         maintenance=Maintenance(
             store.leases,
             _jobs(delegation, publisher, store, served, clock)
             | {"audit": notary.attest, TIME_STAMPING: units.renew, "cases": office.expire_due},
             clock,
             ({COPIES: copies.bring} if settings.nodes else {}) | {ARCHIVE: Archive(home.path, clock).tidy},
+            {EVENTS: lambda: until_idle(events.work)},
         ),
     )
 

@@ -23,6 +23,7 @@ from ocsp.client import OcspClient
 from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, MomentType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
+from server.cli.pins import pin_file
 from server.home import Home, write_new
 from server.sandbox import open_sandbox
 from server.stamp_fetch import stamp_fetcher
@@ -56,8 +57,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--key",
     required=True,
     type=KeySource(exists=True, dir_okay=False),
-    help="Its key: PEM, or pkcs11:…?module-path=….",
+    help="Its key: PEM, pkcs11:…?module-path=…, or card:FILE, a simulated card.",
 )
+@click.option("--pin-file", "pin", type=pin_file, help="Of a card: where its PIN is; else it is asked for.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The signed file.")
 @click.option("--format", "form", type=click.Choice([str(each) for each in Format]), help="Default: by the content.")
 @click.option("--chain", "chain_file", type=_file, help="CA certificates to put in, PEM.")
@@ -79,6 +81,7 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     key: str,
     out: Path,
     *,
+    pin: Path | None,
     form: str | None,
     chain_file: Path | None,
     stamp_url: str | None,
@@ -96,7 +99,7 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     chosen_level = _level(level, stamp_url, stamp_trust, crl_files, ocsp_url)
     credential = Credential(
         certificate=certificates_in(certificate_file)[0],
-        key=signer_at(key),
+        key=signer_at(key, pin),
         chain=tuple(certificates_in(chain_file)) if chain_file else (),
     )
     content = document.read_bytes()

@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 
+from enroll.card.file import card_at
 from hsm_adapter.pkcs11 import Pkcs11Keys, Token
 from hsm_adapter.roles import Role
 from hsm_adapter.software import read_key_file
 from hsm_adapter.uri import SCHEME, Pkcs11Uri
+from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import KeyUri
 from jpki.signature import PrivateKey
 from jpki.text import Text
 from server.cli.frame import BadInput
+from server.cli.pins import entered
 from server.home import PINS, given_passphrase, given_secret
 
 KeysSettings = dict[str, Any]
@@ -56,12 +59,15 @@ def _token(text: str) -> KeysSettings:
         raise BadInput(error) from error
 
 
+_CARD = "card:"
+
+
 class KeySource(click.Path):
-    """A file that must be there, or a `pkcs11:` URI."""
+    """A file that must be there, a `pkcs11:` URI, or `card:` and the file of a simulated card."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
         """Leave a URI as it is, and look for a file."""
-        return value if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+        return value if str(value).startswith((SCHEME, _CARD)) else super().convert(value, param, ctx)
 
 
 keys_option = click.option("--keys", type=_KeysType(), default="software", help="Where private keys live.")
@@ -91,12 +97,17 @@ def keys_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_tokens
 
 
-def signer_at(where: str) -> PrivateKey:
-    """Return the private key in a PEM file, or at a `pkcs11:` URI with its module-path.
+def signer_at(where: str, pin_file: Path | None = None) -> PrivateKey:
+    """Return the private key in a PEM file, at a `pkcs11:` URI with its module-path, or a simulated card's for signing.
+
+    A card's PIN is in `pin_file`, or its holder is asked for it.
 
     Raises:
-        JpkiError: of the file or the token; MALFORMED `pkcs11-module-missing`; FORBIDDEN `pin-missing`.
+        JpkiError: of the file, the token or the card; MALFORMED `pkcs11-module-missing`; FORBIDDEN `pin-missing`.
     """
+    if where.startswith(_CARD):
+        card = click.get_current_context().with_resource(card_at(Path(where.removeprefix(_CARD))))
+        return card.unlocked(Purpose.SIGNING, entered(Purpose.SIGNING, pin_file))
     if not where.startswith(SCHEME):
         return read_key_file(Path(where), given_passphrase)
     uri = Pkcs11Uri.parse(where)

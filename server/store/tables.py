@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from jpki.clerk import LONGEST_CLERK_NAME
 from jpki.counter import LONGEST_COUNTER_CODE, LONGEST_COUNTER_NAME
+from jpki.resident_event import LONGEST_SOURCE
 from jpki.verifier import LONGEST_NAME, LONGEST_PURPOSE
 from server.store.types import Moment, SerialColumn
 
@@ -313,6 +314,46 @@ campaign_item = Table(
     Index("campaign_item_serial", "serial"),
 )
 """One certificate of a campaign: where it stands, and what came of it. The rows are the queue."""
+
+resident_intake = Table(
+    "resident_intake",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+"""One row: the number of the last event that was received. It is locked while events are written down."""
+
+resident_event = Table(
+    "resident_event",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", String(LONGEST_SOURCE), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("effective_at", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("taken_until", Moment),
+    Column("serials", Text),
+    Column("doubt", String(32)),
+    Column("because", String(200)),
+    UniqueConstraint("source", "sequence", "kind", "holder", "effective_at"),
+    Index("resident_event_queue", "state", "effective_at", "number"),
+    Index("resident_event_holder", "holder", "state"),
+)
+"""What registers told (docs/adr/0026). The rows are the queue; `serials` are the certificates that an event ends."""
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("event", ForeignKey("resident_event.number"), primary_key=True, autoincrement=False),
+    Column("holder", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("serials", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+)
+"""What a holder is to be told: which certificates ended, and by what kind of event."""
 
 crl = Table(
     "crl",

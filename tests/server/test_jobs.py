@@ -8,7 +8,7 @@ import pytest
 
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server.jobs import Maintenance
+from server.jobs import Maintenance, until_idle
 from server.store.database import Database
 from server.store.leases import SqlLeases
 from tests.conftest import SteppingClock
@@ -75,3 +75,24 @@ def test_a_job_that_failed_is_tried_again(leases: SqlLeases, clock: SteppingCloc
     clock.advance(seconds=60)
     maintenance.run()
     assert len(tries) == 2
+
+
+def test_what_is_shared_by_rows_every_process_looks_for_without_a_lease(
+    leases: SqlLeases, clock: SteppingClock
+) -> None:
+    done: list[str] = []
+    here, there = (
+        Maintenance(leases, {}, clock, prompt={"events": lambda name=name: done.append(name)})  # type: ignore[misc]
+        for name in ("here", "there")
+    )
+    for each in (here, there, here):
+        each.run_prompt()
+    assert done == ["here", "there", "here"]
+    here.run()
+    assert len(done) == 3
+
+
+def test_a_worker_is_let_work_until_it_is_given_nothing() -> None:
+    left = [3, 2, 1, 0]
+    until_idle(lambda: (left.pop(0), True))
+    assert left == []

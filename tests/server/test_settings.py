@@ -2,6 +2,9 @@
 
 import tomllib
 
+import pytest
+
+from jpki.errors import JpkiError
 from server.settings import Settings, check_settings
 
 
@@ -21,8 +24,33 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             {"file": "/others.pem", "policies": ("1.2",)},
         ),
         "security_contact": "https://example.org/security",
+        "registry": {
+            "url": "https://register.example.org/residents",
+            "certificate": "/office.pem",
+            "key": "/office.key",
+            "roots": "/roots.pem",
+        },
         "nodes": ("https://other.example.org",),
         "timestamp_trust": ("/stamps.pem",),
     }
     assert given.keys() == Settings.model_fields.keys()
     assert check_settings(tomllib.loads(check_settings(given).as_toml())) == check_settings(given)
+
+
+@pytest.mark.parametrize(
+    ("url", "files"),
+    [
+        ("https://register.example.org", 0),
+        ("https://register.example.org", 2),
+        ("http://register.example.org", 3),
+        ("http://register.example.org", 1),
+        ("ftp://register.example.org", 3),
+        ("https://user@register.example.org", 3),
+    ],
+)
+def test_a_register_is_spoken_to_with_all_of_tls_or_without(url: str, files: int) -> None:
+    given = dict.fromkeys(("certificate", "key", "roots")[:files], "/file.pem")
+    with pytest.raises(JpkiError) as refused:
+        check_settings({"registry": {"url": url, **given}})
+    assert refused.value.code == "settings-invalid"
+    assert "registry" in refused.value.problem.en

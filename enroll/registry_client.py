@@ -1,0 +1,121 @@
+"""The way to a town's register of residents: one POST over TLS with a client certificate (docs/registry.md).
+
+The holder code travels in the body and never in a URL; the answer is read strictly, bounded in time and size, and kept
+nowhere here. No error repeats anything of it (rule R21).
+"""
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+from enroll.holder_file import read_holder
+from jpki.clock import Clock, day_in_japan
+from jpki.errors import JpkiError, Kind
+from jpki.ids import HolderCode
+from jpki.resident import Registration, Resident
+from jpki.text import Text
+from ocsp.http_client import Ask, answered, split_address
+
+SCHEMA = "jpki.resident/1"
+LARGEST_ANSWER = 65_536
+"""Octets; an honest answer has about 1,500."""
+_SECONDS = 5.0
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+_FIELDS = {"holder", "registration", "is_ward", "stay_until"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryClient:
+    """See `jpki.ports.ResidentRegistry`. `tls` makes what bears the client certificate and knows whom to believe."""
+
+    url: str
+    tls: Callable[[], ssl.SSLContext | None]
+    clock: Clock
+    seconds: float = field(default=_SECONDS)
+
+    def resident(self, code: HolderCode) -> Resident:
+        """Ask for one person, over a connection of its own."""
+        ask = Ask("POST", _HEADERS, self.seconds, json.dumps({"holder": code}).encode(), self.tls())
+        try:
+            with answered(split_address(self.url), ask) as response:
+                octets = _body(response)
+        except (OSError, HTTPException, ValueError) as error:
+            raise _away() from error
+        return _resident(octets, code, day_in_japan(self.clock()))
+
+
+def _body(response: HTTPResponse) -> bytes:
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise _away()
+    octets = response.read(LARGEST_ANSWER + 1)
+    if response.status != HTTPStatus.OK or len(octets) > LARGEST_ANSWER:
+        raise _unreadable()
+    if response.length:
+        raise ConnectionError("the connection ended before the answer did")
+    return octets
+
+
+def _resident(octets: bytes, code: HolderCode, today: date) -> Resident:
+    try:
+        resident = _answer(json.loads(octets), today)
+    except (JpkiError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        # What was wrong is not told, and not even linked: it may hold what the register said of a person.
+        raise _unreadable() from None
+    if resident is None:
+        raise _unknown()
+    if resident.code != code:
+        raise _unreadable()
+    return resident
+
+
+def _answer(answer: Mapping[str, Any], today: date) -> Resident | None:
+    if set(answer) != {"schema", "resident"} or answer["schema"] != SCHEMA:
+        raise ValueError("another schema")
+    return None if answer["resident"] is None else _read(answer["resident"], today)
+
+
+def _read(fields: Mapping[str, Any], today: date) -> Resident:
+    is_ward, stay = fields["is_ward"], fields["stay_until"]
+    if set(fields) != _FIELDS or not isinstance(is_ward, bool):
+        raise ValueError("other fields")
+    return Resident(
+        holder=read_holder(json.dumps(fields["holder"]).encode(), today),
+        registration=Registration(fields["registration"]),
+        is_ward=is_ward,
+        stay_until=None if stay is None else date.fromisoformat(stay),
+    )
+
+
+def _away() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "registry-away",
+        Text("住民基本台帳に照会できません。", "The register of residents does not answer."),
+        Text("しばらくしてからもう一度試してください。", "Try again in a while."),
+    )
+
+
+def _unknown() -> JpkiError:
+    return JpkiError(
+        Kind.NOT_FOUND,
+        "resident-unknown",
+        Text("この符号の住民は台帳にいません。", "The register knows nobody by this code."),
+        Text("利用者の符号を確認してください。", "Check the holder's code."),
+    )
+
+
+def _unreadable() -> JpkiError:
+    return JpkiError(
+        Kind.INTERNAL,
+        "registry-unreadable",
+        Text("住民基本台帳の回答を読めません。", "What the register answers cannot be read."),
+        Text(
+            "jpki.toml の registry と、台帳の担当者に確認してください。",
+            "Check `registry` in jpki.toml, and ask who runs it.",
+        ),
+    )
