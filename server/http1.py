@@ -21,7 +21,7 @@ from server.access import serial_of
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
 MOST_OCTETS = 131_072
-"""Of a whole request: a body in chunks of one octet takes six times its length, and the parser keeps a trailer."""
+"""Of a whole request: a body in chunks of one octet takes six times its length, and the parser keeps its trailer."""
 MOST_CONNECTIONS = 2_000
 """Of one worker; one more is closed."""
 REQUEST_SECONDS = 10.0
