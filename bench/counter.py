@@ -43,7 +43,7 @@ from server.settings import Settings, read_settings
 from server.wiring import Rooms, assemble, database_of, keys_of, store_of
 
 PROCESSES, CLERKS = 2, 50
-ROUNDS, FLOWS = 3, 4
+ROUNDS, FLOWS = 3, 3
 """How often both sides are measured, and how many flows each clerk does then."""
 RESETS_A_DAY, OPEN_HOURS = 150_000, 8
 _TOWN = CounterCode("131016")
