@@ -22,7 +22,9 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
     Kind.INTERNAL: 500,
 }
-_RETRY_AFTER_SECONDS = {Kind.UNAVAILABLE: "5", Kind.LIMITED: "60"}
+_RETRY_AFTER_SECONDS = "5"
+_LOCKED_SECONDS = {"locked-out": "60", "too-many-requests": "60"}
+"""By code: other limits end when they end, at midnight for instance."""
 _HIDDEN = Text("内部でエラーが発生しました。", "Something failed inside.")
 _REPORT = Text("時刻を添えて運用者に連絡してください。", "Tell the operator, with the time.")
 NO_SUCH = Text("この要求には応じられません。", "This request cannot be served.")
@@ -64,8 +66,8 @@ def _jpki_error(error: JpkiError) -> Response:
         _log.error("%s", error.code)
         return problem(status, "internal", _HIDDEN, _REPORT)
     response = problem(status, error.code, error.problem, error.action, error.faults)
-    if error.kind in _RETRY_AFTER_SECONDS:
-        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS[error.kind]
+    if error.kind is Kind.UNAVAILABLE or error.code in _LOCKED_SECONDS:
+        response.headers["Retry-After"] = _LOCKED_SECONDS.get(error.code, _RETRY_AFTER_SECONDS)
     return response
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Self
 from urllib.parse import quote
@@ -48,6 +49,7 @@ class Database:
     def __init__(self, engine: Engine, reserve: Reserve | None = None) -> None:
         self._engine = engine
         self._reserve = reserve
+        self._writing = Lock()
 
     @classmethod
     def at_file(cls, file: Path, *, create: bool = False) -> Self:
@@ -170,7 +172,7 @@ class Database:
         While the reserve is not whole nothing but an urgent act is written: what room it left is for those (rule R18).
         """
         options: dict[str, Any] = {"writes": True, _ASKED: monotonic()}
-        with translated(), self._connected().execution_options(**options) as connection:
+        with translated(), self._turn(), self._connected().execution_options(**options) as connection:
             if self._reserve is not None:
                 self._reserve.keep()
             with connection.begin():
@@ -191,8 +193,30 @@ class Database:
 
     def _run(self, act: Callable[[Connection], None]) -> None:
         options: dict[str, Any] = {"writes": True, _ASKED: monotonic()}
-        with translated(), self._connected().execution_options(**options) as connection, connection.begin():
+        with (
+            translated(),
+            self._turn(),
+            self._connected().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             act(connection)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let this process's threads write to a SQLite file one after the other.
+
+        The file lets one write at a time anyway, but those who wait there try again now and then, and of many one may
+        never be lucky in time.
+        """
+        if not self._is_sqlite:
+            yield
+            return
+        waited_for = self._writing.acquire(timeout=_BUSY_SECONDS)
+        try:
+            yield
+        finally:
+            if waited_for:
+                self._writing.release()
 
     def _connected(self) -> Connection:
         """Return a connection. The first one to a SQLite file takes room on disk, even to read."""

@@ -61,7 +61,14 @@ def test_roots_and_lists_are_as_the_ledger_has_them(rooms: Rooms) -> None:
 @pytest.mark.parametrize("door", list(Door))
 def test_it_tells_of_open_doors_alone(rooms: Rooms, door: Door) -> None:
     page = page_of(create_app(rooms, [door]).test_client())
-    sections = {Door.OCSP: "ocsp", Door.CRL: "lists", Door.CA: "roots", Door.VERIFY: "documents", Door.TSA: "stamps"}
+    sections = {
+        Door.OCSP: "ocsp",
+        Door.CRL: "lists",
+        Door.CA: "roots",
+        Door.VERIFY: "documents",
+        Door.TSA: "stamps",
+        Door.API: "office",
+    }
     assert page.xpath("//section/@aria-labelledby") == ["standing", sections[door]]
     client = create_app(rooms, [door]).test_client()
     for address in page.xpath("//a/@href"):
