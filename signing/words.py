@@ -35,6 +35,15 @@ STEPS = {
     Step.REVOCATION: Text("失効", "Revocation"),
 }
 
+ATTRIBUTES = {
+    "name": Text("氏名", "Name"),
+    "name_substitutes": Text("氏名の代替文字の位置", "Substituted characters of the name"),
+    "birth_date": Text("生年月日", "Date of birth"),
+    "gender": Text("性別", "Gender"),
+    "address": Text("住所", "Address"),
+    "address_substitutes": Text("住所の代替文字の位置", "Substituted characters of the address"),
+}
+
 TIME_PROOFS = {
     TimeProof.TIME_STAMP: Text(
         "署名のタイムスタンプが証明する時刻（これより前に署名）", "Signed by this time, which its time-stamp proves"

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from server.wiring import Rooms
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_new = click.Path(dir_okay=False, path_type=Path)
 
 
 # --- sign ----------------------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=KeySource(exists=True, dir_okay=False),
     help="Its key: PEM, or pkcs11:…?module-path=….",
 )
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The signed file.")
+@click.option("--out", required=True, type=_new, help="The signed file.")
 @click.option("--format", "form", type=click.Choice([str(each) for each in Format]), help="Default: by the content.")
 @click.option("--chain", "chain_file", type=_file, help="CA certificates to put in, PEM.")
 @click.option("--timestamp", "stamp_url", metavar="URL", help="The time-stamp authority that is asked (RFC 3161).")
@@ -178,6 +179,12 @@ _DECISIONS = {
 @click.option("--at", type=MomentType(), help="The time that counts where no time-stamp does; default: now.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), default=GENERAL.name, help="What is asked beyond it.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
+@click.option(
+    "--report",
+    type=_new,
+    metavar="FILE.html",
+    help="Write a page for people and archives, too.",
+)
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
     *,
@@ -189,9 +196,12 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     at: datetime | None,
     policy: str,
     show_attributes: bool,
+    report: Path | None,
     output: Output,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
+    if report is not None and report.exists():
+        raise click.UsageError(f"--report: '{report}' exists, and no file is written over")
     _sandbox()  # It prepares itself while the home is being opened.
     try:
         rooms = opened(home) if home else None
@@ -208,8 +218,12 @@ def verify(  # noqa: PLR0913 - one parameter for each option
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
     verdicts = list(_judged(documents, validation, POLICIES[policy], output))
+    lines = [line for each in verdicts for line in _describe(each)]
+    if report is not None:
+        _write_report(report, verdicts, POLICIES[policy])
+        lines.append(Text(f"報告書：{report}", f"report: {report}"))
     fields = as_json(verdicts)
-    output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
+    output.result(str(fields.pop("schema")), fields, lines)
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
 
 
@@ -249,6 +263,15 @@ def _judged(
                         f"{len(documents)}件中{number}件を判定しました。", f"{number} of {len(documents)} files judged."
                     )
                 )
+
+
+def _write_report(file: Path, verdicts: Sequence[FileVerdict], policy: ValidationPolicy) -> None:
+    from signing.page import report as report_page
+
+    try:
+        write_new(file, report_page(verdicts, policy, system_clock()).encode(), 0o600)
+    except JpkiError as error:
+        raise BadInput(error) from error
 
 
 def _anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:
