@@ -1,6 +1,6 @@
 """The signer as a report shows it: masked, unless the caller asked for the attributes (rule R21)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cryptography import x509
 
@@ -45,15 +45,19 @@ def _identifier(certificate: x509.Certificate) -> str | None:
 
 
 def _attributes(certificate: x509.Certificate) -> dict[str, str]:
-    """Return the subjectAltName's otherNames; one of an unknown type keeps its OID as its name and is never dropped."""
+    """Return the otherNames by name; one of an unknown type keeps its OID as its name and is never dropped."""
+    return {ATTRIBUTES.get(oid, oid): value for oid, value in other_names(certificate)}
+
+
+def other_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    """Yield the OIDs and the texts of the subjectAltName's otherNames, which are the attributes of its holder."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return {}
-    others = (name for name in names if isinstance(name, x509.OtherName))
-    return {
-        ATTRIBUTES.get(other.type_id.dotted_string, other.type_id.dotted_string): _text(other.value) for other in others
-    }
+        return
+    for name in names:
+        if isinstance(name, x509.OtherName):
+            yield name.type_id.dotted_string, _text(name.value)
 
 
 def _text(value: bytes) -> str:

@@ -33,6 +33,7 @@ STEPS = {
     Step.POLICY: Text("証明書ポリシー", "Certificate policy"),
     Step.VALIDITY: Text("有効期間", "Validity period"),
     Step.REVOCATION: Text("失効", "Revocation"),
+    Step.HOLDER: Text("利用者との照合", "Match with the holder"),
 }
 
 ATTRIBUTES = {

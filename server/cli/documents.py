@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from crl.reader import CrlFile, updated
-from jpki.clock import iso, system_clock
+from enroll.holder_file import LARGEST_HOLDER_FILE, read_holder
+from jpki.clock import day_in_japan, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
@@ -23,7 +24,7 @@ from ocsp.client import OcspClient
 from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, MomentType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
-from server.home import Home, write_new
+from server.home import Home, read_at_most, write_new
 from server.sandbox import open_sandbox
 from server.stamp_fetch import stamp_fetcher
 from server.stored_evidence import Collector, read_stored
@@ -37,7 +38,7 @@ from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
 from signing.sandbox import Sandbox
 from signing.sign import sign as sign_document
 from signing.time_stamper import Level, Stamping, TimeStamper
-from signing.validation import SIGNING_POLICIES, TrustAnchor, Validation
+from signing.validation import SIGNING_POLICIES, ExpectedHolder, TrustAnchor, Validation
 from signing.verdict import Decision, worst
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ _DECISIONS = {
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
 @click.option("--at", type=MomentType(), help="The time that counts where no time-stamp does; default: now.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), default=GENERAL.name, help="What is asked beyond it.")
+@click.option("--holder", "holder_file", type=_file, help="holder.json: whose signature each one must be.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
 @click.option(
     "--report",
@@ -195,6 +197,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     ocsp_url: str | None,
     at: datetime | None,
     policy: str,
+    holder_file: Path | None,
     show_attributes: bool,
     report: Path | None,
     output: Output,
@@ -212,6 +215,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
             revocation=list(_sources(rooms, crl_files, ocsp_url)),
             clock=system_clock,
             at=at,
+            holder=_expected(holder_file),
             show_attributes=show_attributes,
         )
     except JpkiError as error:
@@ -263,6 +267,13 @@ def _judged(
                         f"{len(documents)}件中{number}件を判定しました。", f"{number} of {len(documents)} files judged."
                     )
                 )
+
+
+def _expected(holder_file: Path | None) -> ExpectedHolder | None:
+    if holder_file is None:
+        return None
+    octets = read_at_most(holder_file, LARGEST_HOLDER_FILE)
+    return ExpectedHolder.of(read_holder(octets, day_in_japan(system_clock())))
 
 
 def _write_report(file: Path, verdicts: Sequence[FileVerdict], policy: ValidationPolicy) -> None:
