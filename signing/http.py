@@ -16,12 +16,11 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import parse_form_data
 
-from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
 from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
-from signing import words
 from signing.caps import LARGEST_UPLOAD
+from signing.page import TEMPLATES, VOCABULARY
 from signing.report import FileVerdict, SignatureVerdict, as_json
 from signing.tsa import MAX_REQUEST_OCTETS, TimeStampAuthority
 
@@ -49,7 +48,7 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
     A failed signature is a verdict, not an error.
     """
     blueprint = Blueprint(
-        "verifications", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/verify"
+        "verifications", __name__, template_folder=TEMPLATES, static_folder=STATIC, static_url_path="/verify"
     )
 
     @blueprint.post("/api/v1/verifications")
@@ -104,12 +103,7 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
         verdict=verdict,
         error=error,
         largest_mib=LARGEST_UPLOAD // _MIB,
-        iso=iso,
-        decisions=words.DECISIONS,
-        steps=words.STEPS,
-        outcomes=words.OUTCOMES,
-        marks=words.MARKS,
-        time_proofs=words.TIME_PROOFS,
+        **VOCABULARY,
     )
     later = error is not None and error.kind is Kind.UNAVAILABLE
     return make_response(page, status, _PAGE_HEADERS | (_RETRY_AFTER if later else {}))

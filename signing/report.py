@@ -31,6 +31,7 @@ class Step(StrEnum):
     POLICY = "policy"
     VALIDITY = "validity"
     REVOCATION = "revocation"
+    HOLDER = "holder"
 
 
 class Outcome(StrEnum):
@@ -47,7 +48,7 @@ _OUTCOMES = {Decision.REFUSE: Outcome.FAILED, Decision.UNDECIDED: Outcome.UNDECI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check. `cause` is given exactly where it failed or stayed undecided."""
+    """One check. `cause` is given exactly where it stands in the way of acceptance."""
 
     name: Step
     outcome: Outcome

@@ -202,6 +202,7 @@ def _terms(validation: Validation, policy: ValidationPolicy) -> Terms:
         reads_stored=validation.read_stored is not None,
         now=validation.clock(),
         at=validation.at,
+        holder=validation.holder,
         show_attributes=validation.show_attributes,
         policy=policy.name,
     )

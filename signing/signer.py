@@ -1,5 +1,7 @@
 """The signer as a report shows it: masked, unless the caller asked for the attributes (rule R21)."""
 
+from collections.abc import Iterator, Mapping
+
 from cryptography import x509
 
 from jpki import oids
@@ -8,7 +10,7 @@ from jpki.ids import Serial, format_serial
 from signing.certificate_checks import is_for_signing
 from signing.report import Signer
 
-_ATTRIBUTES = {
+ATTRIBUTES: Mapping[str, str] = {
     oids.NAME: "name",
     oids.NAME_SUBSTITUTES: "name_substitutes",
     oids.GENDER: "gender",
@@ -16,6 +18,7 @@ _ATTRIBUTES = {
     oids.ADDRESS: "address",
     oids.ADDRESS_SUBSTITUTES: "address_substitutes",
 }
+"""What a report calls the otherNames of a signer's subjectAltName."""
 
 
 def describe(certificate: x509.Certificate, trust_domain: str | None, *, show_attributes: bool) -> Signer:
@@ -42,16 +45,19 @@ def _identifier(certificate: x509.Certificate) -> str | None:
 
 
 def _attributes(certificate: x509.Certificate) -> dict[str, str]:
-    """Return the subjectAltName's otherNames; one of an unknown type keeps its OID as its name and is never dropped."""
+    """Return the otherNames by name; one of an unknown type keeps its OID as its name and is never dropped."""
+    return {ATTRIBUTES.get(oid, oid): value for oid, value in other_names(certificate)}
+
+
+def other_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    """Yield the OIDs and the texts of the subjectAltName's otherNames, which are the attributes of its holder."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return {}
-    others = (name for name in names if isinstance(name, x509.OtherName))
-    return {
-        _ATTRIBUTES.get(other.type_id.dotted_string, other.type_id.dotted_string): _text(other.value)
-        for other in others
-    }
+        return
+    for name in names:
+        if isinstance(name, x509.OtherName):
+            yield name.type_id.dotted_string, _text(name.value)
 
 
 def _text(value: bytes) -> str:

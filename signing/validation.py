@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Self
 
 from cryptography import x509
 
 from jpki import oids
 from jpki.clock import Clock
+from jpki.holder import Gender, Holder
 from jpki.ports import RevocationSource
 
 LAB_POLICIES = frozenset({oids.LAB_SIGNING_POLICY, oids.LAB_MOBILE_SIGNING_POLICY})
@@ -47,6 +49,33 @@ class Stored:
     layer: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExpectedHolder:
+    """The four attributes of the holder who should have signed; see `jpki.holder.Holder`. It does not print itself."""
+
+    name: str
+    name_substitutes: str
+    birth_date: date
+    gender: Gender
+    address: str
+    address_substitutes: str
+
+    @classmethod
+    def of(cls, holder: Holder) -> Self:
+        """Return what a signature of `holder` is compared with."""
+        return cls(
+            name=holder.name,
+            name_substitutes=holder.name_substitutes,
+            birth_date=holder.birth_date,
+            gender=holder.gender,
+            address=holder.address,
+            address_substitutes=holder.address_substitutes,
+        )
+
+    def __repr__(self) -> str:
+        return "ExpectedHolder(attributes withheld)"
+
+
 ReadStored = Callable[[Stored, datetime], RevocationSource]
 """Reads revocation data that is known to have existed at a moment, at which whoever signed it must have been valid.
 
@@ -60,8 +89,8 @@ class Validation:
     """The terms of a verification. `at` is the caller's own statement of the time that counts, None for now.
 
     A time-stamp goes before it, if it is by an authority under one of `stamp_anchors`. Revocation sources are asked in
-    their order, and after them what the document holds, as `read_stored` reads it. `show_attributes` unmasks the
-    signer (rule R21).
+    their order, and after them what the document holds, as `read_stored` reads it. Each signature must be the
+    `holder`'s, if one is given. `show_attributes` unmasks the signer (rule R21).
     """
 
     anchors: Sequence[TrustAnchor]
@@ -70,4 +99,5 @@ class Validation:
     stamp_anchors: Sequence[TrustAnchor] = ()
     read_stored: ReadStored | None = None
     at: datetime | None = None
+    holder: ExpectedHolder | None = None
     show_attributes: bool = False

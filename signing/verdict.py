@@ -64,6 +64,7 @@ class Cause(StrEnum):
     REVOKED_UNPROVEN_TIME = "revoked-unproven-time"
     TIME_STAMP_BROKEN = "time-stamp-broken"
     TIME_STAMP_MISUSED = "time-stamp-misused"
+    OTHER_HOLDER = "other-holder"
     UNSUPPORTED = "unsupported"
     FORMAT_NOT_TAKEN = "format-not-taken"
     CONTENT_ABSENT = "content-absent"
@@ -76,6 +77,7 @@ class Cause(StrEnum):
     TIME_UNPROVEN = "time-unproven"
     REVOCATION_STALE = "revocation-stale"
     REVOCATION_UNCHECKED = "revocation-unchecked"
+    HOLDER_UNTOLD = "holder-untold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,11 @@ RULINGS: dict[Cause, Ruling] = {
         "タイムスタンプが、タイムスタンプ用ではない証明書で作られています。",
         "A time-stamp was made with a certificate that is not for time-stamping.",
     ),
+    Cause.OTHER_HOLDER: _refused(
+        SubIndication.SIG_CONSTRAINTS_FAILURE,
+        "指定された利用者の署名ではありません。氏名、住所、生年月日、性別のいずれかが異なります。",
+        "It is not the signature of the holder who was given: name, address, date of birth or gender differ.",
+    ),
     Cause.UNSUPPORTED: _undecided(
         SubIndication.SIG_CONSTRAINTS_FAILURE,
         "対応していない署名の形式のため、判定できません。",
@@ -260,6 +267,11 @@ RULINGS: dict[Cause, Ruling] = {
         SubIndication.TRY_LATER,
         "証明書の経路は正しいですが、失効の有無を確認できていません。",
         "The chain is in order, but revocation is unchecked.",
+    ),
+    Cause.HOLDER_UNTOLD: _undecided(
+        SubIndication.SIG_CONSTRAINTS_FAILURE,
+        "証明書に氏名などの記載がなく、指定された利用者の署名かどうか確認できません。",
+        "The certificate names nobody, so nothing tells whether the signature is that of the holder who was given.",
     ),
 }
 """Every cause's ruling. The order matters: where several causes meet, the first one here speaks for the signature."""

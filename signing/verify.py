@@ -1,8 +1,9 @@
 """Judges signed documents: the door of this room for verifiers.
 
-A signature is judged in twelve steps, always reported in this order: 1 format, 2 algorithm, 3 integrity,
-4 coverage, 5 changes, 6 timestamp, 7 time, 8 path, 9 kind, 10 policy, 11 validity, 12 revocation. The format's reader
-makes the first five but the algorithm's; the rest is the same for every format. Table and words: signing/verdict.py.
+A signature is judged in thirteen steps, always reported in this order: 1 format, 2 algorithm, 3 integrity,
+4 coverage, 5 changes, 6 timestamp, 7 time, 8 path, 9 kind, 10 policy, 11 validity, 12 revocation, 13 holder. The
+format's reader makes the first five but the algorithm's; the rest is the same for every format. Table and words:
+signing/verdict.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from jpki.text import Text
 from signing import intake
 from signing.algorithms import check_strength
 from signing.certificate_checks import check_kind, check_policy, check_validity
+from signing.holder_check import check_holder
 from signing.policies import GENERAL, Basis, ValidationPolicy
 from signing.presented import Presented
 from signing.report import (
@@ -38,7 +40,7 @@ from signing.revocation_check import check_revocation
 from signing.signer import describe
 from signing.time_evidence import Proven, weigh
 from signing.trust import Chain, find_chain
-from signing.validation import Validation
+from signing.validation import ExpectedHolder, Validation
 from signing.verdict import (
     ACCEPTED,
     ACCEPTED_AS_STAMPED,
@@ -141,8 +143,8 @@ _BASES = {
     Basis.NOW: ("現在", "the present"),
 }
 
-_NOT_ALWAYS = {Step.CHANGES, Step.TIME_STAMP}
-"""Checks for which there may be nothing to check: a format without revisions, a signature without time-stamps."""
+_NOT_ALWAYS = {Step.CHANGES, Step.TIME_STAMP, Step.HOLDER}
+"""Checks for which there may be nothing to check: no revisions in this format, no time-stamps, nobody expected."""
 
 
 # --- one signature ---------------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ def _judge(presented: Presented, validation: Validation, asked: _Asked) -> Signa
     certificate, chain = presented.certificate, None
     if certificate is not None:
         chain = find_chain(certificate, presented.others, validation.anchors, counting.at)
-        checks += _check_trust(chain, counting, evidence.sources)
+        checks += _check_trust(chain, counting, evidence.sources, validation.holder)
     elif presented.algorithms is not None:
         checks.append(Check.stopped(Step.PATH, Cause.NO_SIGNER_CERTIFICATE))
     if presented.algorithms is not None:
@@ -219,7 +221,9 @@ def _check_time(presented: Presented, counting: _Time, policy: ValidationPolicy)
     )
 
 
-def _check_trust(chain: Chain | None, counting: _Time, sources: Sequence[RevocationSource]) -> Iterator[Check]:
+def _check_trust(
+    chain: Chain | None, counting: _Time, sources: Sequence[RevocationSource], holder: ExpectedHolder | None
+) -> Iterator[Check]:
     if chain is None:
         yield Check.stopped(Step.PATH, Cause.NO_TRUSTED_CHAIN)
         return
@@ -236,6 +240,7 @@ def _check_trust(chain: Chain | None, counting: _Time, sources: Sequence[Revocat
     yield check_policy(chain, counting.at)
     yield check_validity(chain, counting.at)
     yield check_revocation(chain, sources, counting.at, time_is_given=counting.is_given)
+    yield check_holder(certificate, holder)
 
 
 def _conclude(checks: Iterable[Check], shown: Signer | None, signed_at: SignedAt | None) -> SignatureVerdict:

@@ -20,6 +20,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, Valida
 from jpki.revocation import RevocationEvidence
 from signing.caps import LARGEST_MESSAGE
 from signing.report import FileVerdict
+from signing.validation import ExpectedHolder
 
 _LENGTH = struct.Struct(">I")
 _T = TypeVar("_T")
@@ -69,6 +70,7 @@ class Terms:
     reads_stored: bool
     now: datetime
     at: datetime | None
+    holder: ExpectedHolder | None
     show_attributes: bool
     policy: str
 

@@ -33,6 +33,16 @@ STEPS = {
     Step.POLICY: Text("証明書ポリシー", "Certificate policy"),
     Step.VALIDITY: Text("有効期間", "Validity period"),
     Step.REVOCATION: Text("失効", "Revocation"),
+    Step.HOLDER: Text("利用者との照合", "Match with the holder"),
+}
+
+ATTRIBUTES = {
+    "name": Text("氏名", "Name"),
+    "name_substitutes": Text("氏名の代替文字の位置", "Substituted characters of the name"),
+    "birth_date": Text("生年月日", "Date of birth"),
+    "gender": Text("性別", "Gender"),
+    "address": Text("住所", "Address"),
+    "address_substitutes": Text("住所の代替文字の位置", "Substituted characters of the address"),
 }
 
 TIME_PROOFS = {

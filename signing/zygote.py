@@ -193,6 +193,7 @@ def _validation(terms: Terms, channel: Channel, read_stored: ReadStored) -> Vali
         stamp_anchors=_anchors(terms.stamp_anchors),
         read_stored=read_stored if terms.reads_stored else None,
         at=terms.at,
+        holder=terms.holder,
         show_attributes=terms.show_attributes,
     )
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from crl.reader import CrlFile, updated
-from jpki.clock import iso, system_clock
+from enroll.holder_file import LARGEST_HOLDER_FILE, read_holder
+from jpki.clock import day_in_japan, iso, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ports import RevocationSource
 from jpki.randomness import system_randomness
@@ -24,7 +25,7 @@ from server.certificate_files import certificates_in
 from server.cli.frame import BadInput, HomeType, MomentType, Output, command, opened
 from server.cli.keys import KeySource, signer_at
 from server.cli.pins import pin_file
-from server.home import Home, write_new
+from server.home import Home, read_at_most, write_new
 from server.sandbox import open_sandbox
 from server.stamp_fetch import stamp_fetcher
 from server.stored_evidence import Collector, read_stored
@@ -38,13 +39,14 @@ from signing.report import FileVerdict, Outcome, SignatureVerdict, as_json
 from signing.sandbox import Sandbox
 from signing.sign import sign as sign_document
 from signing.time_stamper import Level, Stamping, TimeStamper
-from signing.validation import SIGNING_POLICIES, TrustAnchor, Validation
+from signing.validation import SIGNING_POLICIES, ExpectedHolder, TrustAnchor, Validation
 from signing.verdict import Decision, worst
 
 if TYPE_CHECKING:
     from server.wiring import Rooms
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_new = click.Path(dir_okay=False, path_type=Path)
 
 
 # --- sign ----------------------------------------------------------------------------------------------------------
@@ -60,7 +62,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Its key: PEM, pkcs11:…?module-path=…, or card:FILE, a simulated card.",
 )
 @click.option("--pin-file", "pin", type=pin_file, help="Of a card: where its PIN is; else it is asked for.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The signed file.")
+@click.option("--out", required=True, type=_new, help="The signed file.")
 @click.option("--format", "form", type=click.Choice([str(each) for each in Format]), help="Default: by the content.")
 @click.option("--chain", "chain_file", type=_file, help="CA certificates to put in, PEM.")
 @click.option("--timestamp", "stamp_url", metavar="URL", help="The time-stamp authority that is asked (RFC 3161).")
@@ -180,7 +182,14 @@ _DECISIONS = {
 @click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
 @click.option("--at", type=MomentType(), help="The time that counts where no time-stamp does; default: now.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), default=GENERAL.name, help="What is asked beyond it.")
+@click.option("--holder", "holder_file", type=_file, help="holder.json: whose signature each one must be.")
 @click.option("--show-attributes", is_flag=True, help="Show the signer's name, address, birth date and gender.")
+@click.option(
+    "--report",
+    type=_new,
+    metavar="FILE.html",
+    help="Write a page for people and archives, too.",
+)
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
     *,
@@ -191,10 +200,14 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     ocsp_url: str | None,
     at: datetime | None,
     policy: str,
+    holder_file: Path | None,
     show_attributes: bool,
+    report: Path | None,
     output: Output,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
+    if report is not None and report.exists():
+        raise click.UsageError(f"--report: '{report}' exists, and no file is written over")
     _sandbox()  # It prepares itself while the home is being opened.
     try:
         rooms = opened(home) if home else None
@@ -205,14 +218,19 @@ def verify(  # noqa: PLR0913 - one parameter for each option
             revocation=list(_sources(rooms, crl_files, ocsp_url)),
             clock=system_clock,
             at=at,
+            holder=_expected(holder_file),
             show_attributes=show_attributes,
         )
     except JpkiError as error:
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
     verdicts = list(_judged(documents, validation, POLICIES[policy], output))
+    lines = [line for each in verdicts for line in _describe(each)]
+    if report is not None:
+        _write_report(report, verdicts, POLICIES[policy])
+        lines.append(Text(f"報告書：{report}", f"report: {report}"))
     fields = as_json(verdicts)
-    output.result(str(fields.pop("schema")), fields, [line for each in verdicts for line in _describe(each)])
+    output.result(str(fields.pop("schema")), fields, lines)
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
 
 
@@ -252,6 +270,22 @@ def _judged(
                         f"{len(documents)}件中{number}件を判定しました。", f"{number} of {len(documents)} files judged."
                     )
                 )
+
+
+def _expected(holder_file: Path | None) -> ExpectedHolder | None:
+    if holder_file is None:
+        return None
+    octets = read_at_most(holder_file, LARGEST_HOLDER_FILE)
+    return ExpectedHolder.of(read_holder(octets, day_in_japan(system_clock())))
+
+
+def _write_report(file: Path, verdicts: Sequence[FileVerdict], policy: ValidationPolicy) -> None:
+    from signing.page import report as report_page
+
+    try:
+        write_new(file, report_page(verdicts, policy, system_clock()).encode(), 0o600)
+    except JpkiError as error:
+        raise BadInput(error) from error
 
 
 def _anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequence[TrustAnchor]:

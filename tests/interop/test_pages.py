@@ -2,14 +2,24 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from signing.intake import Format
+from signing.page import report
+from signing.policies import ARCHIVE, GENERAL
+from signing.report import FileVerdict
 from signing.samples import tax_return_pdf
+from signing.sign import sign
+from signing.verify import judge
 from tests.interop.authority import Town
+from tests.signing.town import NOW, make_town
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +93,35 @@ def test_a_file_is_judged_without_scripts(
     require_for_everyone(judged, SMALL)
     for page in (plain, judged):
         page.close()
+
+
+@pytest.mark.parametrize("width", [SMALL, LARGE])
+def test_a_report_is_for_everyone_and_asks_nobody(browser: Browser, tmp_path: Path, width: int) -> None:
+    file = tmp_path / "report.html"
+    with ThreadPoolExecutor(1) as executor:  # Playwright's loop runs in this thread, and judging needs one of its own.
+        file.write_text(report(executor.submit(verdicts).result(), ARCHIVE, NOW), "utf-8")
+    page = opened(browser, width)
+    asked, said = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(file.as_uri())
+    require_for_everyone(page, width)
+    assert page.evaluate("getComputedStyle(document.querySelector('.refuse')).backgroundColor") == "rgb(253, 238, 238)"
+    assert asked == [file.as_uri()]
+    assert said == []
+    page.close()
+
+
+def verdicts() -> list[FileVerdict]:
+    """Return verdicts of every kind, on files of long names."""
+    town = make_town()
+    signed = sign(tax_return_pdf(["Income"]), town.holder, Format.PADES, NOW)
+    found = [
+        judge(BytesIO(document), town.validation(show=True), policy)
+        for document in (signed, signed.replace(b"Income", b"Outgos"), b"x")
+        for policy in (GENERAL, ARCHIVE)
+    ]
+    return [replace(verdict, path="/var/spool/returns/" + "令和七年分の申告書" * 8 + ".pdf") for verdict in found]
 
 
 def test_by_keyboard_alone_one_gets_from_the_portal_to_a_municipalitys_list(town: Town, browser: Browser) -> None:

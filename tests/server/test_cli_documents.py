@@ -359,3 +359,29 @@ def test_a_policy_asks_for_more(jpki: Jpki, town: Town, signed: Path) -> None:
     for name, policy in (("return.p7m", "e-tax"), ("return.pdf", "e-tax-strict"), ("return.pdf", "archive")):
         assert jpki.judged(UNDECIDED, "verify", signed / name, *words, policy)["decision"] == "undecided"
     assert jpki.refused("verify", signed / "return.pdf", *words, "e-taxes").exit == 64
+
+
+# --- whose signature it must be --------------------------------------------------------------------------------------
+
+
+def test_verify_compares_the_signer_with_holder_json(jpki: Jpki, town: Town, signed: Path, tmp_path: Path) -> None:
+    holder = json.loads((PROJECT / "examples" / "holder.json").read_text("utf-8"))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(holder | {"name": "日本　太郎"}), "utf-8")
+    words = ("verify", signed / "return.xtx", "--home", town.home, "--holder")
+    own = jpki.judged(ACCEPT, *words, PROJECT / "examples" / "holder.json")
+    refused = jpki.judged(REFUSE, *words, other)
+    (told,) = refused["files"][0]["signatures"]
+    assert told["checks"][-1]["evidence"] == {"differs": "name"}
+    for attribute in ("日本", "太郎", "花子", holder["address"], holder["birth_date"], "19900401"):
+        assert attribute not in json.dumps([own, refused], ensure_ascii=False)
+
+
+def test_verify_takes_only_a_sound_holder_json(jpki: Jpki, town: Town, signed: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "holder.json"
+    words = ("verify", signed / "return.xtx", "--home", town.home, "--holder", odd)
+    assert jpki.refused(*words).exit == USAGE
+    for content, code in (("[]", "holder-malformed"), ("{}", "holder-invalid")):
+        odd.write_text(content, "utf-8")
+        refused = jpki.refused(*words)
+        assert (refused.exit, refused.code) == (USAGE, code)

@@ -1,6 +1,6 @@
 """A small CA in JPKI's shape: two generations of one name, signing and authentication certificates, all synthetic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +27,7 @@ ROOT_NAME = x509.Name(
 )
 HOLDER_NAME = "見本　花子"
 UNKNOWN_OTHER_NAME = "1.2.392.200149.8.5.5.99"
+ATTRIBUTES = {oids.NAME: HOLDER_NAME, oids.GENDER: "2", UNKNOWN_OTHER_NAME: "未知"}
 
 
 def _year(years: int) -> datetime:
@@ -76,7 +77,7 @@ def make_intermediate(
     return Authority(builder.sign(root.key, SHA256()), key)
 
 
-def make_certificate(
+def make_certificate(  # noqa: PLR0913 - one parameter for each oddity
     key: PrivateKey,
     issuer: Authority,
     *,
@@ -85,6 +86,7 @@ def make_certificate(
     not_before: datetime = NOW - timedelta(days=200),
     not_after: datetime = NOW + timedelta(days=800),
     critical: Sequence[x509.ExtensionType] = (),
+    attributes: Mapping[str, str] = ATTRIBUTES,
 ) -> x509.Certificate:
     """Issue a holder's certificate: critical policies with a CPS URI, otherNames in the subjectAltName, AKI and SKI."""
     name = x509.Name(
@@ -101,7 +103,7 @@ def make_certificate(
         _builder(name, key, not_before, not_after)
         .issuer_name(issuer.certificate.subject)
         .add_extension(_usage(digital_signature=True, content_commitment=content_commitment), critical=True)
-        .add_extension(x509.SubjectAlternativeName(_other_names()), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_other_names(attributes)), critical=False)
         .add_extension(policies, critical=True)
         .add_extension(_authority_key(issuer), critical=False)
     )
@@ -150,8 +152,7 @@ def _usage(
     )
 
 
-def _other_names() -> list[x509.GeneralName]:
-    values = {oids.NAME: HOLDER_NAME, oids.GENDER: "2", UNKNOWN_OTHER_NAME: "未知"}
+def _other_names(values: Mapping[str, str]) -> list[x509.GeneralName]:
     return [x509.OtherName(x509.ObjectIdentifier(oid), der.utf8_string(value)) for oid, value in values.items()]
 
 
