@@ -30,7 +30,6 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             "key": "/office.key",
             "roots": "/roots.pem",
         },
-        "client_cert_proxy": ("192.0.2.1",),
         "nodes": ("https://other.example.org",),
         "timestamp_trust": ("/stamps.pem",),
         "client_cert_proxy": ("192.0.2.1", "2001:db8::1"),
