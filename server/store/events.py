@@ -1,6 +1,6 @@
 """Resident events as rows; see `jpki.ports.EventBook`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -144,7 +144,7 @@ class SqlEvents:
             if not rows:
                 return
             connection.execute(_FINISHED, [_finished(row.number, outcomes[row.number]) for row in rows])
-            notices = [_notice_of(row, at) for row in rows if row.number in ended]
+            notices = list(_notices(connection, [row for row in rows if row.number in ended], at))
             _tell(connection, notices)
             doubtful = sum(outcomes[row.number] is not None for row in rows)
             subjects = tuple(f"event/{row.number}" for row in rows)
@@ -302,8 +302,30 @@ def _finished(number: int, doubt: Doubt | None) -> dict[str, object]:
     return {"of": number, "new_state": EventState.REFUSED if doubt else EventState.DONE, "new_doubt": doubt}
 
 
-def _notice_of(row: Row[Any], at: datetime) -> dict[str, object]:
-    return {"event": row.number, "holder": row.holder, "kind": row.kind, "serials": row.serials, "made_at": at}
+def _notices(connection: Connection, rows: Sequence[Row[Any]], at: datetime) -> Iterator[dict[str, object]]:
+    """Yield what there is to tell: of a certificate that a dead worker's event was about to end, another may have told.
+
+    That is one which came later and came true earlier, and so was handled between the two workers.
+    """
+    notice = tables.notice
+    query = select(notice).where(notice.c.holder.in_([row.holder for row in rows]))
+    told = [(each.holder, each.event, each.serials.split()) for each in connection.execute(query)]
+    for row in rows:
+        elsewhere = {
+            serial
+            for holder, event, serials in told
+            if holder == row.holder and event != row.number
+            for serial in serials
+        }
+        serials = [each for each in row.serials.split() if each not in elsewhere]
+        if serials:
+            yield {
+                "event": row.number,
+                "holder": row.holder,
+                "kind": row.kind,
+                "serials": " ".join(serials),
+                "made_at": at,
+            }
 
 
 def _tell(connection: Connection, notices: Sequence[Mapping[str, object]]) -> None:

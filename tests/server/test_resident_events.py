@@ -579,6 +579,25 @@ def test_a_worker_that_was_away_for_too_long_leaves_all_to_the_one_after_it(
     assert [len(each.serials) for each in rooms.store.events.notices(0, 10)] == [2, 2]
 
 
+def test_a_certificate_is_told_of_once_though_an_earlier_event_comes_between_two_workers(
+    rooms: Rooms, present: SteppingClock
+) -> None:
+    receive(rooms, told(rooms, Kind.MOVED, hours_ago=1))
+
+    class Dying(SqlEvents):
+        def plan(self, batch: EventBatch, serials: Mapping[EventNumber, Sequence[Serial]]) -> AbstractSet[EventNumber]:
+            super().plan(batch, serials)
+            raise Crash
+
+    with pytest.raises(Crash):
+        replace(rooms.events, book=Dying(rooms.store.database)).work()
+    receive(rooms, told(rooms, Kind.RENAMED, sequence=2, hours_ago=2))
+    present.advance(seconds=LEASE.total_seconds() + 1)
+    handle(rooms)
+    (notice,) = rooms.store.events.notices(0, 10)
+    assert (notice.kind, len(notice.serials)) == (Kind.RENAMED, 2)
+
+
 @pytest.fixture
 def node(installed: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
     def start(home: Path) -> subprocess.Popen[bytes]:
