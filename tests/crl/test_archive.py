@@ -73,6 +73,31 @@ def test_then_the_last_of_each_day_in_japan_and_then_of_each_month(folder: Path)
     assert [each for each in kept if each >= NOON - 2 * DAY] == young
 
 
+@pytest.mark.parametrize(("older", "kept"), [(timedelta(), [1, 2]), (timedelta(seconds=1), [2])])
+def test_the_last_of_each_day_is_kept_for_31_days_to_the_second(
+    folder: Path, older: timedelta, kept: Sequence[int]
+) -> None:
+    now = NOON + 9 * DAY
+    put(folder, "complete-1.crl", now - 31 * DAY - older)
+    put(folder, "complete-2.crl", now - 28 * DAY)
+    assert numbers(tidied(folder, now)) == kept
+
+
+@pytest.mark.parametrize(("later", "is_tidied"), [(HOUR / 2, False), (HOUR, True), (-HOUR, True)])
+def test_it_is_tidied_once_an_hour_and_where_the_clock_went_back(
+    folder: Path,
+    later: timedelta,
+    is_tidied: bool,  # noqa: FBT001
+) -> None:
+    clock = SteppingClock(NOON)
+    archive = Archive(folder.parents[2], clock)
+    archive.tidy()
+    left = put(folder, ".complete-3.crl.left", NOON - 4 * HOUR)
+    clock.now = NOON + later
+    archive.tidy()
+    assert left.exists() is not is_tidied
+
+
 def test_what_is_kept_does_not_depend_on_how_often_it_is_tidied(folder: Path, tmp_path: Path) -> None:
     at_once = tmp_path / "once" / "crl-archive" / "signing" / "s1"
     at_once.mkdir(parents=True)
