@@ -3,7 +3,7 @@
 The local operator acts here on the word of holder.json; the registration office (enroll/office.py) for its cases.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from enroll.orders import Terms, first_order, renewal_order
 from enroll.renewal import holder_of, not_renewable
 from jpki.acts import Actor
 from jpki.case import Change
-from jpki.certificate import CARD, HOLDER_PURPOSES, Carrier, Purpose
+from jpki.certificate import CARD, Carrier, Purpose
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
@@ -121,10 +121,9 @@ class Desk:
         """Make what a case issued live as it is handed over: with the case's change, or not at all."""
         self.authority.activate(serials, by, change)
 
-    def on_card(self, holder: HolderCode) -> dict[Purpose, CertificateRecord]:
+    def on_card(self, holder: HolderCode) -> Mapping[Purpose, CertificateRecord]:
         """Return the holder's card certificates that are live or on hold, by kind."""
-        found = {purpose: self._on_card(holder, purpose) for purpose in HOLDER_PURPOSES}
-        return {purpose: record for purpose, record in found.items() if record is not None}
+        return self.ledger.on_card(holder, self.clock())
 
     def hold(self, serial: Serial, by: Actor) -> CertificateRecord:
         """Put a certificate on hold and return its record; a signing certificate's hold never lifts."""

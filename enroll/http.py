@@ -16,6 +16,8 @@ from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
 
 _KEY = re.compile(openapi.KEY_PATTERN)
+_OF_THE_CASE = {"not-eligible", "counter-may-not", "counter-closed"}
+"""Refusals that tell of the case, and not of a clerk who tries what is not allowed."""
 
 
 class Gate(Protocol):
@@ -77,7 +79,7 @@ def _view(api: Api, route: Route, gate: Gate, once: Once) -> Callable[..., Respo
                 return act()
             return once(clerk, key, b"\n".join([request.method.encode(), request.path.encode(), octets]), act)
         except JpkiError as error:
-            if error.kind is Kind.FORBIDDEN:
+            if error.kind is Kind.FORBIDDEN and error.code not in _OF_THE_CASE:
                 gate.refused(clerk)
             raise
 

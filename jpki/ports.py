@@ -247,6 +247,10 @@ class CertificateLedger(Protocol):
         """
         ...
 
+    def on_card(self, holder: HolderCode, at: datetime) -> Mapping[Purpose, CertificateRecord]:
+        """Return the live certificates, as `live` has it, of one holder's card, by kind."""
+        ...
+
     def partitions(self, serials: Sequence[Serial]) -> AbstractSet[PartitionId]:
         """Return the partitions that these certificates name."""
         ...

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor
 from jpki.case import Change
-from jpki.certificate import Carrier, Purpose, Validity
+from jpki.certificate import CARD, Carrier, Purpose, Validity
 from jpki.clock import whole_second
 from jpki.errors import JpkiError
 from jpki.ids import HolderCode, PartitionId, Serial
@@ -178,6 +178,20 @@ class SqlLedger:
             serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
             found = _find(connection, serials).values()
         return {record.holder: record for record in found if record.status.state is not State.REVOKED}
+
+    def on_card(self, holder: HolderCode, at: datetime) -> Mapping[Purpose, CertificateRecord]:
+        """Return the live certificates of a holder's card, by kind."""
+        place = tables.place
+        is_live = and_(
+            place.c.holder == holder,
+            place.c.carrier == CARD,
+            place.c.stage == LIVE,
+            place.c.not_after >= whole_second(at),
+        )
+        with self._database.reading() as connection:
+            serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
+            found = _find(connection, serials).values() if serials else ()
+        return {record.purpose: record for record in found if record.status.state is not State.REVOKED}
 
     def successors(self, serials: Sequence[Serial]) -> Mapping[Serial, Status]:
         """Return what renews each, pending or live."""

@@ -225,6 +225,14 @@ def test_who_is_refused_too_often_is_locked_out_for_a_while(town: ApiTown, time:
     assert town.get(other, "/me").status_code == 200
 
 
+def test_whoever_serves_people_who_are_not_eligible_is_not_locked_out(town: ApiTown) -> None:
+    town.office.register.change(HANA, is_ward=True)
+    number = town.done(town.office.front, "/cases", NEW)["number"]
+    for _ in range(MOST_REFUSALS + 1):
+        answer = town.post(town.office.front, f"/cases/{number}/identity-check", {"card": town.card()})
+        assert answer.json["code"] == "not-eligible"
+
+
 # --- how it answers --------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 from cryptography.x509.oid import NameOID
 
+from jpki.ids import Serial
+from server.home import Home
+from server.wiring import open_rooms
 from tests.server.console import Jpki
 from tests.server.test_registered import serving
 
@@ -71,6 +75,18 @@ def test_counters_are_added_and_closed(jpki: Jpki, home: Path) -> None:
     jpki.done("counter", "close", "131016", "--home", home)
     found = jpki.done("counter", "list", "--home", home)["counters"]
     assert [(each["code"], each["state"]) for each in found] == [("131016", "closed"), ("po-1", "open")]
+
+
+def test_the_administrator_of_an_older_home_becomes_a_clerk_with_the_certificate_there_is(home: Path) -> None:
+    with closing(open_rooms(Home(home))) as rooms:
+        database, (before,) = rooms.store.database, rooms.store.clerks.clerks()
+        database.migrate("0010")
+        database.migrate()
+        assert rooms.store.clerks.clerks() == [before]
+        bundle, password = home / "clerks" / "administrator-1.p12", home / "secrets" / "administrator-1-password"
+        _, certificate, _ = load_key_and_certificates(bundle.read_bytes(), password.read_bytes())
+        assert certificate is not None
+        assert rooms.store.clerks.bearer(Serial(certificate.serial_number)) == before
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from jpki.randomness import system_randomness
 from jpki.resident import Registration
 from jpki.revocation import Reason, State
 from server.audit.body import decode
+from server.reconcile.reconcile import reconcile
 from server.sealing import Sealing
 from server.store import tables
 from server.store.replay import Replay
@@ -155,6 +156,14 @@ def test_what_waits_for_delivery_outlives_the_tidying_of_abandoned_certificates(
     assert code_of(refused) == "certificate-pending"
     office.rooms.office.deliver(case.number, office.front)
     assert office.states(case) == [State.ACTIVE, State.ACTIVE]
+
+
+def test_reconcile_finds_nothing_wrong_in_what_waits_for_delivery(office: OfficeTown, time: SteppingClock) -> None:
+    case = office.issued().case
+    time.advance(hours=1)
+    report = reconcile(office.rooms, LOCAL_OPERATOR, lambda _: None)
+    assert report.found == 0, report.differences
+    assert office.states(case) == [State.ISSUED, State.ISSUED]
 
 
 def test_nothing_of_a_case_comes_to_life_without_the_case(office: OfficeTown) -> None:
