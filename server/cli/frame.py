@@ -54,6 +54,7 @@ _COMMANDS = {
     "backup": "server.cli.backup",
     "doctor": "server.cli.home",
     "sign": "server.cli.documents",
+    "preserve": "server.cli.documents",
     "verify": "server.cli.documents",
     "trust": "server.cli.trust",
 }
