@@ -1,5 +1,6 @@
 """Time: always aware, always passed in. `system_clock` is the only place that asks the machine."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ Clock = Callable[[], datetime]
 """Returns the present moment as an aware datetime in UTC."""
 
 JST = ZoneInfo("Asia/Tokyo")
+_DATE_ALONE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def system_clock() -> datetime:
@@ -50,6 +52,20 @@ def months_earlier(day: date, months: int) -> date:
         first = (first - timedelta(days=1)).replace(day=1)
     last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     return first.replace(day=min(day.day, last.day))
+
+
+def read_moment(text: str, of_day: Callable[[date], datetime] = end_of_day) -> datetime:
+    """Return a moment that is written as in ISO 8601, in UTC.
+
+    Without a zone it is Japan's time, and a date alone is what `of_day` makes of it.
+
+    Raises:
+        ValueError, OverflowError: it is none.
+    """
+    moment = datetime.fromisoformat(text)
+    if _DATE_ALONE.fullmatch(text):
+        return of_day(moment.date())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
 
 
 def iso(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from jpki.certificate import Purpose
 from jpki.ports import RevocationSource
@@ -14,8 +14,12 @@ from server.evidence import NotedEvidence
 from server.stored_evidence import read_stored
 from server.trust import configured_anchors, other_anchors
 from server.wiring import Rooms
+from signing.policies import ValidationPolicy
 from signing.report import FileVerdict
 from signing.validation import LAB_POLICIES, TrustAnchor, Validation
+
+if TYPE_CHECKING:
+    from signing.http import VerifyUpload
 
 LAB = "lab"
 """The trust domain of a home's own CAs."""
@@ -43,18 +47,18 @@ def stamp_anchors_of(rooms: Rooms) -> Sequence[TrustAnchor]:
     return [*own, *configured_anchors(map(Path, rooms.settings.timestamp_trust), frozenset())]
 
 
-def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> Callable[[IO[bytes]], FileVerdict]:
-    """Return what judges one uploaded file at the present moment, attributes masked, in the sandbox.
+def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> "VerifyUpload":
+    """Return what judges one uploaded file, attributes masked, in the sandbox.
 
     `verifier` tells who asks, in `registered` mode: what the ledger tells of signers is recorded then.
     """
 
-    def judge(document: IO[bytes]) -> FileVerdict:
-        validation, asking = home_validation(rooms), verifier()
+    def judge(document: IO[bytes], policy: ValidationPolicy, received_at: datetime | None) -> FileVerdict:
+        validation, asking = home_validation(rooms, at=received_at), verifier()
         if rooms.admission is not None and asking is not None:
             noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
             validation = replace(validation, revocation=[noted])
-        return rooms.sandbox.judge(document, validation)
+        return rooms.sandbox.judge(document, validation, policy)
 
     return judge
 

@@ -8,7 +8,8 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -16,11 +17,13 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import parse_form_data
 
+from jpki.clock import read_moment
 from jpki.errors import JpkiError, Kind
 from jpki.look import PAGE_HEADERS, STATIC
 from jpki.text import Text
 from signing.caps import LARGEST_UPLOAD
 from signing.page import TEMPLATES, VOCABULARY
+from signing.policies import GENERAL, POLICIES, ValidationPolicy
 from signing.report import FileVerdict, SignatureVerdict, as_json
 from signing.tsa import MAX_REQUEST_OCTETS, TimeStampAuthority
 
@@ -38,8 +41,11 @@ _RETRY_AFTER = {"Retry-After": "5"}
 
 _PAGE_HEADERS = {"Cache-Control": "no-store", **PAGE_HEADERS}
 
-VerifyUpload = Callable[[IO[bytes]], FileVerdict]
-"""Judges an open file, which has a descriptor, with the house's own trust."""
+VerifyUpload = Callable[[IO[bytes], ValidationPolicy, datetime | None], FileVerdict]
+"""Judges an open file, which has a descriptor, with the house's own trust.
+
+By a policy, and as of a moment which the caller says that the document was received at; None for now.
+"""
 
 
 def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
@@ -56,8 +62,8 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
         """Answer with the verdict on the uploaded file.
 
         Raises:
-            JpkiError: MALFORMED `file-missing`, TOO_LARGE `upload-too-large`, UNAVAILABLE `upload-without-room`; what
-                `verify_upload` raises.
+            JpkiError: MALFORMED `file-missing`, `policy-unknown` or `moment-malformed`, TOO_LARGE `upload-too-large`,
+                UNAVAILABLE `upload-without-room`; what `verify_upload` raises.
         """
         return jsonify(as_json([_verify(verify_upload)]))
 
@@ -102,6 +108,7 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
         "verify.html",
         verdict=verdict,
         error=error,
+        policies=POLICIES.values(),
         largest_mib=LARGEST_UPLOAD // _MIB,
         **VOCABULARY,
     )
@@ -109,12 +116,22 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
     return make_response(page, status, _PAGE_HEADERS | (_RETRY_AFTER if later else {}))
 
 
-@contextmanager
-def _upload() -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the name and the octets of the request's field `file`; the body is read no further than the cap.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Upload:
+    """The fields of a request: the file with its name, and what is asked of it."""
 
-    Its octets go to the disk as they come, into a file that has no name: the kernel frees it with the last descriptor,
-    however this process ends.
+    name: str
+    document: IO[bytes]
+    policy: ValidationPolicy
+    received_at: datetime | None
+
+
+@contextmanager
+def _upload() -> Iterator[_Upload]:
+    """Yield what the request's fields hold; the body is read no further than the cap.
+
+    The file's octets go to the disk as they come, into a file that has no name: the kernel frees it with the last
+    descriptor, however this process ends.
     """
     with ExitStack() as opened:
 
@@ -124,7 +141,7 @@ def _upload() -> Iterator[tuple[str, IO[bytes]]]:
         if request.mimetype != "multipart/form-data":
             raise _missing()
         try:
-            _, _, files = parse_form_data(
+            _, form, files = parse_form_data(
                 request.environ,
                 on_disk,
                 max_form_memory_size=_MOST_IN_MEMORY,
@@ -140,20 +157,50 @@ def _upload() -> Iterator[tuple[str, IO[bytes]]]:
             raise _missing()
         if upload.stream.seek(0, os.SEEK_END) > LARGEST_UPLOAD:
             raise _too_large()
-        yield upload.filename, upload.stream
+        upload.stream.flush()
+        yield _Upload(
+            name=_base_name(upload.filename),
+            document=upload.stream,
+            policy=_policy(form.get("policy") or GENERAL.name),
+            received_at=_moment(form["received_at"]) if form.get("received_at") else None,
+        )
 
 
 def _verify(verify_upload: VerifyUpload) -> FileVerdict:
-    with _upload() as (name, document):
-        document.flush()
-        verdict = verify_upload(document)
+    with _upload() as upload:
+        verdict = verify_upload(upload.document, upload.policy, upload.received_at)
     signatures = tuple(_masked(signature) for signature in verdict.signatures)
-    return replace(verdict, path=_base_name(name), signatures=signatures)
+    return replace(verdict, path=upload.name, signatures=signatures)
 
 
 def _masked(verdict: SignatureVerdict) -> SignatureVerdict:
     """Return the verdict without the signer's attributes: this door's callers are anonymous (rule R21)."""
     return replace(verdict, signer=verdict.signer and replace(verdict.signer, attributes=None))
+
+
+def _policy(name: str) -> ValidationPolicy:
+    try:
+        return POLICIES[name]
+    except KeyError:
+        names = " ".join(POLICIES)
+        raise JpkiError(
+            Kind.MALFORMED,
+            "policy-unknown",
+            Text("その検証方針はありません。", "There is no such policy."),
+            Text(f"次のいずれかを指定してください：{names}", f"Give one of these: {names}"),
+        ) from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return read_moment(text)
+    except (ValueError, OverflowError):
+        raise JpkiError(
+            Kind.MALFORMED,
+            "moment-malformed",
+            Text("受付日時を読み取れません。", "The time of receipt cannot be read."),
+            Text("2026-11-23T12:00:00+09:00 のように指定してください。", "Write it as in 2026-11-23T12:00:00+09:00."),
+        ) from None
 
 
 def _base_name(name: str) -> str:

@@ -53,12 +53,20 @@ def write(
     except JpkiError:
         raise
     except Exception as error:  # a broken PDF makes pyHanko raise anything
-        raise JpkiError(
-            Kind.UNPROCESSABLE,
-            "pdf-unreadable",
-            Text("PDFとして読み取れないため、署名できません。", "The file cannot be read as a PDF and was not signed."),
-            Text("暗号化されていない正しいPDFを指定してください。", "Give a sound PDF without a password."),
-        ) from error
+        raise unreadable() from error
+
+
+def unreadable() -> JpkiError:
+    """Return the error UNPROCESSABLE `pdf-unreadable`, for what is no PDF, is broken or encrypted."""
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "pdf-unreadable",
+        Text(
+            "PDFとして読み取れないため、何も書き込んでいません。",
+            "The file cannot be read as a PDF, and nothing was written.",
+        ),
+        Text("暗号化されていない正しいPDFを指定してください。", "Give a sound PDF without a password."),
+    )
 
 
 def open_for_update(document: bytes) -> IncrementalPdfFileWriter:

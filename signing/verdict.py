@@ -117,6 +117,15 @@ ACCEPTED_AS_STAMPED = Ruling(
         "The signature is valid; a time-stamp proves that it was made by {at}.",
     ),
 )
+ACCEPTED_AS_GIVEN = Ruling(
+    Decision.ACCEPT,
+    Indication.TOTAL_PASSED,
+    None,
+    Text(
+        "署名は、検証者の指定した{at}の時点で有効です。",
+        "The signature is valid at {at}, the time that its verifier gave.",
+    ),
+)
 ACCEPTED_STAMPED_BEFORE_REVOCATION = Ruling(
     Decision.ACCEPT,
     Indication.TOTAL_PASSED,

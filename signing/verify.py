@@ -43,6 +43,7 @@ from signing.trust import Chain, find_chain
 from signing.validation import ExpectedHolder, Validation
 from signing.verdict import (
     ACCEPTED,
+    ACCEPTED_AS_GIVEN,
     ACCEPTED_AS_STAMPED,
     ACCEPTED_BEFORE_REVOCATION,
     ACCEPTED_STAMPED_BEFORE_REVOCATION,
@@ -277,6 +278,8 @@ def _rule(checks: tuple[Check, ...]) -> tuple[Ruling, Text]:
     stamped = evidence["basis"] in set(TimeProof)
     if evidence.get("revoked_at"):
         ruling = ACCEPTED_STAMPED_BEFORE_REVOCATION if stamped else ACCEPTED_BEFORE_REVOCATION
+    elif evidence["basis"] == Basis.GIVEN:
+        ruling = ACCEPTED_AS_GIVEN
     else:
         ruling = ACCEPTED_AS_STAMPED if stamped else ACCEPTED
     return ruling, filled(ruling.sentence, evidence)

@@ -1,4 +1,4 @@
-"""`jpki sign` and `jpki verify`: documents."""
+"""`jpki sign`, `jpki preserve` and `jpki verify`: documents."""
 
 import atexit
 import os
@@ -109,10 +109,7 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     stamping = None
     if stamp_url is not None:
         chosen = Format.PADES if chosen is Format.PDF else chosen
-        stamper = TimeStamper(stamp_fetcher(stamp_url), system_randomness, configured_anchors(stamp_trust, frozenset()))
-        lists = [file.read_bytes() for file in crl_files]
-        responder = OcspClient(ocsp_url, system_clock, system_randomness) if ocsp_url else None
-        stamping = Stamping(stamper=stamper, collect=Collector(lists, responder), level=chosen_level)
+        stamping = _stamping(stamp_url, stamp_trust, crl_files, ocsp_url, chosen_level)
     signed = sign_document(content, credential, chosen, system_clock(), stamping=stamping, force=force)
     write_new(out, signed, 0o644)
     lines = [Text(f"署名しました（{chosen}）：{out}", f"Signed ({chosen}): {out}")]
@@ -120,6 +117,51 @@ def sign(  # noqa: PLR0913 - one parameter for each option
         lines.append(_UNVOUCHED)
     fields = {"file": str(out), "format": chosen} | ({} if stamping is None else {"level": chosen_level})
     output.result("jpki.sign/1", fields, lines)
+
+
+@command("preserve")
+@click.argument("document", metavar="FILE", type=_file)
+@click.option("--timestamp", "stamp_url", required=True, metavar="URL", help="The authority that is asked (RFC 3161).")
+@click.option(
+    "--timestamp-trust",
+    "stamp_trust",
+    multiple=True,
+    required=True,
+    type=_file,
+    help="Who may vouch for it, and for the time-stamps that are there, PEM.",
+)
+@click.option("--out", required=True, type=_new, help="The PDF with the new time-stamp.")
+@click.option("--chain", "chain_file", type=_file, help="CAs of signatures that no time-stamp of the PDF covers.")
+@click.option("--crl", "crl_files", multiple=True, type=_file, help="A CRL, PEM or DER, to be kept where it is needed.")
+@click.option("--ocsp", "ocsp_url", help="The one OCSP responder that may be asked.")
+def preserve(  # noqa: PLR0913 - one parameter for each option
+    document: Path,
+    *,
+    stamp_url: str,
+    stamp_trust: Sequence[Path],
+    out: Path,
+    chain_file: Path | None,
+    crl_files: Sequence[Path],
+    ocsp_url: str | None,
+    output: Output,
+) -> None:
+    """Add a time-stamp over a signed PDF, before the certificate of its last one ends (PAdES B-LTA)."""
+    from signing.preservation import prolong
+
+    stamping = _stamping(stamp_url, stamp_trust, crl_files, ocsp_url, Level.LTA)
+    chain = certificates_in(chain_file) if chain_file else []
+    write_new(out, prolong(document.read_bytes(), chain, stamping, system_clock()), 0o644)
+    line = Text(f"タイムスタンプを追加しました：{out}", f"Time-stamped: {out}")
+    output.result("jpki.preserve/1", {"file": str(out)}, [line])
+
+
+def _stamping(
+    url: str, trust: Sequence[Path], crl_files: Sequence[Path], ocsp_url: str | None, level: Level
+) -> Stamping:
+    stamper = TimeStamper(stamp_fetcher(url), system_randomness, configured_anchors(trust, frozenset()))
+    responder = OcspClient(ocsp_url, system_clock, system_randomness) if ocsp_url else None
+    collect = Collector([file.read_bytes() for file in crl_files], responder)
+    return Stamping(stamper=stamper, collect=collect, level=level)
 
 
 _UNVOUCHED = Text(

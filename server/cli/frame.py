@@ -7,18 +7,17 @@ Exit codes (docs/contract.md): 0 done; 1 refused or failed; 2 undecided and 3 un
 import importlib
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from jpki.certificate import Carrier, parse_carrier
-from jpki.clock import JST, end_of_day
+from jpki.clock import end_of_day, read_moment
 from jpki.errors import JpkiError, Kind
 from jpki.ids import Serial, parse_serial
 from jpki.text import Language, Text
@@ -60,6 +59,7 @@ _COMMANDS = {
     "doctor": "server.cli.home",
     "card": "server.cli.card",
     "sign": "server.cli.documents",
+    "preserve": "server.cli.documents",
     "verify": "server.cli.documents",
     "trust": "server.cli.trust",
 }
@@ -190,10 +190,7 @@ class MomentType(click.ParamType[datetime]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the moment; without a zone it is Japan's time."""
         try:
-            moment = datetime.fromisoformat(str(value))
-            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
-                return self._of_day(moment.date())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
+            return read_moment(str(value), self._of_day)
         except (ValueError, OverflowError):
             self.fail(f"'{value}' is not a time such as 2026-11-23T12:00:00+09:00", param, ctx)
 

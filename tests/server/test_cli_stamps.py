@@ -113,6 +113,30 @@ def test_a_kept_pdf_is_judged_without_home_and_network(jpki: Jpki, house: Served
     jpki.judged(UNDECIDED, "verify", stamped, *trust)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["t", "lta"])
+def test_a_pdf_is_preserved_and_then_judged_without_home_and_network(
+    jpki: Jpki, house: Served, tmp_path: Path, level: str
+) -> None:
+    signed, out = tmp_path / "signed.pdf", tmp_path / "preserved.pdf"
+    keeping = house.keeping if level == "lta" else house.keeping[:2]
+    jpki.done(*house.sign("pdf", signed, "--level", level, *keeping))
+    next_second()
+    options = house.keeping if level == "t" else house.keeping[:2]
+    words = ("preserve", signed, "--timestamp", f"{house.url}/tsa", *options, "--out", out)
+    assert jpki.done(*words) == {"schema": "jpki.preserve/1", "file": str(out)}
+    next_second()
+    trust = ("--trust", house.town.signing / "chain.pem", "--timestamp-trust", house.root)
+    signature = the_signature(jpki.judged(ACCEPT, "verify", out, *trust))
+    (check,) = [check for check in signature["checks"] if check["name"] == "timestamp"]  # type: ignore[attr-defined]
+    assert (check["evidence"]["stamps"], check["evidence"]["counting"]) == ((3, 3) if level == "lta" else (2, 2))
+    refused = jpki.refused(*words)
+    assert (refused.exit, refused.code) == (1, "file-exists")
+    alone = jpki.refused("preserve", signed, "--timestamp", f"{house.url}/tsa", "--out", tmp_path / "never")
+    assert alone.exit == 64  # nobody would know whom to believe
+    assert not (tmp_path / "never").exists()
+
+
 def test_a_list_that_is_made_after_the_stamp_can_be_kept_and_an_older_one_not(
     jpki: Jpki, house: Served, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The upload route: verdicts as 200, errors as ours, nothing left behind."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,10 +12,11 @@ from jpki.errors import JpkiError
 from signing.caps import LARGEST_UPLOAD
 from signing.http import make_blueprint
 from signing.intake import Format
+from signing.policies import ValidationPolicy
 from signing.report import FileVerdict
 from signing.sign import sign
 from signing.verify import judge
-from tests.signing.town import NOW, Town
+from tests.signing.town import NOW, Town, revoked
 from tests.signing.uploading import upload
 
 ROUTE = "/api/v1/verifications"
@@ -27,10 +29,10 @@ def seen() -> list[IO[bytes]]:
 
 @pytest.fixture
 def client(town: Town, seen: list[IO[bytes]]) -> FlaskClient:
-    def verify_upload(document: IO[bytes]) -> FileVerdict:
+    def verify_upload(document: IO[bytes], policy: ValidationPolicy, received_at: datetime | None) -> FileVerdict:
         seen.append(document)
         assert _name_of(document).endswith(" (deleted)")
-        return judge(document, town.validation(show=True))
+        return judge(document, town.validation(revoked(NOW), at=received_at, show=True), policy)
 
     app = Flask(__name__)
     app.register_blueprint(make_blueprint(verify_upload))
@@ -46,15 +48,15 @@ def _name_of(document: IO[bytes]) -> str:
     return str(Path(f"/proc/self/fd/{document.fileno()}").readlink())
 
 
-def _post(client: FlaskClient, content: bytes, name: str) -> Any:  # noqa: ANN401 - JSON
-    answer = upload(client, ROUTE, content, name)
+def _post(client: FlaskClient, content: bytes, name: str, **fields: str) -> Any:  # noqa: ANN401 - JSON
+    answer = upload(client, ROUTE, content, name, **fields)
     assert answer.status_code == 200
     return answer.get_json()
 
 
 def test_an_upload_is_judged_without_a_name_and_closed(client: FlaskClient, town: Town, seen: list[IO[bytes]]) -> None:
-    body = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m")
-    assert body["decision"] == "accept"
+    body = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m", received_at="2026-11-23")
+    assert body["decision"] == "refuse"
     assert seen[0].closed
 
 
@@ -83,4 +85,56 @@ def test_no_file_is_malformed(client: FlaskClient, data: dict[str, str]) -> None
 def test_a_file_over_the_cap_is_too_large(client: FlaskClient, seen: list[IO[bytes]], excess: int) -> None:
     answer = upload(client, ROUTE, bytes(LARGEST_UPLOAD + excess), "large.pdf")
     assert answer.text == "too-large upload-too-large"
+    assert seen == []
+
+
+# --- what is asked besides -------------------------------------------------------------------------------------------
+
+BEFORE = "2026-11-22T23:59:59+09:00"
+"""The certificate was revoked at noon of the next day."""
+
+
+def time_of(body: Any) -> Any:  # noqa: ANN401 - JSON
+    (signature,) = body["files"][0]["signatures"]
+    return next(check["evidence"] for check in signature["checks"] if check["name"] == "time")
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        (BEFORE, "2026-11-22T14:59:59Z"),
+        ("2026-11-22T12:00", "2026-11-22T03:00:00Z"),
+        ("2026-11-22", "2026-11-22T14:59:59Z"),
+    ],
+)
+def test_a_time_of_receipt_is_the_callers_word_and_says_so(
+    client: FlaskClient, town: Town, written: str, at: str
+) -> None:
+    document = sign(b"content", town.holder, Format.CMS, NOW)
+    assert _post(client, document, "x")["decision"] == "refuse"
+    body = _post(client, document, "x", received_at=written)
+    assert (body["decision"], time_of(body)["basis"], time_of(body)["at"]) == ("accept", "given", at)
+    assert body["files"][0]["signatures"][0]["sentence"]["en"].startswith(f"The signature was valid at {at}")
+
+
+def test_a_policy_is_asked_by_name(client: FlaskClient, town: Town) -> None:
+    document = sign(b"content", town.holder, Format.CMS, NOW)
+    assert _post(client, document, "x", received_at=BEFORE, policy="archive")["decision"] == "undecided"
+    assert _post(client, document, "x", received_at=BEFORE, policy="general")["decision"] == "accept"
+    assert _post(client, document, "x", received_at="", policy="")["decision"] == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"policy": "lenient"}, "policy-unknown"),
+        ({"received_at": "yesterday"}, "moment-malformed"),
+        ({"received_at": "0001-01-01T00:00:00+09:00"}, "moment-malformed"),
+    ],
+    ids=["policy", "moment", "too early"],
+)
+def test_what_cannot_be_asked_is_malformed_and_nothing_is_judged(
+    client: FlaskClient, seen: list[IO[bytes]], fields: dict[str, str], code: str
+) -> None:
+    assert upload(client, ROUTE, b"x", "x", **fields).text == f"malformed {code}"
     assert seen == []

@@ -1,6 +1,6 @@
 """The page /verify: the same verdicts as the API's, for people, without scripts and without anything from elsewhere."""
 
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,6 +14,7 @@ from signing import words
 from signing.caps import LARGEST_UPLOAD
 from signing.http import VerifyUpload, make_blueprint
 from signing.intake import Format
+from signing.policies import POLICIES
 from signing.report import FileVerdict, Outcome, Step
 from signing.samples import tax_return_pdf
 from signing.sign import sign
@@ -34,7 +35,7 @@ def _client(verify_upload: VerifyUpload) -> FlaskClient:
 
 @pytest.fixture
 def client(town: Town) -> FlaskClient:
-    return _client(lambda document: judge(document, town.validation(show=True)))
+    return _client(lambda document, policy, at: judge(document, town.validation(show=True, at=at), policy))
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +43,8 @@ def signed(town: Town) -> bytes:
     return sign(PLAIN, town.holder, Format.PADES, NOW)
 
 
-def _post(client: FlaskClient, content: bytes, name: str = "return.pdf") -> TestResponse:
-    return upload(client, "/verify", content, name)
+def _post(client: FlaskClient, content: bytes, name: str = "return.pdf", **fields: str) -> TestResponse:
+    return upload(client, "/verify", content, name, **fields)
 
 
 def _found(page: TestResponse, path: str) -> Any:  # noqa: ANN401 - elements or texts, as the path says
@@ -62,9 +63,14 @@ def test_the_form_asks_for_one_labelled_file(client: FlaskClient) -> None:
     page = client.get("/verify")
     (form,) = _found(page, "//form")
     assert (form.get("method"), form.get("action"), form.get("enctype")) == ("post", "/verify", "multipart/form-data")
-    (field,) = _found(page, "//input")
-    assert (field.get("type"), field.get("name")) == ("file", "file")
-    assert _found(page, "//label/@for") == [field.get("id")]
+    fields = _found(page, "//input | //select")
+    assert [(field.get("type"), field.get("name")) for field in fields] == [
+        ("file", "file"),
+        (None, "policy"),
+        ("datetime-local", "received_at"),
+    ]
+    assert _found(page, "//label/@for") == [field.get("id") for field in fields]
+    assert _found(page, "//option/@value") == list(POLICIES)
     assert _found(page, "/html/@lang") == ["ja"]
     assert not _found(page, "//table")
 
@@ -106,8 +112,21 @@ def test_a_failed_verification_is_shown(
 
 
 def test_a_revoked_certificate_is_shown_with_its_time(town: Town, signed: bytes) -> None:
-    client = _client(lambda document: judge(document, town.validation(revoked(NOW))))
+    client = _client(lambda document, policy, at: judge(document, town.validation(revoked(NOW), at=at), policy))
     assert "2026-11-23T03:00:00Z" in _texts(_post(client, signed), "//h1")[0]
+
+
+def test_the_first_sentence_tells_that_the_time_was_given(client: FlaskClient, signed: bytes) -> None:
+    page = _post(client, signed, received_at="2026-11-22T12:00", policy="e-tax-strict")
+    assert "valid at 2026-11-22T03:00:00Z, the time that its verifier gave" in _texts(page, "//h1")[0]
+    assert "The signature is valid." not in page.text
+
+
+@pytest.mark.parametrize(("field", "told"), [("policy", "There is no such policy."), ("received_at", "cannot be read")])
+def test_what_cannot_be_asked_is_told_on_the_page(client: FlaskClient, signed: bytes, field: str, told: str) -> None:
+    page = _post(client, signed, **{field: "x"})
+    assert page.status_code == 400
+    assert told in " ".join(_texts(page, "//*[@role='alert']"))
 
 
 def test_r21_the_page_holds_no_attribute_of_the_signer(client: FlaskClient, town: Town, signed: bytes) -> None:
@@ -140,8 +159,7 @@ def test_a_file_over_the_cap_is_told_on_the_page(client: FlaskClient, excess: in
 
 
 def _failing(kind: Kind) -> FlaskClient:
-    def fail(document: IO[bytes]) -> FileVerdict:
-        del document
+    def fail(*_: object) -> FileVerdict:
         raise JpkiError(kind, "away", Text("接続できません。", "Away."), Text("再試行", "Try again."))
 
     return _client(fail)

@@ -28,6 +28,7 @@ from server.stored_evidence import Collector
 from signing import pdf_writer
 from signing.credential import Credential
 from signing.intake import Format
+from signing.preservation import prolong
 from signing.report import FileVerdict, SignedAt, Step, TimeProof
 from signing.sign import sign
 from signing.time_stamper import Level, Stamping
@@ -397,3 +398,84 @@ def test_only_a_pdf_can_be_kept(keeper: Credential, house: Clockhouse, form: For
     stamping = Stamping(stamper=house.stamper(), collect=nothing, level=level)
     act = lambda: sign(DOCUMENTS[form], keeper, form, NOW, stamping=stamping)  # noqa: E731 - it is called elsewhere
     assert failure(act) == "level-of-pdf-only"
+
+
+# --- once more, before the last time-stamp ends ----------------------------------------------------------------------
+
+
+def prolonged(document: bytes, house: Clockhouse, at: datetime, *lists: bytes, **more: Any) -> bytes:  # noqa: ANN401
+    stamping = Stamping(
+        stamper=more.pop("stamper", house.stamper(at)),
+        collect=Collector(lists, None) if lists else nothing,
+        level=Level.LTA,
+    )
+    return prolong(document, more.pop("chain", ()), stamping, at)
+
+
+def test_a_pdf_that_is_prolonged_in_time_outlives_each_of_its_time_stamps(
+    town: Town, judge: Judge, house: Clockhouse, keeper: Credential
+) -> None:
+    document = kept(keeper, house, Level.LTA, list_of(town.root, NOW))
+    much_later = terms(town, house, sources=[], now=NOW + 2000 * DAY)
+    assert why_stamps(judge(document, much_later)) == ["expired"]
+    for start in (500, 1000, 1500):
+        unit = house.with_unit(not_before=NOW + start * DAY, not_after=NOW + (start + 900) * DAY)
+        document = prolonged(document, unit, NOW + (start + 100) * DAY)
+    verdict = judge(document, much_later)
+    assert causes(verdict) == [set()]
+    assert verdict.signatures[0].signed_at == SignedAt(NOW, TimeProof.TIME_STAMP)
+    certificates = PdfFileReader(BytesIO(document)).root["/DSS"]["/Certs"]
+    assert len(certificates) == 4 + 2  # the two units whose stamps were followed by another one
+
+
+def test_a_stamped_pdf_becomes_one_that_lasts(town: Town, judge: Judge, house: Clockhouse, keeper: Credential) -> None:
+    stamped = kept(keeper, house, Level.T)
+    document = prolonged(stamped, house, NOW + DAY, list_of(town.root, NOW + SECOND), chain=[town.root.certificate])
+    offline = terms(town, house, sources=[], now=YEARS_LATER)
+    assert causes(judge(stamped, offline)) == [{Cause.REVOCATION_UNCHECKED}]
+    assert causes(judge(document, offline)) == [set()]
+
+
+def test_a_signature_that_came_after_the_last_time_stamp_is_kept_too(
+    town: Town, judge: Judge, house: Clockhouse, keeper: Credential
+) -> None:
+    first = kept(keeper, house, Level.LTA, list_of(town.root, NOW))
+    stamping = Stamping(stamper=house.stamper(NOW + DAY), collect=nothing, level=Level.T)
+    twice = sign(first, keeper, Format.PDF, NOW, stamping=stamping)
+    chain = [town.root.certificate]
+    document = prolonged(twice, house, NOW + 2 * DAY, list_of(town.root, NOW + DAY + SECOND), chain=chain)
+    offline = terms(town, house, sources=[], now=YEARS_LATER)
+    assert causes(judge(twice, offline)) == [set(), {Cause.REVOCATION_STALE}]
+    assert causes(judge(document, offline)) == [set(), set()]
+
+
+def test_the_authoritys_revocation_data_is_kept_before_it_is_gone(
+    town: Town, judge: Judge, house: Clockhouse, keeper: Credential
+) -> None:
+    url = x509.UniformResourceIdentifier("http://127.0.0.1/tsa.crl")
+    listing = house.with_unit(list_url=url.value)
+    own = list_of(listing.root, NOW + SECOND, point=url)
+    document = kept(keeper, listing, Level.LTA, list_of(town.root, NOW), own)
+    next_unit = house.with_unit(not_before=NOW + 500 * DAY, not_after=NOW + 1500 * DAY)
+    later = terms(town, house, sources=[], now=NOW + 1000 * DAY)
+    assert failure(lambda: prolonged(document, next_unit, NOW + 600 * DAY, list_of(town.root, NOW))) == (
+        "revocation-data-missing"
+    )
+    assert causes(judge(prolonged(document, next_unit, NOW + 600 * DAY, own), later)) == [set()]
+
+
+def test_what_cannot_be_prolonged_is_told(town: Town, house: Clockhouse, keeper: Credential) -> None:
+    lta = kept(keeper, house, Level.LTA, list_of(town.root, NOW))
+    stranger, chain = make_clockhouse(), [town.root.certificate]
+    once = sign(PLAIN, town.holder, Format.PADES, NOW)
+    fails: dict[str, Callable[[], object]] = {
+        "pdf-unreadable": lambda: prolonged(b"x", house, NOW),
+        "document-unsigned": lambda: prolonged(PLAIN, house, NOW),
+        "document-altered": lambda: prolonged(lta.replace(b"Income", b"Outgos"), house, NOW),
+        "signature-unstamped": lambda: prolonged(once, house, NOW, chain=chain),
+        "chain-incomplete": lambda: prolonged(kept(keeper, house, Level.T), house, NOW),
+        "stamp-untrusted": lambda: prolonged(lta, stranger, NOW),
+        "stamp-ended": lambda: prolonged(lta, house, NOW + 700 * DAY + SECOND),
+        "stamp-broken": lambda: prolonged(pdf_writer.add_stamp(lta, lambda _: house.token(NOW, b"x" * 32)), house, NOW),
+    }
+    assert {code: failure(act) for code, act in fails.items()} == {code: code for code in fails}

@@ -4,8 +4,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 
-def upload(client: FlaskClient, route: str, content: bytes, name: str) -> TestResponse:
-    head = (
+def upload(client: FlaskClient, route: str, content: bytes, name: str, **fields: str) -> TestResponse:
+    """Send a file of this name, and before it the other fields."""
+    others = "".join(
+        f'--X\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n' for field, value in fields.items()
+    )
+    head = others + (
         f'--X\r\nContent-Disposition: form-data; name="file"; filename="{name.replace(chr(92), chr(92) * 2)}"\r\n\r\n'
     )
     return client.post(
