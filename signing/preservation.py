@@ -30,6 +30,7 @@ from signing.time_stamp import BrokenTimeStamp, names_revocation_data, read_toke
 from signing.time_stamper import Level, Stamping
 from signing.trust import Chain, find_chain
 from signing.validation import Stored, StoredKind, TrustAnchor
+from signing.verdict import RULINGS, Decision
 
 
 def preserve(document: bytes, chain: Sequence[x509.Certificate], stamping: Stamping) -> bytes:
@@ -51,8 +52,8 @@ def prolong(document: bytes, chain: Sequence[x509.Certificate], stamping: Stampi
     covers yet: it must bear one of its own, and `chain` are the certificates above its signer's, to the root.
 
     Raises:
-        JpkiError: UNPROCESSABLE `document-unsigned`, `signature-unstamped`, `stamp-broken`, `stamp-untrusted`,
-            `stamp-ended`, `pdf-unreadable`; as `preserve` and `pdf_reader.read`.
+        JpkiError: UNPROCESSABLE `document-unsigned`, `document-altered`, `signature-unstamped`, `stamp-broken`,
+            `stamp-untrusted`, `stamp-ended`, `pdf-unreadable`; as `preserve` and `pdf_reader.read`.
     """
     try:
         signatures = pdf_writer.open_for_update(document).prev.embedded_regular_signatures
@@ -63,6 +64,9 @@ def prolong(document: bytes, chain: Sequence[x509.Certificate], stamping: Stampi
         raise pdf_writer.unreadable() from error
     if not presented:
         raise _unsigned()
+    causes = [check.cause for one in presented for check in one.checks if check.cause is not None]
+    if any(RULINGS[cause].decision is Decision.REFUSE for cause in causes):
+        raise _altered()
     stamps = [each for one in presented for each in one.stamps if each.proof is TimeProof.DOCUMENT_TIME_STAMP]
     last = max(stamps, key=lambda each: each.layer, default=None)
     for number, embedded in enumerate(signatures):
@@ -157,6 +161,20 @@ def _unsigned() -> JpkiError:
         "document-unsigned",
         Text("PDFに署名がありません。", "The PDF bears no signature."),
         Text("署名付きのPDFを指定してください（jpki sign）。", "Give a signed PDF; jpki sign makes one."),
+    )
+
+
+def _altered() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "document-altered",
+        Text(
+            "署名の後に改ざんされているか、署名が壊れているため、保存する意味がありません。",
+            "The document was altered after it was signed, or a signature is broken: there is nothing to preserve.",
+        ),
+        Text(
+            "jpki verify で確認し、改ざん前の版を指定してください。", "See jpki verify, and give a copy that is whole."
+        ),
     )
 
 

@@ -471,6 +471,7 @@ def test_what_cannot_be_prolonged_is_told(town: Town, house: Clockhouse, keeper:
     fails: dict[str, Callable[[], object]] = {
         "pdf-unreadable": lambda: prolonged(b"x", house, NOW),
         "document-unsigned": lambda: prolonged(PLAIN, house, NOW),
+        "document-altered": lambda: prolonged(lta.replace(b"Income", b"Outgos"), house, NOW),
         "signature-unstamped": lambda: prolonged(once, house, NOW, chain=chain),
         "chain-incomplete": lambda: prolonged(kept(keeper, house, Level.T), house, NOW),
         "stamp-untrusted": lambda: prolonged(lta, stranger, NOW),
