@@ -1,5 +1,6 @@
 """`jpki town-hall`: a simulated register of residents, for training and tests."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -49,12 +50,16 @@ def happen(kind: str, holders: tuple[str, ...], file: Path, seed: str, count: in
     output.result("jpki.town-hall-happen/1", fields, [line])
 
 
-@click.command("events")
+@command("events")
 @_journal_option
 @click.option("--from", "since", type=click.IntRange(1), default=1, help="From this sequence number on.")
-def events(file: Path, since: int) -> None:
-    """Tell what happened, for `jpki events import -`."""
-    for line in TownHall(file, "", 0, SourceName("")).told(since):
+def events(file: Path, since: int, output: Output) -> None:
+    """Tell what happened, a line each for `jpki events import -`."""
+    told = TownHall(file, "", 0, SourceName("")).told(since)
+    if output.json:
+        output.result("jpki.town-hall-events/1", {"events": [json.loads(line) for line in told]}, [])
+        return
+    for line in told:
         sys.stdout.buffer.write(line)
 
 

@@ -202,4 +202,6 @@ def test_r21_the_command_serves_and_writes_nobody_down(jpki: Jpki, installed: Pa
     assert resident.holder.address != sample_holder("jpki", 1).address
     assert ONE.encode() not in (tmp_path / "err").read_bytes()
     told = subprocess.check_output([installed, "town-hall", "events", "--file", journal, "--from", "2"])
+    as_json = jpki.done("town-hall", "events", "--file", journal, "--from", "2")
+    assert as_json["events"] == [json.loads(line) for line in told.splitlines()]
     assert [json.loads(line)["holder"] for line in told.splitlines()] == [TWO]
