@@ -12,7 +12,7 @@ from enroll.messages import LARGEST_BODY, read, read_query
 from enroll.routes import PREFIX, ROUTES, Api, Call, Route, require_permitted
 from jpki.clerk import Clerk
 from jpki.errors import JpkiError, Kind
-from jpki.look import PAGE_HEADERS, STATIC
+from jpki.look import PAGE_HEADERS
 from jpki.text import Text
 
 _KEY = re.compile(openapi.KEY_PATTERN)
@@ -43,9 +43,7 @@ Once = Callable[[Clerk, str, bytes, Callable[[], Response]], Response]
 
 def make_blueprint(api: Api, gate: Gate, once: Once, base_url: str, routes: Sequence[Route] = ROUTES) -> Blueprint:
     """Return the blueprint with all routes, `/api/v1/openapi.json` and `/api/docs`."""
-    blueprint = Blueprint(
-        "api", __name__, template_folder="templates", static_folder=STATIC, static_url_path="/api/look"
-    )
+    blueprint = Blueprint("api", __name__, template_folder="templates")
     document = openapi.document(base_url, routes)
 
     for route in routes:

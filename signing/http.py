@@ -19,7 +19,7 @@ from werkzeug.formparser import parse_form_data
 
 from jpki.clock import read_moment
 from jpki.errors import JpkiError, Kind
-from jpki.look import PAGE_HEADERS, STATIC
+from jpki.look import PAGE_HEADERS
 from jpki.text import Text
 from signing.caps import LARGEST_UPLOAD
 from signing.page import TEMPLATES, VOCABULARY
@@ -49,13 +49,11 @@ By a policy, and as of a moment which the caller says that the document was rece
 
 
 def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
-    """Return the blueprint with `POST /api/v1/verifications` and the page `/verify` with its style sheet.
+    """Return the blueprint with `POST /api/v1/verifications` and the page `/verify`.
 
     A failed signature is a verdict, not an error.
     """
-    blueprint = Blueprint(
-        "verifications", __name__, template_folder=TEMPLATES, static_folder=STATIC, static_url_path="/verify"
-    )
+    blueprint = Blueprint("verifications", __name__, template_folder=TEMPLATES)
 
     @blueprint.post("/api/v1/verifications")
     def verify() -> Response:

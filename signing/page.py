@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from jpki import look
 from jpki.clock import iso
-from jpki.look import STATIC
 from signing import words
 from signing.policies import ValidationPolicy
 from signing.report import FileVerdict
@@ -34,8 +34,8 @@ def report(verdicts: Sequence[FileVerdict], policy: ValidationPolicy, made_at: d
 
     It shows of signers what the verdicts hold.
     """
-    style = (STATIC / "style.css").read_text("utf-8")
-    page = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    style = (look.STATIC / "style.css").read_text("utf-8")
+    page = Environment(loader=FileSystemLoader([TEMPLATES, look.TEMPLATES]), autoescape=True, undefined=StrictUndefined)
     return page.get_template("report.html").render(
         VOCABULARY,
         verdicts=verdicts,

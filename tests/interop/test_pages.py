@@ -23,7 +23,10 @@ from tests.signing.town import NOW, make_town
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("/", "/accessibility", "/certificate", "/verify", "/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere")
+PAGES = (
+    *("/", "/accessibility", "/certificate", "/verify", "/api/docs"),
+    *("/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere"),
+)
 SMALL, LARGE = 320, 1280
 
 

@@ -9,6 +9,7 @@ from lxml import html
 from werkzeug.test import TestResponse
 
 from jpki.errors import JpkiError, Kind
+from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from signing import words
 from signing.caps import LARGEST_UPLOAD
@@ -27,7 +28,7 @@ PLAIN = tax_return_pdf(["Income 3000000"])
 
 
 def _client(verify_upload: VerifyUpload) -> FlaskClient:
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
     app.register_blueprint(make_blueprint(verify_upload))
     app.testing = True
     return app.test_client()
@@ -176,20 +177,20 @@ def test_who_finds_no_place_is_told_when_to_come_again() -> None:
     assert "Away." in " ".join(_texts(page, "//*[@role='alert']"))
 
 
-def test_nothing_is_run_or_loaded_but_the_style_sheet_of_this_door(client: FlaskClient, signed: bytes) -> None:
+def test_nothing_is_run_or_loaded_but_one_style_sheet(client: FlaskClient, signed: bytes) -> None:
     for page in (client.get("/verify"), _post(client, signed), client.post("/verify", data={})):
         policy = page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["Cache-Control"] == "no-store"
         assert not _found(page, "//script | //style | //@style | //img | //@*[starts-with(name(), 'on')]")
-        assert _found(page, "//link/@href | //@src") == ["/verify/style.css"]
-    with client.get("/verify/style.css") as sheet:
+        assert _found(page, "//link/@href | //@src") == ["/look/style.css"]
+    with client.get("/look/style.css") as sheet:
         assert sheet.mimetype == "text/css"
         assert b"url(" not in sheet.data
 
 
-@pytest.mark.parametrize("path", ["/verify/", "/verify/none.css", "/verify/../http.py", "/verify/%2e%2e/http.py"])
+@pytest.mark.parametrize("path", ["/look/", "/look/none.css", "/look/../http.py", "/look/%2e%2e/http.py"])
 def test_the_style_sheets_folder_holds_nothing_else(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 404
 
