@@ -62,7 +62,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
             lambda: crl.http.make_blueprint(rooms.home.path / "crl", partial(distribution_points, rooms), rooms.clock),
         ),
         (Door.CA, lambda: ca.http.make_blueprint(rooms.living, rooms.store.generations.ever)),
-        (Door.VERIFY, lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier))),
+        (Door.VERIFY, lambda: signing.http.make_blueprint(judge_upload(rooms, access.verifier), rooms.sandbox.start)),
         (
             Door.VERIFY,
             lambda: certificate_page.make_blueprint(

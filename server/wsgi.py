@@ -88,8 +88,6 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             copies = [COPIES, ARCHIVE] if Door.CRL in self._doors and rooms.settings.nodes else []
             if own := stamps + copies:
                 rooms.maintenance.only(*own).start()
-        if Door.VERIFY in self._doors:
-            rooms.sandbox.start()
         if Door.OCSP in self._doors:
             self._tally.heard(0, monotonic())
             rooms.responder.start(self._tally.heard)

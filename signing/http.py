@@ -48,10 +48,11 @@ By a policy, and as of a moment which the caller says that the document was rece
 """
 
 
-def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
+def make_blueprint(verify_upload: VerifyUpload, prepare: Callable[[], object]) -> Blueprint:
     """Return the blueprint with `POST /api/v1/verifications` and the page `/verify`.
 
-    A failed signature is a verdict, not an error.
+    A failed signature is a verdict, not an error. `prepare` is called where somebody is about to choose a file, and
+    waits for nothing: what judges is there when the file comes.
     """
     blueprint = Blueprint("verifications", __name__, template_folder=TEMPLATES)
 
@@ -68,6 +69,7 @@ def make_blueprint(verify_upload: VerifyUpload) -> Blueprint:
     @blueprint.get("/verify")
     def show_form() -> Response:
         """Answer with the page and nothing judged yet."""
+        prepare()
         return _page()
 
     @blueprint.post("/verify")

@@ -35,7 +35,7 @@ def client(town: Town, seen: list[IO[bytes]]) -> FlaskClient:
         return judge(document, town.validation(revoked(NOW), at=received_at, show=True), policy)
 
     app = Flask(__name__)
-    app.register_blueprint(make_blueprint(verify_upload))
+    app.register_blueprint(make_blueprint(verify_upload, lambda: None))
 
     @app.errorhandler(JpkiError)
     def show(error: JpkiError) -> Response:

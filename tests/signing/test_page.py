@@ -1,5 +1,6 @@
 """The page /verify: the same verdicts as the API's, for people, without scripts and without anything from elsewhere."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,9 +28,9 @@ from tests.signing.uploading import upload
 PLAIN = tax_return_pdf(["Income 3000000"])
 
 
-def _client(verify_upload: VerifyUpload) -> FlaskClient:
+def _client(verify_upload: VerifyUpload, prepare: Callable[[], object] = lambda: None) -> FlaskClient:
     app = Flask(__name__, static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
-    app.register_blueprint(make_blueprint(verify_upload))
+    app.register_blueprint(make_blueprint(verify_upload, prepare))
     app.testing = True
     return app.test_client()
 
@@ -37,6 +38,15 @@ def _client(verify_upload: VerifyUpload) -> FlaskClient:
 @pytest.fixture
 def client(town: Town) -> FlaskClient:
     return _client(lambda document, policy, at: judge(document, town.validation(show=True, at=at), policy))
+
+
+def test_what_judges_is_prepared_while_the_file_is_chosen(town: Town) -> None:
+    prepared = list[bool]()
+    client = _client(
+        lambda file, policy, at: judge(file, town.validation(at=at), policy), lambda: prepared.append(True)
+    )
+    assert client.get("/verify").status_code == 200
+    assert prepared == [True]
 
 
 @pytest.fixture(scope="session")
