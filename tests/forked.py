@@ -4,8 +4,8 @@ import multiprocessing
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# Imported is what most of them need; the rest each imports for itself.
-_CONTEXT.set_forkserver_preload([f"server.cli.{name}" for name in ("certificates", "documents", "home", "lists")])
+_COMMANDS = ("certificates", "documents", "home", "lists")
+_CONTEXT.set_forkserver_preload(["tests.server.crashing", *(f"server.cli.{name}" for name in _COMMANDS)])
 
 
 def process(target: Any, *arguments: object) -> Any:  # noqa: ANN401 - multiprocessing has no type for it

@@ -111,4 +111,4 @@ def test_what_the_portal_says_to_type_works_as_it_stands(
             assert json.loads(done.out)["decision"] == "unreadable"  # nobody signed it
         elif command.startswith("openssl ts -reply"):
             assert "Status: Granted." in done.text
-    assert len(typed) == 4
+    assert len(typed) == 5
