@@ -56,6 +56,10 @@ def talking(talk: Callable[[socket.socket], object]) -> Iterator[str]:
                     connection.settimeout(5)
                     connection.recv(64 * 1024)
                     talk(connection)
+                    # A request that came in two pieces is read to its end, or the kernel would break off what was said.
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(64 * 1024):
+                        pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=serve)

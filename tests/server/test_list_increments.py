@@ -142,6 +142,9 @@ class Lists(RuleBasedStateMachine):
         self.lost: set[int] = set()
         """Complete lists of which a file is gone."""
         self.publish()
+        # Each example begins with a delta that takes back what its base holds.
+        self.release(0)
+        self.publish()
 
     def generations(self, purpose: Purpose) -> Sequence[Generation]:
         return self.store.generations.answering(purpose, self.clock()) if purpose is Purpose.SIGNING else []
