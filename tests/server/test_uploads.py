@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,9 +60,11 @@ def begun_upload(served: Served, content: bytes) -> Iterator[None]:
 
 
 def children(pid: int) -> list[int]:
-    return [
-        int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()
-    ]
+    found = list[int]()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # A thread may end meanwhile.
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def worker_of(served: Served) -> int:
@@ -74,7 +76,10 @@ def worker_of(served: Served) -> int:
 
 def files_of(pid: int) -> list[str]:
     """Return what the process has open in the folder for uploads."""
-    found = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    found = list[str]()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # It may be closed meanwhile.
+            found.append(str(descriptor.readlink()))
     return [each for each in found if each.startswith(f"{UPLOADS}/")]
 
 
