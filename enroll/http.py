@@ -77,11 +77,16 @@ def _view(api: Api, route: Route, gate: Gate, once: Once) -> Callable[..., Respo
                 return act()
             return once(clerk, key, b"\n".join([request.method.encode(), request.path.encode(), octets]), act)
         except JpkiError as error:
-            if error.kind is Kind.FORBIDDEN and error.code not in _OF_THE_CASE:
+            if counts_as_refusal(error):
                 gate.refused(clerk)
             raise
 
     return view
+
+
+def counts_as_refusal(error: JpkiError) -> bool:
+    """Tell whether an error is of a clerk who tries what is not allowed: too many of them lock the clerk out."""
+    return error.kind is Kind.FORBIDDEN and error.code not in _OF_THE_CASE
 
 
 def _taken(api: Api, route: Route, clerk: Clerk, octets: bytes) -> BaseModel | None:

@@ -1,6 +1,6 @@
 """The web application: the doors that this process opens, and nothing in globals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -8,10 +8,12 @@ from flask import Blueprint, Flask
 
 import ca.http
 import crl.http
+import enroll.console.http
 import enroll.http
 import ocsp.http
 import signing.http
 from crl.copies import behind, lagging
+from enroll.console.desk import House
 from enroll.history import History
 from enroll.routes import Api
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -20,7 +22,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from jpki.verifier import VerifierId
-from server import access, certificate_page, health, metrics, portal, problems, watch
+from server import access, certificate_page, health, language, metrics, portal, problems, same_site, watch
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
@@ -41,6 +43,7 @@ class Door(StrEnum):
     VERIFY = "verify"
     TSA = "tsa"
     API = "api"
+    CONSOLE = "console"
 
 
 _GUARDED = {Door.CRL, Door.VERIFY}
@@ -70,6 +73,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
             ),
         ),
         (Door.API, lambda: _office(rooms)),
+        (Door.CONSOLE, lambda: _console(rooms, needed)),
         (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
     )
     app = Flask("jpki", static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
@@ -77,12 +81,14 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
     observer = observer or Watch.alone(doors, rooms.clock)
     needed = checks(rooms, doors)
     problems.register(app)
+    language.register(app, japanese_first={"console"})
     opened = [(door, make()) for door, make in makers if door in doors]
     for door, blueprint in opened:
         if door in _GUARDED and rooms.admission is not None:
             access.guard(blueprint, rooms.admission)
         app.register_blueprint(blueprint)
     beside = [
+        language.make_blueprint(),
         health.make_blueprint(needed),
         metrics.make_blueprint(Metrics.of(rooms, needed, observer.tally.board)),
     ]
@@ -97,6 +103,25 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
 
 
 def _office(rooms: Rooms) -> Blueprint:
+    gate, repeats = ClerkGate(rooms.store.clerks, rooms.clock), Repeats(rooms.store.replies, rooms.clock)
+    return enroll.http.make_blueprint(_api(rooms), gate, repeats.once, rooms.settings.base_url)
+
+
+def _console(rooms: Rooms, needed: Mapping[str, health.Check]) -> Blueprint:
+    house = House(
+        api=_api(rooms),
+        sessions=rooms.store.console_sessions,
+        clock=rooms.clock,
+        randomness=rooms.randomness,
+        status_of=lambda error: problems.STATUS[error.kind],
+        standing=lambda: portal.standing(needed),
+    )
+    blueprint = enroll.console.http.make_blueprint(house, ClerkGate(rooms.store.clerks, rooms.clock))
+    same_site.guard(blueprint)
+    return blueprint
+
+
+def _api(rooms: Rooms) -> Api:
     store = rooms.store
 
     def change_clerk(clerk: ClerkId, state: ClerkState, by: Clerk) -> Clerk:
@@ -113,7 +138,7 @@ def _office(rooms: Rooms) -> Blueprint:
         verifiers=verifiers,
         cases=store.cases.of_holder,
     )
-    api = Api(
+    return Api(
         office=rooms.office,
         history=history,
         counter=store.counters.counter,
@@ -123,8 +148,6 @@ def _office(rooms: Rooms) -> Blueprint:
         certificates_of=store.cases.certificates_of,
         by_fingerprint=store.cases.by_fingerprint,
     )
-    gate, repeats = ClerkGate(store.clerks, rooms.clock), Repeats(store.replies, rooms.clock)
-    return enroll.http.make_blueprint(api, gate, repeats.once, rooms.settings.base_url)
 
 
 def _asked(rooms: Rooms, question: bytes) -> bytes:

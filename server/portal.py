@@ -21,13 +21,14 @@ from server.tally import Board
 from server.wiring import Rooms
 
 _SECONDS_TO_KEEP = 60
-_WORDS = {
+WORDS = {
     "database": Text("台帳", "Ledger"),
     "ocsp": Text("OCSPレスポンダ", "OCSP responders"),
     "journal": Text("失効の即時反映", "Changes of status are heard of"),
     "crl": Text("失効リスト", "Revocation lists"),
     "tsa": Text("タイムスタンプ", "Time-stamps"),
 }
+"""What the parts that readiness looks at are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Chec
             doors=doors,
             registered=rooms.settings.verifiers == "registered",
             ready=ready,
-            words=_WORDS,
+            words=WORDS,
             standing=_standing(rooms),
             answers=_ocsp_answers(board),
             contact=rooms.settings.security_contact,
@@ -100,6 +101,14 @@ def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Chec
             return Response(text, content_type="text/plain; charset=utf-8")
 
     return blueprint
+
+
+def standing(checks: Mapping[str, Check]) -> Sequence[tuple[Text, str]]:
+    """Return each part's words, and `ok`, `warning` or the code of what failed."""
+    _, ready = readiness(checks)
+    return [
+        (WORDS[name], "warning" if name in ready["warnings"] else outcome) for name, outcome in ready["checks"].items()
+    ]
 
 
 def _security(contact: str, base_url: str, now: datetime) -> str:

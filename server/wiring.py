@@ -58,6 +58,7 @@ from server.store.campaigns import SqlCampaigns
 from server.store.cases import SqlCases
 from server.store.ceremonies import SqlCeremonies
 from server.store.clerks import SqlClerks
+from server.store.console_sessions import SqlConsoleSessions
 from server.store.counters import SqlCounters
 from server.store.database import Database
 from server.store.delegates import SqlDelegates
@@ -111,6 +112,7 @@ class Store:
     clerks: SqlClerks
     cases: SqlCases
     replies: SqlReplies
+    console_sessions: SqlConsoleSessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class Rooms:
     settings: Settings
     profile: Profile
     clock: Clock
+    randomness: Randomness
     keys: KeyProvider
     store: Store
     desk: Desk
@@ -238,6 +241,7 @@ def store_of(database: Database, keys: KeyProvider, randomness: Randomness) -> S
         clerks=SqlClerks(database),
         cases=SqlCases(database, seal),
         replies=SqlReplies(database, seal),
+        console_sessions=SqlConsoleSessions(database),
     )
 
 
@@ -349,6 +353,7 @@ def assemble(
         settings=settings,
         profile=profile,
         clock=clock,
+        randomness=randomness,
         keys=keys,
         store=store,
         desk=desk,

@@ -36,6 +36,7 @@ def report(verdicts: Sequence[FileVerdict], policy: ValidationPolicy, made_at: d
     """
     style = (look.STATIC / "style.css").read_text("utf-8")
     page = Environment(loader=FileSystemLoader([TEMPLATES, look.TEMPLATES]), autoescape=True, undefined=StrictUndefined)
+    page.globals["language"] = lambda: None
     return page.get_template("report.html").render(
         VOCABULARY,
         verdicts=verdicts,

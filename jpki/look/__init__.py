@@ -10,7 +10,7 @@ STATIC, TEMPLATES = _HERE / "static", _HERE / "templates"
 STATIC_ADDRESS = "/look"
 """Below which the style sheet lies."""
 
-PAGE_HEADERS: Mapping[str, str] = {
+PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
@@ -18,3 +18,8 @@ PAGE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 """No script runs, and no other host is asked."""
+
+SCRIPTED_HEADERS: Mapping[str, str] = PAGE_HEADERS | {
+    "Content-Security-Policy": f"{PAGE_HEADERS['Content-Security-Policy']}; script-src 'self'; connect-src 'self'"
+}
+"""For pages that scripts of this host improve; they work without."""

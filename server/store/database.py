@@ -34,7 +34,7 @@ from server.store import faults, tables
 from server.store.faults import translated
 from server.store.reserve import DISK_FULL, Reserve
 
-SCHEMA = "0012"
+SCHEMA = "0013"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
 _ASKED = "asked"

@@ -19,8 +19,10 @@ from server.store.database import Database
 from server.store.types import Moment, SerialColumn
 
 _PAGE = 1000
-TABLES = tuple(each for each in tables.metadata.sorted_tables if each is not tables.lease)
-"""All that is kept, each table after those that it refers to. A lease is of a job that runs now."""
+_OF_NOW = (tables.lease, tables.console_session)
+"""Jobs that run and clerks who sit there now."""
+TABLES = tuple(each for each in tables.metadata.sorted_tables if each not in _OF_NOW)
+"""All that is kept, each table after those that it refers to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

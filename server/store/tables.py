@@ -532,6 +532,18 @@ reply = Table(
 )
 """What was answered to a request with an Idempotency-Key, sealed, for a day; not `done` while it is worked on."""
 
+console_session = Table(
+    "console_session",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("clerk", String(32), nullable=False, index=True),
+    Column("counter", String(LONGEST_COUNTER_CODE)),
+    Column("at_hand", String(16)),
+    Column("began_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+"""Who sits at which counter now, by the SHA-256 of the browser's cookie, and the case that lies before them."""
+
 lease = Table(
     "lease",
     metadata,

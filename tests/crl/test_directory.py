@@ -23,6 +23,7 @@ from jpki.ids import GenerationId, PartitionId
 from jpki.look import STATIC, TEMPLATES
 from jpki.partition import DELTA, crl_url
 from jpki.text import Text
+from server import language
 from tests.crl.authority import NOW, TODAY, generation
 from tests.crl.test_reader import ours
 
@@ -70,6 +71,7 @@ POINTS = [
 
 def door(home: Path, points: Callable[[], Sequence[DistributionPoint]]) -> FlaskClient:
     app = Flask("test", static_folder=STATIC, template_folder=TEMPLATES)
+    language.register(app, ())
     app.register_blueprint(make_blueprint(home, points, lambda: NOW))
     app.register_error_handler(JpkiError, lambda error: (error.code, 418))
     return app.test_client()
@@ -204,8 +206,8 @@ def test_what_was_looked_for_comes_back_as_text(client: FlaskClient) -> None:
 
 def test_everything_is_labelled_in_both_languages(client: FlaskClient) -> None:
     assert at(client, "", "/html/@lang") == ["ja"]
-    assert set(at(client, "", "//label/@for")) == set(at(client, "", "//form//input/@id | //form//select/@id"))
-    for each in at(client, "", "//h1 | //h2 | //h3 | //label | //button | //summary"):
+    assert set(at(client, "", "//label/@for")) == set(at(client, "", "//main//input/@id | //main//select/@id"))
+    for each in at(client, "", "//h1 | //h2 | //h3 | //label | //main//button | //summary"):
         assert each.xpath(".//span[@class='ja']"), each.text_content()
         assert each.xpath(".//span[@lang='en']"), each.text_content()
 

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from jpki.errors import JpkiError, Kind
 from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
+from server import language
 from signing import words
 from signing.caps import LARGEST_UPLOAD
 from signing.http import VerifyUpload, make_blueprint
@@ -30,6 +31,7 @@ PLAIN = tax_return_pdf(["Income 3000000"])
 
 def _client(verify_upload: VerifyUpload, prepare: Callable[[], object] = lambda: None) -> FlaskClient:
     app = Flask(__name__, static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
+    language.register(app, ())
     app.register_blueprint(make_blueprint(verify_upload, prepare))
     app.testing = True
     return app.test_client()
@@ -72,9 +74,9 @@ def _words(page: TestResponse, path: str) -> list[str]:
 
 def test_the_form_asks_for_one_labelled_file(client: FlaskClient) -> None:
     page = client.get("/verify")
-    (form,) = _found(page, "//form")
+    (form,) = _found(page, "//main//form")
     assert (form.get("method"), form.get("action"), form.get("enctype")) == ("post", "/verify", "multipart/form-data")
-    fields = _found(page, "//input | //select")
+    fields = _found(page, "//main//input | //main//select")
     assert [(field.get("type"), field.get("name")) for field in fields] == [
         ("file", "file"),
         (None, "policy"),

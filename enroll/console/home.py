@@ -1,0 +1,71 @@
+"""The console's first page: what waits at the counter, and how the house stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, Response
+
+from enroll.case_paths import PATHS, WHO
+from enroll.console.desk import Desk, House, Link, desk, page
+from enroll.counters import MAY
+from enroll.messages import CasesTold, CaseTold
+from jpki.case import CaseKind, CaseState, Step
+from jpki.counter import CounterCode
+from jpki.text import Text
+
+_MOST_CASES = 50
+LINK = Link("console.show_home", Text("ホーム", "Home"))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An open case as the home page lists it; `mine` where the clerk has the role for the next step."""
+
+    case: CaseTold
+    next: Step | None
+    mine: bool
+
+
+def add(blueprint: Blueprint, house: House) -> None:
+    """Add GET /."""
+
+    @blueprint.get("/")
+    def show_home() -> Response:
+        here = desk()
+        return page(
+            "home.html",
+            waiting=_waiting(here),
+            kinds=_kinds(here),
+            standing=house.standing(),
+        )
+
+
+def next_step(kind: CaseKind, state: CaseState) -> Step | None:
+    """Return the step that a case's path takes from a state; None at its end."""
+    path = PATHS[kind]
+    befores = (CaseState.RECEIVED, *(after for _, after in path))
+    return next((step for (step, _), before in zip(path, befores, strict=False) if before is state), None)
+
+
+def _waiting(here: Desk) -> Sequence[Waiting]:
+    """Return the counter's open cases, those that wait for this clerk first, and of each the longest waiting first."""
+    if here.session.counter is None or not here.window.may("get-cases"):
+        return []
+    wanted = {"counter": here.session.counter, "limit": _MOST_CASES}
+    told = here.window.ask("get-cases", CasesTold, wanted).cases
+    found = [_of(each, here) for each in told]
+    return sorted(found, key=lambda each: (not each.mine, each.case.opened_at))
+
+
+def _of(case: CaseTold, here: Desk) -> Waiting:
+    step = next_step(case.kind, case.state)
+    mine = step is not None and here.clerk.may(WHO[step], CounterCode(case.counter))
+    return Waiting(case, step, mine)
+
+
+def _kinds(here: Desk) -> Sequence[CaseKind]:
+    """Return what the clerk may open here."""
+    counter = here.counter
+    if counter is None or not here.clerk.may(WHO[Step.OPEN], counter.code):
+        return []
+    return [kind for kind in CaseKind if kind in MAY[counter.kind]]
