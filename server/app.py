@@ -113,6 +113,7 @@ def _console(rooms: Rooms, needed: Mapping[str, health.Check]) -> Blueprint:
         sessions=rooms.store.console_sessions,
         clock=rooms.clock,
         randomness=rooms.randomness,
+        training=rooms.settings.training,
         status_of=lambda error: problems.STATUS[error.kind],
         standing=lambda: portal.standing(needed),
     )

@@ -131,6 +131,7 @@ class Settings(BaseModel):
     nodes: tuple[BaseUrl, ...] = ()
     registry: RegistrySettings | None = None
     client_cert_proxy: tuple[Address, ...] = ()
+    training: bool = False
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -165,6 +166,8 @@ class Settings(BaseModel):
         if self.client_cert_proxy:
             text += "\n# Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).\n"
             text += f"client_cert_proxy = {json.dumps(self.client_cert_proxy)}\n"
+        if self.training:
+            text += "\n# Clerks learn here: every page of the console says so.\ntraining = true\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.registry is not None:
@@ -204,6 +207,7 @@ _EXPECTED = {
         "には url が、https なら certificate・key・roots（/ で始まるファイル名）も必要です",
         "needs a url, and with https the files certificate, key and roots, their names from / on",
     ),
+    "training": Text("は true 又は false にしてください", "must be true or false"),
     "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }

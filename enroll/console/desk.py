@@ -29,6 +29,8 @@ class House:
     sessions: Sessions
     clock: Clock
     randomness: Randomness
+    training: bool
+    """Whether clerks learn here, with nobody's real certificates."""
     status_of: Callable[[JpkiError], int]
     """The HTTP status of an error."""
     standing: Callable[[], Sequence[tuple[Text, str]]]

@@ -44,7 +44,7 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
 
     @blueprint.context_processor
     def add_navigation() -> dict[str, object]:
-        return {"navigation": _navigation}
+        return {"navigation": _navigation, "training": house.training}
 
     for each in (login, home):
         each.add(blueprint, house)

@@ -53,7 +53,7 @@ def add(blueprint: Blueprint, house: House) -> None:
         places = [house.api.counter(code) for code in sorted(set(clerk.roles) - {EVERY_COUNTER})]
         return page(
             "login.html",
-            400 if error else 200,
+            house.status_of(error) if error else 200,
             clerk=clerk,
             counters=places,
             everywhere=EVERY_COUNTER in clerk.roles,

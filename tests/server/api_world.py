@@ -95,7 +95,7 @@ def api_at(home: Path, clock: Clock) -> Iterator[ApiTown]:
     rooms = assemble(place, settings, keys, store, clock, system_randomness, register)
     try:
         town = furnish(rooms, register)
-        app = create_app(rooms, [Door.OCSP, Door.CRL, Door.CA, Door.API])
+        app = create_app(rooms, [Door.OCSP, Door.CRL, Door.CA, Door.API, Door.CONSOLE])
         yield ApiTown(town, app, {})
     finally:
         rooms.close()

@@ -16,6 +16,7 @@ from server.store.reserving import require_free, take_places
 from server.wiring import Store
 from tests.conftest import NOON, SteppingClock
 from tests.server.audit_contract import AuditContract
+from tests.server.console_sessions_contract import ConsoleSessionsContract
 from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
@@ -82,6 +83,10 @@ class TestPostgresqlGenerations(GenerationsContract):
 
 class TestPostgresqlVerifiers(VerifiersContract):
     """The contract of the verifiers' record on PostgreSQL."""
+
+
+class TestPostgresqlConsoleSessions(ConsoleSessionsContract):
+    """The contract of the clerk console's sessions on PostgreSQL."""
 
 
 def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(

@@ -33,6 +33,7 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
         "nodes": ("https://other.example.org",),
         "timestamp_trust": ("/stamps.pem",),
         "client_cert_proxy": ("192.0.2.1", "2001:db8::1"),
+        "training": True,
     }
     assert given.keys() == Settings.model_fields.keys()
     assert check_settings(tomllib.loads(check_settings(given).as_toml())) == check_settings(given)

@@ -22,6 +22,7 @@ from tests.ca import world
 from tests.conftest import NOON, SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.audit_world import office
+from tests.server.console_sessions_contract import ConsoleSessionsContract
 from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
@@ -65,6 +66,10 @@ class TestSqliteGenerations(GenerationsContract):
 
 class TestSqliteVerifiers(VerifiersContract):
     """The contract of the verifiers' record on SQLite."""
+
+
+class TestSqliteConsoleSessions(ConsoleSessionsContract):
+    """The contract of the clerk console's sessions on SQLite."""
 
 
 @pytest.mark.slow
