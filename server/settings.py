@@ -110,6 +110,18 @@ class RegistrySettings(BaseModel):
         return "\n# The register of residents that is asked about a holder.\n[registry]\n" + "".join(lines)
 
 
+_OPTIONAL = {
+    "database": "The ledger; libpq's own files and variables hold the password.",
+    "audit_anchor": "A file that an auditor keeps: every signed head of the audit is added to it.",
+    "security_contact": "Whom to tell of a weakness: it stands in /.well-known/security.txt.",
+    "timestamp_trust": "Files with certificates (PEM) of time-stamp authorities that are believed besides our own.",
+    "nodes": "The other nodes' doors crl: lists that this node lacks are fetched there.",
+    "client_cert_proxy": "Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).",
+    "training": "Clerks learn here: every page of the console says so.",
+}
+"""What jpki.toml says of the settings that are written where they are set."""
+
+
 class Settings(BaseModel):
     """The contents of jpki.toml. Without `database` the ledger is the home's SQLite file."""
 
@@ -148,26 +160,9 @@ class Settings(BaseModel):
             '# Who may ask: anyone ("open"), or who bears a client certificate by `jpki verifier add` ("registered").\n'
             f'verifiers = "{self.verifiers}"\n'
         )
-        if self.database is not None:
-            text += "\n# The ledger; libpq's own files and variables hold the password.\n"
-            text += f"database = {json.dumps(self.database)}\n"
-        if self.audit_anchor is not None:
-            text += "\n# A file that an auditor keeps: every signed head of the audit is added to it.\n"
-            text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
-        if self.security_contact is not None:
-            text += "\n# Whom to tell of a weakness: it stands in /.well-known/security.txt.\n"
-            text += f"security_contact = {json.dumps(self.security_contact)}\n"
-        if self.timestamp_trust:
-            text += "\n# Files with certificates (PEM) of time-stamp authorities that are believed besides our own.\n"
-            text += f"timestamp_trust = {json.dumps(self.timestamp_trust)}\n"
-        if self.nodes:
-            text += "\n# The other nodes' doors crl: lists that this node lacks are fetched there.\n"
-            text += f"nodes = {json.dumps(self.nodes)}\n"
-        if self.client_cert_proxy:
-            text += "\n# Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).\n"
-            text += f"client_cert_proxy = {json.dumps(self.client_cert_proxy)}\n"
-        if self.training:
-            text += "\n# Clerks learn here: every page of the console says so.\ntraining = true\n"
+        for name, comment in _OPTIONAL.items():
+            if value := getattr(self, name):
+                text += f"\n# {comment}\n{name} = {json.dumps(value)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.registry is not None:

@@ -40,11 +40,15 @@ class Browser:
         self._borne = dict(town.headers(clerk))
 
     def get(self, path: str) -> TestResponse:
-        return self._client.get(f"/console{path}", headers=self._borne, base_url="https://localhost")
+        answer: TestResponse = self._client.get(f"/console{path}", headers=self._borne, base_url="https://localhost")
+        return answer
 
     def post(self, path: str, fields: dict[str, str] | None = None, said: dict[str, str] | None = None) -> TestResponse:
         headers = self._borne | (OURS if said is None else said)
-        return self._client.post(f"/console{path}", data=fields, headers=headers, base_url="https://localhost")
+        answer: TestResponse = self._client.post(
+            f"/console{path}", data=fields, headers=headers, base_url="https://localhost"
+        )
+        return answer
 
     def cookies(self) -> list[Any]:
         return list(self._client._cookies.values())  # noqa: SLF001 - the test client tells of them in no other way
