@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from jpki.certificate import Purpose
 from jpki.ports import RevocationSource
@@ -14,12 +14,11 @@ from server.evidence import NotedEvidence
 from server.stored_evidence import read_stored
 from server.trust import configured_anchors, other_anchors
 from server.wiring import Rooms
-from signing.policies import ValidationPolicy
 from signing.report import FileVerdict
 from signing.validation import LAB_POLICIES, TrustAnchor, Validation
 
 if TYPE_CHECKING:
-    from signing.http import VerifyUpload
+    from signing.http import Upload, VerifyUpload
 
 LAB = "lab"
 """The trust domain of a home's own CAs."""
@@ -53,12 +52,12 @@ def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> "Ve
     `verifier` tells who asks, in `registered` mode: what the ledger tells of signers is recorded then.
     """
 
-    def judge(document: IO[bytes], policy: ValidationPolicy, received_at: datetime | None) -> FileVerdict:
-        validation, asking = home_validation(rooms, at=received_at), verifier()
+    def judge(upload: "Upload") -> FileVerdict:
+        validation, asking = home_validation(rooms, at=upload.received_at), verifier()
         if rooms.admission is not None and asking is not None:
             noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
             validation = replace(validation, revocation=[noted])
-        return rooms.sandbox.judge(document, validation, policy)
+        return rooms.sandbox.judge(upload.document, validation, upload.policy, upload.content)
 
     return judge
 

@@ -34,25 +34,27 @@ def digest_name(credential: Credential) -> str:
 
 def write_attached(content: bytes, credential: Credential, signing_time: datetime) -> bytes:
     """Return the DER of SignedData with `content` inside."""
-    attributes = _signed_attributes(_digest(content, credential), _time(signing_time))
+    attributes = _signed_attributes(digest(content, credential), _time(signing_time))
     return _write(_data(content), credential, attributes, _whole_chain(credential))
 
 
-def write_stamped(content: bytes, credential: Credential, signing_time: datetime, stamp: StampDigest) -> bytes:
-    """Return the DER of SignedData with `content` inside, as CAdES with a time-stamp over the signature (B-T)."""
-    attributes = _signed_attributes(_digest(content, credential), _time(signing_time), _binding(credential))
-    return _write(_data(content), credential, attributes, _whole_chain(credential), stamp)
+def write_stamped(
+    content: bytes, credential: Credential, signing_time: datetime, stamp: StampDigest, *, detached: bool
+) -> bytes:
+    """Return the DER of SignedData as CAdES with a time-stamp over the signature (B-T), `content` inside or not."""
+    attributes = _signed_attributes(digest(content, credential), _time(signing_time), _binding(credential))
+    return _write(_data(None if detached else content), credential, attributes, _whole_chain(credential), stamp)
 
 
-def write_detached(digest: bytes, credential: Credential, signing_time: datetime) -> bytes:
+def write_detached(hashed: bytes, credential: Credential, signing_time: datetime) -> bytes:
     """Return the DER of SignedData over content that is elsewhere and has this digest."""
-    attributes = _signed_attributes(digest, _time(signing_time))
+    attributes = _signed_attributes(hashed, _time(signing_time))
     return _write(_data(None), credential, attributes, _whole_chain(credential))
 
 
-def write_bound(digest: bytes, credential: Credential, stamp: StampDigest | None = None) -> bytes:
+def write_bound(hashed: bytes, credential: Credential, stamp: StampDigest | None = None) -> bytes:
     """Return the DER of SignedData over content with this digest, bound to the credential's certificate for PAdES."""
-    attributes = _signed_attributes(digest, _binding(credential))
+    attributes = _signed_attributes(hashed, _binding(credential))
     return _write(_data(None), credential, attributes, _whole_chain(credential), stamp)
 
 
@@ -62,7 +64,7 @@ def write_time_stamp(info: bytes, credential: Credential, *, with_certificate: b
     The certificate stands inside if it is wanted, and otherwise nothing does (RFC 3161 2.4.1).
     """
     content = {"content_type": _TST_INFO, "content": core.ParsableOctetString(info)}
-    attributes = _signed_attributes(_digest(info, credential), _binding(credential), content_type=_TST_INFO)
+    attributes = _signed_attributes(digest(info, credential), _binding(credential), content_type=_TST_INFO)
     return _write(content, credential, attributes, [credential.certificate] if with_certificate else [])
 
 
@@ -108,10 +110,11 @@ def _whole_chain(credential: Credential) -> Sequence[x509.Certificate]:
     return [credential.certificate, *credential.chain]
 
 
-def _digest(content: bytes, credential: Credential) -> bytes:
-    digest = Hash(signature.algorithm_for(credential.key.public_key()).hash)
-    digest.update(content)
-    return digest.finalize()
+def digest(content: bytes, credential: Credential) -> bytes:
+    """Return the digest of content by the hash that goes with the credential's key."""
+    hashed = Hash(signature.algorithm_for(credential.key.public_key()).hash)
+    hashed.update(content)
+    return hashed.finalize()
 
 
 def _stamped(value: bytes, stamp: StampDigest) -> cms.CMSAttribute:
@@ -134,9 +137,9 @@ def _binding(credential: Credential) -> cms.CMSAttribute:
     return cms.CMSAttribute({"type": "signing_certificate_v2", "values": [binding]})
 
 
-def _signed_attributes(digest: bytes, *more: cms.CMSAttribute, content_type: str = _DATA) -> cms.CMSAttributes:
+def _signed_attributes(hashed: bytes, *more: cms.CMSAttribute, content_type: str = _DATA) -> cms.CMSAttributes:
     return cms.CMSAttributes(
-        [{"type": "content_type", "values": [content_type]}, *more, {"type": "message_digest", "values": [digest]}]
+        [{"type": "content_type", "values": [content_type]}, *more, {"type": "message_digest", "values": [hashed]}]
     )
 
 

@@ -29,7 +29,7 @@ from signing.tsa import MAX_REQUEST_OCTETS, TimeStampAuthority
 
 _MIB = 1024 * 1024
 _ROOM_FOR_MULTIPART = 64 * 1024
-_MOST_PARTS = 4
+_MOST_PARTS = 5
 _MOST_IN_MEMORY = 256 * 1024
 _ON_DISK = "/var/tmp" if os.path.isdir("/var/tmp") else None  # noqa: PTH112, S108 - files there have no name
 """Where uploads lie: /tmp is memory on many machines."""
@@ -41,11 +41,23 @@ _RETRY_AFTER = {"Retry-After": "5"}
 
 _PAGE_HEADERS = {"Cache-Control": "no-store", **PAGE_HEADERS}
 
-VerifyUpload = Callable[[IO[bytes], ValidationPolicy, datetime | None], FileVerdict]
-"""Judges an open file, which has a descriptor, with the house's own trust.
 
-By a policy, and as of a moment which the caller says that the document was received at; None for now.
-"""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """The fields of a request: an open file with its name, what it signs where that came apart, and what is asked.
+
+    Both files have descriptors. `received_at` is when the caller says that the document was received, None for now.
+    """
+
+    name: str
+    document: IO[bytes]
+    content: IO[bytes] | None
+    policy: ValidationPolicy
+    received_at: datetime | None
+
+
+VerifyUpload = Callable[[Upload], FileVerdict]
+"""Judges what was sent, with the house's own trust."""
 
 
 def make_blueprint(verify_upload: VerifyUpload, prepare: Callable[[], object]) -> Blueprint:
@@ -116,21 +128,11 @@ def _page(status: int = 200, *, verdict: FileVerdict | None = None, error: JpkiE
     return make_response(page, status, _PAGE_HEADERS | (_RETRY_AFTER if later else {}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Upload:
-    """The fields of a request: the file with its name, and what is asked of it."""
-
-    name: str
-    document: IO[bytes]
-    policy: ValidationPolicy
-    received_at: datetime | None
-
-
 @contextmanager
-def _upload() -> Iterator[_Upload]:
+def _upload() -> Iterator[Upload]:
     """Yield what the request's fields hold; the body is read no further than the cap.
 
-    The file's octets go to the disk as they come, into a file that has no name: the kernel frees it with the last
+    The files' octets go to the disk as they come, into a file that has no name: the kernel frees it with the last
     descriptor, however this process ends.
     """
     with ExitStack() as opened:
@@ -157,10 +159,15 @@ def _upload() -> Iterator[_Upload]:
             raise _missing()
         if upload.stream.seek(0, os.SEEK_END) > LARGEST_UPLOAD:
             raise _too_large()
-        upload.stream.flush()
-        yield _Upload(
+        content = files.get("content")
+        apart = content.stream if content is not None and content.filename else None
+        for each in (upload.stream, apart):
+            if each is not None:
+                each.flush()
+        yield Upload(
             name=_base_name(upload.filename),
             document=upload.stream,
+            content=apart,
             policy=_policy(form.get("policy") or GENERAL.name),
             received_at=_moment(form["received_at"]) if form.get("received_at") else None,
         )
@@ -168,7 +175,7 @@ def _upload() -> Iterator[_Upload]:
 
 def _verify(verify_upload: VerifyUpload) -> FileVerdict:
     with _upload() as upload:
-        verdict = verify_upload(upload.document, upload.policy, upload.received_at)
+        verdict = verify_upload(upload)
     signatures = tuple(_masked(signature) for signature in verdict.signatures)
     return replace(verdict, path=upload.name, signatures=signatures)
 

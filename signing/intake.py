@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from os import SEEK_END
 from pathlib import Path
 from typing import IO
@@ -25,10 +26,13 @@ class Format(StrEnum):
     CMS = "cms"
 
 
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
+_HEADER = 32
+"""Octets within which a ContentInfo tells its type."""
 _MARKS = {
     Format.PDF: (b"/ByteRange",),
     Format.XML: (b"http://www.w3.org/2000/09/xmldsig#",),
-    Format.CMS: (bytes.fromhex("06092a864886f70d010702"), b"-----BEGIN PKCS7", b"-----BEGIN CMS"),
+    Format.CMS: (_SIGNED_DATA, b"-----BEGIN PKCS7", b"-----BEGIN CMS"),
 }
 """What a signed file of the format bears: in CMS the type id-signedData, or PEM's label."""
 
@@ -70,6 +74,8 @@ def recognise(document: IO[bytes]) -> Format:
 
 def _recognise(head: bytes) -> Format:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"\x30") and _SIGNED_DATA in head[:_HEADER]:
+        return Format.CMS  # What it holds may be a PDF.
     if b"%PDF" in head[:_TAIL]:
         return Format.PDF
     if text.startswith((b"<", b"\xff\xfe<", b"\xfe\xff\0<")):
@@ -81,6 +87,18 @@ def _recognise(head: bytes) -> Format:
         "format-unknown",
         Text("PDF、XML、CMSのいずれの形式でもありません。", "The file is neither PDF, XML nor CMS."),
         Text("署名付きのPDF、.xtx、.p7mを指定してください。", "Give a signed PDF, .xtx or .p7m."),
+    )
+
+
+def _content_inside() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "content-inside",
+        Text(
+            "PDFとXMLの署名は、署名した内容と同じファイルにあります。",
+            "The signatures of a PDF or XML file are over that very file.",
+        ),
+        Text("署名されたファイルだけを指定してください。", "Give the signed file alone."),
     )
 
 
@@ -97,12 +115,20 @@ def claims_signature(document: IO[bytes], form: Format) -> bool:
     return False
 
 
-def reader_for(form: Format) -> Callable[[IO[bytes]], tuple[Presented, ...]]:
-    """Return the reader of a format; its libraries are imported only now."""
+def reader_for(form: Format, content: IO[bytes] | None = None) -> Callable[[IO[bytes]], tuple[Presented, ...]]:
+    """Return the reader of a format; its libraries are imported only now.
+
+    `content` is what the document signs where that lies in a file of its own.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `content-inside`: signatures of this format have what they sign in the same file.
+    """
     if form is Format.CMS:
         from signing import cms_reader
 
-        return cms_reader.read
+        return partial(cms_reader.read, content=content)
+    if content is not None:
+        raise _content_inside()
     if form is Format.XML:
         from signing import xml_reader
 

@@ -93,6 +93,8 @@ class Signer:
     """Who signed, as far as it may be shown: `attributes` is None unless the caller asked for them (rule R21)."""
 
     serial: str
+    sha256: str
+    """Of the certificate's DER, in hexadecimal."""
     kind: str | None
     identifier: str | None
     trust_domain: str | None
@@ -102,6 +104,7 @@ class Signer:
         """Return the signer as the public contract has it."""
         shown: dict[str, object] = {
             "serial": self.serial,
+            "sha256": self.sha256,
             "kind": self.kind,
             "identifier": self.identifier,
             "trust_domain": self.trust_domain,

@@ -107,8 +107,14 @@ class Sandbox:
         """End the fork server and every process of it."""
         self._server.close()
 
-    def judge(self, document: IO[bytes], validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
-        """Judge an open file, which must have a descriptor; see `signing.verify.judge`. Its process has ended then.
+    def judge(
+        self,
+        document: IO[bytes],
+        validation: Validation,
+        policy: ValidationPolicy = GENERAL,
+        content: IO[bytes] | None = None,
+    ) -> FileVerdict:
+        """Judge open files, which must have descriptors; see `signing.verify.judge`. Their process has ended then.
 
         Where `validation` has a `read_stored`, the fork server's own is used: what a document holds is a stranger's.
 
@@ -116,13 +122,14 @@ class Sandbox:
             JpkiError: UNAVAILABLE `validation-busy` where too many files wait; UNAVAILABLE `validation-away` where no
                 process can be started, or `validation-unprepared` where it lacked a module.
         """
+        files = [each.fileno() for each in (document, content) if each is not None]
         with self._place():
             try:
-                return self._judge(document, validation, policy)
+                return self._judge(files, validation, policy)
             except _Away:
                 # The server ended, with all that it had started. A new one is started, once.
                 with suppress(_Away):
-                    return self._judge(document, validation, policy)
+                    return self._judge(files, validation, policy)
                 raise _away() from None
 
     @contextmanager
@@ -139,8 +146,8 @@ class Sandbox:
         finally:
             self._queue.release()
 
-    def _judge(self, document: IO[bytes], validation: Validation, policy: ValidationPolicy) -> FileVerdict:
-        with self._server.forked(document.fileno(), self._budget.limits) as case:
+    def _judge(self, files: Sequence[int], validation: Validation, policy: ValidationPolicy) -> FileVerdict:
+        with self._server.forked(files, self._budget.limits) as case:
             try:
                 _tell(case.channel, _terms(validation, policy), self._budget.seconds)
                 return _heard(case.channel, validation)
@@ -276,8 +283,8 @@ class _Server:
             self._end()
 
     @contextmanager
-    def forked(self, document: int, limits: Limits) -> Iterator[_Case]:
-        """Yield a new process for the file of this descriptor; it is killed when the block is left, if it runs still.
+    def forked(self, files: Sequence[int], limits: Limits) -> Iterator[_Case]:
+        """Yield a new process for the files of these descriptors; it is killed when the block is left.
 
         Raises:
             _Away: the server has ended.
@@ -286,7 +293,7 @@ class _Server:
         ended, tell = os.pipe()
         with ours:
             try:
-                control = self._ask(limits, (document, theirs.fileno(), tell))
+                control = self._ask(limits, (theirs.fileno(), tell, *files))
             finally:
                 theirs.close()
                 os.close(tell)

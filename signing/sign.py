@@ -16,20 +16,24 @@ def sign(
     signing_time: datetime,
     *,
     stamping: Stamping | None = None,
+    detached: bool = False,
     force: bool = False,
 ) -> bytes:
     """Return `document` signed: a PDF or an `.xtx` with one more signature, or CMS around it.
 
     `signing_time` is written into PDF, CMS and XAdES, as the signer's claim; plain XMLDSig has no place for it. With
     `stamping` a PDF is signed as PAdES, an `.xtx` as XAdES and all else as CAdES, with a time-stamp over the signature.
+    What is `detached` is CMS beside the document (RFC 5652 5.2), which does not hold it.
 
     Raises:
         JpkiError: FORBIDDEN `not-a-signing-certificate` unless `force`; UNPROCESSABLE `pdf-unreadable`,
-            `xml-unreadable`, `not-an-etax-document`, or `level-of-pdf-only` for LT and LTA; MALFORMED `xml-dtd`; as
-            `TimeStamper` and `preserve`; what the key's provider raises.
+            `xml-unreadable`, `not-an-etax-document`, `level-of-pdf-only` for LT and LTA, or `detached-of-cms-only`;
+            MALFORMED `xml-dtd`; as `TimeStamper` and `preserve`; what the key's provider raises.
     """
     if not force:
         refuse_unless_signing(credential.certificate)
+    if detached and form is not Format.CMS:
+        raise _of_cms_only()
     stamp = None if stamping is None else stamping.stamper.stamp
     if form in {Format.PDF, Format.PADES}:
         from signing import pdf_writer
@@ -46,7 +50,9 @@ def sign(
     from signing import cms_writer
 
     if stamp is not None:
-        return cms_writer.write_stamped(document, credential, signing_time, stamp)
+        return cms_writer.write_stamped(document, credential, signing_time, stamp, detached=detached)
+    if detached:
+        return cms_writer.write_detached(cms_writer.digest(document, credential), credential, signing_time)
     return cms_writer.write_attached(document, credential, signing_time)
 
 
@@ -56,6 +62,15 @@ def _kept(signed: bytes, credential: Credential, stamping: Stamping) -> bytes:
     from signing.preservation import preserve
 
     return preserve(signed, credential.chain, stamping)
+
+
+def _of_cms_only() -> JpkiError:
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "detached-of-cms-only",
+        Text("署名を別のファイルにできるのはCMSだけです。", "Only CMS can lie beside what it signs."),
+        Text("--format cms を指定してください。", "Give --format cms."),
+    )
 
 
 def _of_pdf_only() -> JpkiError:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki import oids
 from jpki.der import DerError, Reader, Tag
@@ -28,6 +29,7 @@ def describe(certificate: x509.Certificate, trust_domain: str | None, *, show_at
     """
     return Signer(
         serial=format_serial(Serial(certificate.serial_number)),
+        sha256=certificate.fingerprint(SHA256()).hex(),
         kind=_kind(certificate) if trust_domain else None,
         identifier=_identifier(certificate) if trust_domain else None,
         trust_domain=trust_domain,

@@ -7,6 +7,7 @@ signing/verdict.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -69,20 +70,27 @@ class _Asked:
     policy: ValidationPolicy
 
 
-def verify(document: Path, validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
+def verify(
+    document: Path, validation: Validation, policy: ValidationPolicy = GENERAL, content: Path | None = None
+) -> FileVerdict:
     """Judge the file at `document` in this very process: for documents of our own. See `judge`.
 
     Raises:
         JpkiError: NOT_FOUND `document-missing`.
     """
-    with intake.opened(document) as stream:
-        return replace(judge(stream, validation, policy), path=str(document))
+    with ExitStack() as opened:
+        stream = opened.enter_context(intake.opened(document))
+        apart = None if content is None else opened.enter_context(intake.opened(content))
+        return replace(judge(stream, validation, policy, apart), path=str(document))
 
 
-def judge(document: IO[bytes], validation: Validation, policy: ValidationPolicy = GENERAL) -> FileVerdict:
+def judge(
+    document: IO[bytes], validation: Validation, policy: ValidationPolicy = GENERAL, content: IO[bytes] | None = None
+) -> FileVerdict:
     """Judge an open file. Whatever it holds, the answer is a verdict, its path left open; nothing is fetched.
 
-    `policy` is what is asked beyond good signatures.
+    `policy` is what is asked beyond good signatures. `content` is what a CMS file signs where that lies in a file of
+    its own (RFC 5652 5.2: an external signature).
 
     Strangers' files are judged by `signing.sandbox`, in a process that may come to harm.
 
@@ -95,7 +103,7 @@ def judge(document: IO[bytes], validation: Validation, policy: ValidationPolicy 
         return _unreadable(error.problem)
     # The one boundary: a hostile document makes the libraries raise anything, AssertionError too.
     try:
-        presented = intake.reader_for(form)(document)
+        presented = intake.reader_for(form, content)(document)
         return _judge_file(presented, validation, _Asked(form, policy))
     except JpkiError as error:
         return _unreadable(error.problem)

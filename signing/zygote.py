@@ -1,9 +1,9 @@
 """The process that starts those that judge: all libraries imported, nothing of the authority in it, forks alone.
 
 It is started anew and not forked, so that no key, no passphrase and no connection of the service is in its memory or
-in that of its children. It is asked over a socket, one message with three descriptors for each file: the file, the
-channel to whoever asked, and a pipe for how it ended. Whoever asked closes that pipe to have the file's process killed;
-where the socket closes, all of them die.
+in that of its children. It is asked over a socket, one message with its descriptors for each file: the channel to
+whoever asked, a pipe for how it ended, the file, and what that signs where it lies apart. Whoever asked closes that
+pipe to have the file's process killed; where the socket closes, all of them die.
 """
 
 import gc
@@ -32,7 +32,7 @@ from signing.report import FileVerdict
 from signing.validation import ReadStored, TrustAnchor, Validation
 from signing.wire import Anchor, Answer, Channel, Ended, Form, Judged, Limits, Question, Ready, Said, Stopped, Terms
 
-Judge = Callable[[IO[bytes], Validation, ValidationPolicy], FileVerdict]
+Judge = Callable[[IO[bytes], Validation, ValidationPolicy, IO[bytes] | None], FileVerdict]
 
 _LIMITS = Form(Limits)
 _TERMS = Form(Terms)
@@ -40,7 +40,7 @@ _ANSWER = Form(Answer)
 _ENDED = Form(Ended)
 _SAID: Form[Said] = Form(Said)  # type: ignore[arg-type] # a union is no class
 _LONGEST_REQUEST = 1024
-_DESCRIPTORS = 3
+_DESCRIPTORS = 4
 _CORES = os.cpu_count() or 1
 
 
@@ -95,15 +95,15 @@ class Zygote:
         if not request:
             self._selector.unregister(self._control)
             return
-        document, channel, ended = descriptors
+        channel, ended, *files = descriptors
         child, self._ready = self._ready or self._forked(), None
         child.ended = ended
         self._busy.add(child)
         # A pipe whose reader is gone is ready: nobody wants to know any more.
         self._selector.register(ended, selectors.EVENT_READ, lambda: self._kill(child))
         with suppress(OSError):  # It was killed while it waited: whoever asked hears of it as of any other.
-            socket.send_fds(child.orders, [request], [document, channel])
-        for each in (document, channel):
+            socket.send_fds(child.orders, [request], [channel, *files])
+        for each in (channel, *files):
             os.close(each)
         child.orders.close()
         self._prepare()
@@ -159,25 +159,26 @@ def _live(court: Court, orders: socket.socket, nowhere: int, pages: Sequence[Run
         confinement.keep_open((orders.fileno(),), nowhere)
         if not select.select([orders], [], [], 0)[0]:  # Nobody waits yet.
             copy_ahead(pages)
-        request, (document, channel), _, _ = socket.recv_fds(orders, _LONGEST_REQUEST, _DESCRIPTORS)
+        request, (channel, *files), _, _ = socket.recv_fds(orders, _LONGEST_REQUEST, _DESCRIPTORS)
         orders.close()
         limits = _LIMITS.read(request)
         confinement.limit(limits.memory, limits.processor_seconds)
         confinement.live_without_descriptors()
-        _converse(court, os.fdopen(document, "rb"), Channel(socket.socket(fileno=channel)))
+        _converse(court, [os.fdopen(each, "rb") for each in files], Channel(socket.socket(fileno=channel)))
         code = 0
     finally:
         os._exit(code)
 
 
-def _converse(court: Court, document: IO[bytes], channel: Channel) -> None:
+def _converse(court: Court, files: Sequence[IO[bytes]], channel: Channel) -> None:
     channel.send(_SAID.write(Ready()))
     terms = _TERMS.read(channel.receive())
     validation = _validation(terms, channel, court.read_stored)
+    document, *apart = files
     document.seek(0)
     said: Said = Stopped()
     try:
-        said = Judged(verdict=court.judge(document, validation, POLICIES[terms.policy]))
+        said = Judged(verdict=court.judge(document, validation, POLICIES[terms.policy], next(iter(apart), None)))
     except MemoryError:
         pass  # Said below, when what filled the memory is let go.
     except confinement.LateImport as late:

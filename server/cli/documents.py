@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -76,6 +77,7 @@ _new = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--crl", "crl_files", multiple=True, type=_file, help="For lt and lta: a CRL, PEM or DER.")
 @click.option("--ocsp", "ocsp_url", help="For lt and lta: the one OCSP responder that may be asked.")
+@click.option("--detached", is_flag=True, help="Of CMS: leave the document out of the signature's file.")
 @click.option("--force", is_flag=True, help="Sign with a certificate that is not for signing, for a trial.")
 def sign(  # noqa: PLR0913 - one parameter for each option
     document: Path,
@@ -91,6 +93,7 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     level: str | None,
     crl_files: Sequence[Path],
     ocsp_url: str | None,
+    detached: bool,
     force: bool,
     output: Output,
 ) -> None:
@@ -110,7 +113,9 @@ def sign(  # noqa: PLR0913 - one parameter for each option
     if stamp_url is not None:
         chosen = Format.PADES if chosen is Format.PDF else chosen
         stamping = _stamping(stamp_url, stamp_trust, crl_files, ocsp_url, chosen_level)
-    signed = sign_document(content, credential, chosen, system_clock(), stamping=stamping, force=force)
+    signed = sign_document(
+        content, credential, chosen, system_clock(), stamping=stamping, detached=detached, force=force
+    )
     write_new(out, signed, 0o644)
     lines = [Text(f"署名しました（{chosen}）：{out}", f"Signed ({chosen}): {out}")]
     if stamping is not None and not stamp_trust:
@@ -211,6 +216,7 @@ _DECISIONS = {
 
 @command("verify")
 @click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
+@click.option("--content", type=_file, help="What a CMS file signs, where that lies in a file of its own.")
 @click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
 @click.option("--trust", "trust_files", multiple=True, type=_file, help="Trust anchors, PEM, in place of the home's.")
 @click.option(
@@ -232,9 +238,16 @@ _DECISIONS = {
     metavar="FILE.html",
     help="Write a page for people and archives, too.",
 )
+@click.option(
+    "--etsi-report",
+    type=_new,
+    metavar="FILE.xml",
+    help="Write a validation report of ETSI TS 119 102-2, too.",
+)
 def verify(  # noqa: PLR0913 - one parameter for each option
     documents: Sequence[Path],
     *,
+    content: Path | None,
     home: Home | None,
     trust_files: Sequence[Path],
     stamp_trust: Sequence[Path],
@@ -245,11 +258,15 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     holder_file: Path | None,
     show_attributes: bool,
     report: Path | None,
+    etsi_report: Path | None,
     output: Output,
 ) -> int:
     """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
-    if report is not None and report.exists():
-        raise click.UsageError(f"--report: '{report}' exists, and no file is written over")
+    for option, file in (("--report", report), ("--etsi-report", etsi_report)):
+        if file is not None and file.exists():
+            raise click.UsageError(f"{option}: '{file}' exists, and no file is written over")
+    if content is not None and len(documents) > 1:
+        raise click.UsageError("--content is what one FILE signs")
     _sandbox()  # It prepares itself while the home is being opened.
     try:
         rooms = opened(home) if home else None
@@ -266,11 +283,13 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     except JpkiError as error:
         # Exit codes 1 to 3 are verdicts here, so nothing that went wrong before a verdict may use them.
         raise error if error.kind is Kind.UNAVAILABLE else BadInput(error) from error
-    verdicts = list(_judged(documents, validation, POLICIES[policy], output))
+    verdicts = list(_judged(documents, content, validation, POLICIES[policy], output))
     lines = [line for each in verdicts for line in _describe(each)]
     if report is not None:
         _write_report(report, verdicts, POLICIES[policy])
         lines.append(Text(f"報告書：{report}", f"report: {report}"))
+    if etsi_report is not None:
+        lines.append(_write_etsi_report(etsi_report, verdicts, POLICIES[policy]))
     fields = as_json(verdicts)
     output.result(str(fields.pop("schema")), fields, lines)
     return _EXIT[worst(verdict.decision for verdict in verdicts)]
@@ -289,17 +308,22 @@ def _sandbox() -> Sandbox:
 
 
 def _judged(
-    documents: Sequence[Path], validation: Validation, policy: ValidationPolicy, output: Output
+    documents: Sequence[Path],
+    content: Path | None,
+    validation: Validation,
+    policy: ValidationPolicy,
+    output: Output,
 ) -> Iterator[FileVerdict]:
     """Yield the verdicts in the order of the files; all cores are at work, and who waits is told how far they are."""
 
     def judge(document: Path) -> FileVerdict:
-        try:
-            stream = opened_document(document)
-        except JpkiError as error:
-            raise BadInput(error) from error
-        with stream:
-            return replace(_sandbox().judge(stream, validation, policy), path=str(document))
+        with ExitStack() as streams:
+            try:
+                stream = streams.enter_context(opened_document(document))
+                apart = None if content is None else streams.enter_context(opened_document(content))
+            except JpkiError as error:
+                raise BadInput(error) from error
+            return replace(_sandbox().judge(stream, validation, policy, apart), path=str(document))
 
     told = time.monotonic()
     with ThreadPoolExecutor(_CORES) as executor:
@@ -324,8 +348,23 @@ def _expected(holder_file: Path | None) -> ExpectedHolder | None:
 def _write_report(file: Path, verdicts: Sequence[FileVerdict], policy: ValidationPolicy) -> None:
     from signing.page import report as report_page
 
+    _write(file, report_page(verdicts, policy, system_clock()).encode())
+
+
+def _write_etsi_report(file: Path, verdicts: Sequence[FileVerdict], policy: ValidationPolicy) -> Text:
+    """Write the report, if there is a signature to report on, and return what became of it."""
+    from signing.etsi_report import etsi_report
+
+    octets = etsi_report(verdicts, policy, system_clock())
+    if octets is None:
+        return Text("署名がないため、ETSIの報告書は作りません。", "No signature, so there is no ETSI report.")
+    _write(file, octets)
+    return Text(f"ETSI TS 119 102-2の報告書：{file}", f"ETSI TS 119 102-2 report: {file}")
+
+
+def _write(file: Path, octets: bytes) -> None:
     try:
-        write_new(file, report_page(verdicts, policy, system_clock()).encode(), 0o600)
+        write_new(file, octets, 0o600)
     except JpkiError as error:
         raise BadInput(error) from error
 

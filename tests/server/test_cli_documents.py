@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
@@ -179,6 +180,34 @@ def test_r21_attributes_are_shown_only_where_they_are_asked_for(jpki: Jpki, town
     for form in (["--json"], ["--lang", "ja"]):
         assert "花子" not in jpki(*words, *form).out
         assert "花子" in jpki(*words, *form, "--show-attributes").out
+
+
+def test_a_signature_beside_its_document(jpki: Jpki, town: Town, plain: Path, tmp_path: Path) -> None:
+    document, signature = plain / "return.pdf", tmp_path / "return.p7s"
+    credential = ("--certificate", town.signing / "certificate.pem", "--key", town.signing / "key.pem")
+    jpki.done("sign", document, *credential, "--out", signature, "--format", "cms", "--detached")
+    verify = ("verify", signature, "--home", town.home)
+    assert jpki.judged(ACCEPT, *verify, "--content", document)["decision"] == "accept"
+    jpki.judged(REFUSE, *verify, "--content", plain / "return.xtx")
+    jpki.judged(UNDECIDED, *verify)
+    assert jpki(*verify, document, "--content", document).code == USAGE
+    assert jpki(*verify, "--content", tmp_path / "nowhere").code == USAGE
+    refused = jpki.refused("sign", document, *credential, "--out", tmp_path / "x", "--format", "pdf", "--detached")
+    assert refused.code == "detached-of-cms-only"
+
+
+def test_a_report_for_other_judges(jpki: Jpki, town: Town, signed: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    words = ("--home", town.home, "--etsi-report", report)
+    jpki.judged(ACCEPT, "verify", signed / "return.pdf", signed / "return.xtx", *words)
+    assert report.read_text("utf-8").count(":mainindication:total-passed") == 2
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert jpki("verify", signed / "return.pdf", *words).code == USAGE
+    report.unlink()
+    nothing = tmp_path / "nothing.pdf"
+    nothing.write_bytes(b"%PDF-1.7")
+    jpki.judged(UNREADABLE, "verify", nothing, *words)
+    assert not report.exists()
 
 
 def test_a_tampered_document_is_refused(jpki: Jpki, town: Town, signed: Path, tmp_path: Path) -> None:

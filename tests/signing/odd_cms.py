@@ -148,3 +148,12 @@ def _signed_data(credential: Credential, digest: str, algorithm: str, value: byt
         }
     )
     return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
+
+
+def taken_apart(message: bytes) -> tuple[bytes, bytes]:
+    """Return CMS without its content, and the content."""
+    info = cms.ContentInfo.load(message)
+    signed_data = info["content"]
+    content: bytes = signed_data["encap_content_info"]["content"].native
+    signed_data["encap_content_info"] = {"content_type": "data"}
+    return bytes(info.dump(force=True)), content

@@ -27,7 +27,9 @@ _PR_GET_DUMPABLE = 3
 _PR_GET_NO_NEW_PRIVS = 39
 
 
-def obey(document: IO[bytes], validation: Validation, _policy: ValidationPolicy) -> FileVerdict:
+def obey(
+    document: IO[bytes], validation: Validation, _policy: ValidationPolicy, _content: IO[bytes] | None
+) -> FileVerdict:
     """Do what the file's octets name, and tell what came of it, or which process did."""
     order, _, argument = document.read().decode().partition(" ")
     told = _ORDERS[order](argument, validation)

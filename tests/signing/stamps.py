@@ -113,7 +113,7 @@ def signed(form: Format, credential: Credential, stamp: StampDigest | None, docu
         return xml_writer.write(content, credential, NOW, stamp)
     if stamp is None:
         return cms_writer.write_attached(content, credential, NOW)
-    return cms_writer.write_stamped(content, credential, NOW, stamp)
+    return cms_writer.write_stamped(content, credential, NOW, stamp, detached=False)
 
 
 @dataclass(frozen=True, slots=True)

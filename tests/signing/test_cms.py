@@ -1,16 +1,24 @@
 """CMS files: content inside, DER, BER or PEM; what is missing, posing, or unknown in them."""
 
 import base64
+from io import BytesIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jpki.errors import JpkiError
 from signing.caps import MOST_CERTIFICATES
 from signing.cms_writer import write_detached
 from signing.credential import Credential
 from signing.intake import Format
+from signing.policies import GENERAL
+from signing.report import FileVerdict
+from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
+from signing.validation import Validation
 from signing.verdict import Cause, Decision
+from signing.verify import judge as judge_open
 from tests.signing import odd_cms
 from tests.signing.conftest import Judge
 from tests.signing.expect import causes
@@ -38,10 +46,60 @@ def test_indefinite_lengths_and_pem_are_read(town: Town, judge: Judge) -> None:
     assert judge(armoured, town.validation()).decision is Decision.ACCEPT
 
 
+@pytest.mark.parametrize("content", [tax_return_pdf(["Income"]), tax_return_xtx("見本", 2025)], ids=["PDF", "XML"])
+def test_cms_around_another_format_is_cms(town: Town, judge: Judge, content: bytes) -> None:
+    signed = sign(content, town.holder, Format.CMS, NOW)
+    assert judge(signed, town.validation()).decision is Decision.ACCEPT
+    assert judge(odd_cms.indefinite(signed), town.validation()).decision is Decision.ACCEPT
+    assert causes(judge(signed[:-20] + b"." + signed[-19:], town.validation())) != [set()]
+
+
 def test_detached_cms_is_undecided_as_its_content_is_elsewhere(town: Town, judge: Judge) -> None:
     verdict = judge(write_detached(b"x" * 32, town.holder, NOW), town.validation())
     assert causes(verdict) == [{Cause.CONTENT_ABSENT}]
     assert verdict.decision is Decision.UNDECIDED
+
+
+# --- a signature beside its document ---------------------------------------------------------------------------------
+
+
+def beside(signed: bytes, content: bytes, validation: Validation) -> FileVerdict:
+    return judge_open(BytesIO(signed), validation, GENERAL, BytesIO(content))
+
+
+@pytest.mark.parametrize("size", [0, 1, 3 * 1024 * 1024])
+def test_a_signature_beside_its_document_is_over_that_document(town: Town, size: int) -> None:
+    content = CONTENT * (size // len(CONTENT)) + b"." * (size % len(CONTENT))
+    signed = sign(content, town.holder, Format.CMS, NOW, detached=True)
+    assert len(signed) < 10_000
+    verdict = beside(signed, content, town.validation())
+    assert verdict.decision is Decision.ACCEPT
+    assert causes(beside(signed, content + b".", town.validation())) == [{Cause.ALTERED}]
+
+
+def test_the_document_that_is_given_counts_and_not_the_one_inside(town: Town) -> None:
+    signed = sign(CONTENT, town.holder, Format.CMS, NOW)
+    assert beside(signed, CONTENT, town.validation()).decision is Decision.ACCEPT
+    assert causes(beside(signed, b"another", town.validation())) == [{Cause.ALTERED}]
+
+
+def test_attributes_that_pose_as_the_document_are_refused(town: Town) -> None:
+    """What lies apart may pose as well as what lies inside."""
+    forged, content = odd_cms.taken_apart(odd_cms.from_attributes(sign(CONTENT, town.holder, Format.CMS, NOW)))
+    assert causes(beside(forged, content, town.validation())) == [{Cause.MALFORMED}]
+
+
+@pytest.mark.parametrize("form", [Format.PDF, Format.XML])
+def test_no_other_format_signs_another_file(town: Town, form: Format) -> None:
+    plain = tax_return_pdf(["Income"]) if form is Format.PDF else tax_return_xtx("見本", 2025)
+    verdict = beside(sign(plain, town.holder, form, NOW), plain, town.validation())
+    assert verdict.decision is Decision.UNREADABLE
+    assert "very file" in verdict.sentence.en
+    with pytest.raises(JpkiError, match="detached-of-cms-only"):
+        sign(plain, town.holder, form, NOW, detached=True)
+
+
+# --- odd messages ----------------------------------------------------------------------------------------------------
 
 
 def test_attributes_that_pose_as_content_are_refused(town: Town, judge: Judge) -> None:

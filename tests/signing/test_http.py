@@ -1,6 +1,5 @@
 """The upload route: verdicts as 200, errors as ours, nothing left behind."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,9 +9,8 @@ from flask.testing import FlaskClient
 
 from jpki.errors import JpkiError
 from signing.caps import LARGEST_UPLOAD
-from signing.http import make_blueprint
+from signing.http import Upload, make_blueprint
 from signing.intake import Format
-from signing.policies import ValidationPolicy
 from signing.report import FileVerdict
 from signing.sign import sign
 from signing.verify import judge
@@ -29,10 +27,13 @@ def seen() -> list[IO[bytes]]:
 
 @pytest.fixture
 def client(town: Town, seen: list[IO[bytes]]) -> FlaskClient:
-    def verify_upload(document: IO[bytes], policy: ValidationPolicy, received_at: datetime | None) -> FileVerdict:
-        seen.append(document)
-        assert _name_of(document).endswith(" (deleted)")
-        return judge(document, town.validation(revoked(NOW), at=received_at, show=True), policy)
+    def verify_upload(sent: Upload) -> FileVerdict:
+        for file in (sent.document, sent.content):
+            if file is not None:
+                seen.append(file)
+                assert _name_of(file).endswith(" (deleted)")
+        validation = town.validation(revoked(NOW), at=sent.received_at, show=True)
+        return judge(sent.document, validation, sent.policy, sent.content)
 
     app = Flask(__name__)
     app.register_blueprint(make_blueprint(verify_upload, lambda: None))
@@ -138,3 +139,26 @@ def test_what_cannot_be_asked_is_malformed_and_nothing_is_judged(
 ) -> None:
     assert upload(client, ROUTE, b"x", "x", **fields).text == f"malformed {code}"
     assert seen == []
+
+
+def test_what_a_signature_beside_its_document_signs_is_sent_with_it(
+    client: FlaskClient, town: Town, seen: list[IO[bytes]]
+) -> None:
+    beside = sign(b"content", town.holder, Format.CMS, NOW, detached=True)
+    both = {"content": b"content", "file": beside}
+    assert _sent(client, both)["decision"] == "accept"
+    assert len(seen) == 2
+    assert all(file.closed for file in seen)
+    assert _sent(client, both | {"content": b"Content"})["decision"] == "refuse"
+    assert _sent(client, {"file": beside})["decision"] == "undecided"
+
+
+def _sent(client: FlaskClient, files: dict[str, bytes]) -> Any:  # noqa: ANN401 - JSON
+    parts = [
+        f'--X\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode() + content + b"\r\n"
+        for name, content in files.items()
+    ]
+    parts.append(f'--X\r\nContent-Disposition: form-data; name="received_at"\r\n\r\n{BEFORE}\r\n'.encode())
+    answer = client.post(ROUTE, data=b"".join(parts) + b"--X--\r\n", content_type="multipart/form-data; boundary=X")
+    assert answer.status_code == 200
+    return answer.get_json()

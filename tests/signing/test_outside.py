@@ -13,6 +13,7 @@ from signing.intake import Format
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
 from signing.verdict import Decision
+from signing.verify import verify
 from tests.signing.conftest import Judge
 from tests.signing.town import NOW, Town
 
@@ -105,6 +106,29 @@ def test_openssls_own_cms_is_accepted(
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert judge(message.read_bytes(), town.validation()).decision is Decision.ACCEPT
+
+
+@pytest.mark.parametrize("signer", SIGNERS)
+def test_openssl_and_we_agree_on_signatures_beside_the_document(town: Town, tmp_path: Path, signer: str) -> None:
+    names = ("key", "certificate", "content", "ours", "theirs", "roots")
+    key, certificate, content, ours, theirs, roots = (tmp_path / name for name in names)
+    roots.write_bytes(b"".join(root.certificate.public_bytes(Encoding.PEM) for root in (town.root, town.next_root)))
+    credential = _signer(town, signer)
+    key.write_bytes(credential.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    certificate.write_bytes(credential.certificate.public_bytes(Encoding.PEM))
+    content.write_bytes(b"content\r\n" * 5000)
+    ours.write_bytes(sign(content.read_bytes(), credential, Format.CMS, NOW, detached=True))
+    answer = run(
+        "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", ours, "-content", content, "-CAfile", roots,
+        "-purpose", "any", "-attime", str(int(NOW.timestamp())), "-out", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    answer = run(
+        "openssl", "cms", "-sign", "-binary", "-md", "sha256", "-outform", "DER",
+        "-signer", certificate, "-inkey", key, "-in", content, "-out", theirs,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert verify(theirs, town.validation(), content=content).decision is Decision.ACCEPT
 
 
 @pytest.mark.parametrize("signer", SIGNERS)

@@ -39,13 +39,14 @@ def _client(verify_upload: VerifyUpload, prepare: Callable[[], object] = lambda:
 
 @pytest.fixture
 def client(town: Town) -> FlaskClient:
-    return _client(lambda document, policy, at: judge(document, town.validation(show=True, at=at), policy))
+    return _client(lambda sent: judge(sent.document, town.validation(show=True, at=sent.received_at), sent.policy))
 
 
 def test_what_judges_is_prepared_while_the_file_is_chosen(town: Town) -> None:
     prepared = list[bool]()
     client = _client(
-        lambda file, policy, at: judge(file, town.validation(at=at), policy), lambda: prepared.append(True)
+        lambda sent: judge(sent.document, town.validation(at=sent.received_at), sent.policy),
+        lambda: prepared.append(True),
     )
     assert client.get("/verify").status_code == 200
     assert prepared == [True]
@@ -79,6 +80,7 @@ def test_the_form_asks_for_one_labelled_file(client: FlaskClient) -> None:
     fields = _found(page, "//main//input | //main//select")
     assert [(field.get("type"), field.get("name")) for field in fields] == [
         ("file", "file"),
+        ("file", "content"),
         (None, "policy"),
         ("datetime-local", "received_at"),
     ]
@@ -125,7 +127,7 @@ def test_a_failed_verification_is_shown(
 
 
 def test_a_revoked_certificate_is_shown_with_its_time(town: Town, signed: bytes) -> None:
-    client = _client(lambda document, policy, at: judge(document, town.validation(revoked(NOW), at=at), policy))
+    client = _client(lambda sent: judge(sent.document, town.validation(revoked(NOW), at=sent.received_at), sent.policy))
     assert "2026-11-23T03:00:00Z" in _texts(_post(client, signed), "//h1")[0]
 
 

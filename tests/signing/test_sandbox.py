@@ -23,6 +23,7 @@ from jpki.revocation import Finding, RevocationEvidence
 from server.sandbox import open_sandbox
 from signing import caps
 from signing.intake import Format
+from signing.policies import GENERAL
 from signing.report import FileVerdict
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sandbox import Budget, Sandbox
@@ -214,6 +215,15 @@ def test_a_verdict_is_the_same_as_without_the_sandbox(sandbox: Sandbox, town: To
         validation = town.validation(source, show=show, at=NOW)
         with octets(sign(plain, town.holder, form, NOW)) as file:
             assert sandbox.judge(file, validation) == judge(file, validation)
+
+
+def test_a_document_beside_its_signature_goes_into_the_sandbox_too(sandbox: Sandbox, town: Town) -> None:
+    signed = sign(b"content", town.holder, Format.CMS, NOW, detached=True)
+    with octets(signed) as file, octets(b"content") as right, octets(b"Content") as wrong:
+        for content in (right, wrong, None):
+            judged = sandbox.judge(file, town.validation(), GENERAL, content)
+            assert judged == judge(file, town.validation(), GENERAL, content)
+        assert sandbox.judge(file, town.validation(), GENERAL, right).decision is Decision.ACCEPT
 
 
 def test_the_terms_leave_out_nothing_of_a_validation() -> None:
