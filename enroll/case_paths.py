@@ -6,10 +6,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from enroll.counters import MAY
 from jpki.card import CardFacts
 from jpki.case import OPEN_STATES, Applicant, Case, CaseKind, CaseState, Change, Document, Ground, Step
+from jpki.certificate import Purpose
 from jpki.clerk import Clerk, Role
 from jpki.counter import Counter, CounterState
 from jpki.errors import JpkiError, Kind
@@ -37,6 +39,8 @@ PATHS: Mapping[CaseKind, Sequence[tuple[Step, CaseState]]] = {
 """From `received` on, the steps in their order and where each leads."""
 
 _ASIDE: Mapping[Step, tuple[frozenset[CaseState], CaseState | None]] = {
+    Step.AMEND: (frozenset({CaseState.RECEIVED, CaseState.IDENTITY_CHECKED}), CaseState.RECEIVED),
+    Step.PRESENT_CARD: (frozenset(OPEN_STATES) - {CaseState.ISSUED}, None),
     Step.REFUSE: (frozenset(OPEN_STATES), CaseState.REFUSED),
     Step.CANCEL: (frozenset(OPEN_STATES), CaseState.CANCELLED),
     Step.EXPIRE: (frozenset(OPEN_STATES), CaseState.EXPIRED),
@@ -45,8 +49,13 @@ _ASIDE: Mapping[Step, tuple[frozenset[CaseState], CaseState | None]] = {
 }
 """Steps beside the path: from which states, and where to; None where the case stays in its state."""
 
+_ONWARD = frozenset({Step.AMEND, Step.PRESENT_CARD, Step.TAKE_OVER})
+"""Those of them that lead a case on, which a counter may do only with what it takes, as the steps of the path."""
+
 WHO: Mapping[Step, frozenset[Role]] = {
     Step.OPEN: frozenset({Role.RECEPTION}),
+    Step.AMEND: frozenset({Role.RECEPTION}),
+    Step.PRESENT_CARD: frozenset({Role.RECEPTION}),
     Step.CHECK_IDENTITY: frozenset({Role.RECEPTION}),
     Step.APPROVE: frozenset({Role.APPROVAL}),
     Step.ISSUE: frozenset({Role.RECEPTION}),
@@ -82,6 +91,37 @@ EVENTS: Mapping[CaseKind, frozenset[Event]] = {
 }
 """What a case of each kind may be about; where there is anything, one must be named. The rest the register tells."""
 
+
+class Wants(StrEnum):
+    """What a case needs of the card in the counter's reader now."""
+
+    CARD = "card"
+    """Its number, end and mode."""
+    KEYS = "keys"
+    """Key pairs, requests for them, and a place for the certificates."""
+    PIN = "pin"
+    """A new PIN, which the holder chooses on a screen of their own."""
+
+
+def wants(case: Case, now: datetime) -> Wants | None:
+    """Return what a case needs of its card now; keys until the delivery, for writing them may have to be repeated."""
+    if now >= case.expires_at:
+        return None
+    match case.kind, case.state:
+        case kind, CaseState.RECEIVED | CaseState.IDENTITY_CHECKED if case.card is None and _needs_card(kind):
+            return Wants.CARD
+        case kind, CaseState.APPROVED | CaseState.ISSUED if kind.issues:
+            return Wants.KEYS
+        case CaseKind.PIN_RESET, CaseState.IDENTITY_CHECKED:
+            return Wants.PIN
+        case _:
+            return None
+
+
+def _needs_card(kind: CaseKind) -> bool:
+    return kind.issues or kind is CaseKind.PIN_RESET
+
+
 _MONTH = timedelta(days=30)
 LIFE: Mapping[CaseKind, timedelta] = {
     CaseKind.NEW: _MONTH,
@@ -115,9 +155,13 @@ FOUR_EYES: Sequence[FourEyes] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What comes with a step: the card in the reader, further documents, the register's answer, or a ground."""
+    """What comes with a step: the card in the reader, further documents, the register's answer, or a ground.
+
+    `purposes` are the kinds of certificates that are asked for from now on.
+    """
 
     card: CardFacts | None = None
+    purposes: tuple[Purpose, ...] = ()
     documents: frozenset[Document] = frozenset()
     resident: Resident | None = None
     ground: Ground | None = None
@@ -152,18 +196,27 @@ def decide(case: Case, step: Step, clerk: Clerk, counter: Counter, now: datetime
         _require_role(step, counter, clerk)
     else:
         raise _not_this_counter(case)
-    if step in (Step.TAKE_OVER, *(each for each, _ in PATHS[case.kind])):
+    if step in _ONWARD or step in (each for each, _ in PATHS[case.kind]):
         _require_counter(case.kind, counter)
-    if case.state.is_closed:
-        raise _closed(case)
-    if now >= case.expires_at:
-        raise _expired(case)
+    require_open(case, now)
     target = _target(case, step)
     if step is Step.APPROVE and case.checked_by == clerk.id and any(rule.asks(case) for rule in FOUR_EYES):
         raise _four_eyes()
     return Change(
         before=case, after=_moved(case, step, target, clerk, counter, now, shown), step=step, resident=shown.resident
     )
+
+
+def require_open(case: Case, now: datetime) -> None:
+    """Require that a case goes on.
+
+    Raises:
+        JpkiError: CONFLICT `case-closed` or `case-expired`.
+    """
+    if case.state.is_closed:
+        raise _closed(case)
+    if now >= case.expires_at:
+        raise _expired(case)
 
 
 def expire(case: Case, now: datetime) -> Change:
@@ -195,20 +248,24 @@ def _moved(
     case: Case, step: Step, target: CaseState, clerk: Clerk, counter: Counter, now: datetime, shown: Shown
 ) -> Case:
     moved = replace(case, state=target, version=case.version + 1, changed_at=now)
+    begun_again = _begun_again(case, now)
+    documents = case.documents | shown.documents
     match step:
+        case Step.AMEND:
+            moved = replace(begun_again, purposes=shown.purposes)
+        case Step.PRESENT_CARD:
+            moved = replace(moved, card=shown.card)
         case Step.CHECK_IDENTITY:
-            documents = case.documents | shown.documents
-            return replace(moved, checked_by=clerk.id, card=shown.card or case.card, documents=documents)
+            moved = replace(moved, checked_by=clerk.id, card=shown.card or case.card, documents=documents)
         case Step.APPROVE:
-            return replace(moved, approved_by=clerk.id)
+            moved = replace(moved, approved_by=clerk.id)
         case Step.REFUSE:
-            return replace(moved, ground=shown.ground)
+            moved = replace(moved, ground=shown.ground)
         case Step.TAKE_OVER:
-            return replace(moved, counter=counter.code)
+            moved = replace(moved, counter=counter.code)
         case Step.RETURN:
-            return _begun_again(case, now)
-        case _:
-            return moved
+            moved = begun_again
+    return moved
 
 
 def _begun_again(case: Case, now: datetime) -> Case:

@@ -4,14 +4,14 @@ Every rule that fails is told, not the first alone.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from ca.profile import Profile
 from ca.validity import renewal_opens
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, Document
-from jpki.certificate import Purpose
+from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, end_of_day, whole_second, years_later
 from jpki.counter import CounterKind
 from jpki.errors import Fault, JpkiError, Kind
@@ -77,10 +77,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its source, the kinds of cases that it is about, and what breaks it."""
+    """One rule: its source in law or practice, the kinds of cases that it is about, and what breaks it."""
 
     code: str
-    source: str
+    source: Text
     kinds: frozenset[CaseKind]
     is_broken: Callable[[Facts], bool]
     problem: Text
@@ -142,11 +142,26 @@ def _express_late(facts: Facts) -> bool:
     return express is not None and not timedelta(0) <= facts.today - express.happened_on <= EXPRESS_WITHIN
 
 
+def _law(article: int) -> Text:
+    return Text(f"公的個人認証法第{article}条", f"Act on JPKI (公的個人認証法), article {article}")
+
+
+def _practice(ja: str, en: str) -> Text:
+    return Text(f"制度の運用：{ja}", f"practice: {en}")
+
+
+_PINLESS = _practice("顔認証マイナンバーカード（2023-12-15から）", "PIN-less cards, since 2023-12-15")
+_MINORS = _practice("15歳未満・成年被後見人の扱い", "minors under 15, and adult wards")
+_WINDOW = _practice("更新の扱い", "renewal")
+_HOLDS = Text("認証局運用規程 4.9.9", "certification practice statements, 4.9.9")
+_PROXIES = _practice("代理人の申請", "applications by proxies")
+_EXPRESS = _practice("特急発行（2024-12-02から）", "express issue, since 2024-12-02")
+
 RULES: Sequence[Rule] = (
-    Rule("too-young", "公的個人認証法 3; JPKI.md 2.5", _ISSUING, _asks_young, _TOO_YOUNG),
+    Rule("too-young", _MINORS, _ISSUING, _asks_young, _TOO_YOUNG),
     Rule(
         "minor-without-parent",
-        "JPKI.md 2.5: a parent applies for a holder under 15",
+        _MINORS,
         _ISSUING,
         _is_minor_alone,
         Text(
@@ -156,7 +171,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "ward-no-signing",
-        "JPKI.md 2.5: adult wards have no signing certificate",
+        _MINORS,
         _ISSUING,
         lambda facts: _signing(facts) and facts.resident is not None and facts.resident.is_ward,
         Text(
@@ -166,21 +181,21 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "register-ended",
-        "公的個人認証法 3: who is in a register",
+        _law(3),
         _ISSUING,
         lambda facts: facts.resident is not None and facts.resident.registration is Registration.ENDED,
         Text("住民基本台帳又は附票に記録がありません。", "The holder is in no register any more."),
     ),
     Rule(
         "stay-ended",
-        "JPKI.md 2.3: a foreign resident's card ends with the stay",
+        _practice("外国人住民のカードの有効期間", "a foreign resident's card ends with the stay"),
         _ISSUING,
         _stay_ended,
         Text("在留期間が満了しています。", "The foreign resident's stay has ended."),
     ),
     Rule(
         "pinless-no-signing",
-        "JPKI.md 2.5: PIN-less cards since 2023-12-15",
+        _PINLESS,
         _ISSUING,
         lambda facts: _signing(facts) and _is_pinless(facts),
         Text(
@@ -190,14 +205,14 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "pinless-no-pin",
-        "JPKI.md 2.5: no PIN service",
+        _PINLESS,
         frozenset({CaseKind.PIN_RESET}),
         _is_pinless,
         Text("顔認証カードに暗証番号はありません。", "A PIN-less card has no PIN."),
     ),
     Rule(
         "pinless-needs-authentication",
-        "JPKI.md 2.5: the authentication certificate is mandatory there",
+        _PINLESS,
         frozenset({CaseKind.REVOCATION}),
         lambda facts: (
             _is_pinless(facts)
@@ -211,49 +226,49 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "card-missing",
-        "公的個人認証法 3: the key pair is made in the card",
+        _law(3),
         _ISSUING | {CaseKind.PIN_RESET},
         lambda facts: facts.card is None,
         Text("カードが読み取られていません。", "No card was read."),
     ),
     Rule(
         "card-expired",
-        "JPKI.md 2.3: nothing outlives the card",
+        _law(5),
         _ISSUING | {CaseKind.PIN_RESET},
         lambda facts: facts.card is not None and facts.card.not_after <= facts.now,
         Text("カードの有効期限が切れています。", "The card has expired."),
     ),
     Rule(
         "certificate-live",
-        "公的個人認証法 6: no second live certificate of one kind",
+        _law(6),
         _NEW,
         lambda facts: any(purpose in facts.live for purpose in facts.case.purposes),
         Text("有効な証明書が既にあります。", "There is a live certificate of this kind already."),
     ),
     Rule(
         "not-live",
-        "JPKI.md 2.3: only what lives is renewed",
+        _WINDOW,
         _RENEWAL,
         _none_in(State.ACTIVE),
         Text("更新する有効な証明書がありません。", "There is no live certificate to renew."),
     ),
     Rule(
         "renewal-closed",
-        "JPKI.md 2.3: the window before the end",
+        _WINDOW,
         _RENEWAL,
         _not_open,
         Text("更新の受付期間前です。", "The renewal window is not open yet."),
     ),
     Rule(
         "nothing-to-end",
-        "公的個人認証法 9",
+        _law(9),
         _ENDING,
         lambda facts: not any(purpose in facts.live for purpose in facts.case.purposes),
         Text("有効な証明書がありません。", "There is no live certificate."),
     ),
     Rule(
         "hold-final",
-        "JPKI.md 1.6: a signing certificate's hold ends in revocation",
+        _HOLDS,
         _RELEASE,
         _signing,
         Text(
@@ -263,21 +278,21 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "not-held",
-        "JPKI.md 2.2",
+        _HOLDS,
         _RELEASE,
         _none_in(State.HELD),
         Text("一時停止中の証明書がありません。", "There is no certificate on hold."),
     ),
     Rule(
         "post-office-no-proxy",
-        "JPKI.md 2.1: no proxies at a post office",
+        _practice("郵便局の取扱い", "delegated post offices"),
         _ALL,
         lambda facts: facts.counter is CounterKind.POST_OFFICE and facts.case.applicant is not Applicant.HOLDER,
         Text("郵便局では代理人の申請を受け付けません。", "A post office takes no proxies."),
     ),
     Rule(
         "consulate-abroad-only",
-        "JPKI.md 2.1: movers abroad are served there",
+        _practice("国外転出者の取扱い（2024-05-27から）", "holders abroad, since 2024-05-27"),
         _ISSUING,
         lambda facts: (
             facts.counter is CounterKind.CONSULATE
@@ -288,7 +303,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "third-party-may-not",
-        "公的個人認証法 10: others may report a leaked key, no more",
+        _law(10),
         _ALL,
         lambda facts: (
             facts.case.applicant is Applicant.THIRD_PARTY
@@ -298,21 +313,21 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "proxy-proof-missing",
-        "JPKI.md 2.5: proof of parenthood or guardianship; the sealed reply letter",
+        _PROXIES,
         _ALL - {CaseKind.HOLD},
         _lacks_proof,
         Text("代理権を確認する書類がありません。", "The proof of the proxy's right is missing."),
     ),
     Rule(
         "express-not-here",
-        "JPKI.md 2.5: the municipality's counter takes express issue",
+        _EXPRESS,
         _ISSUING,
         lambda facts: facts.case.express is not None and facts.counter is not CounterKind.MUNICIPALITY,
         Text("特急発行は市区町村の窓口で受け付けます。", "Express issue is for a municipality's counter."),
     ),
     Rule(
         "express-late",
-        "JPKI.md 2.5: within 30 days of the event",
+        _EXPRESS,
         _ISSUING,
         _express_late,
         Text(
@@ -325,6 +340,8 @@ RULES: Sequence[Rule] = (
 
 
 _OF_RECORDS = frozenset({"certificate-live", "not-live", "renewal-closed", "nothing-to-end", "hold-final", "not-held"})
+OF_CARDS = frozenset({"pinless-no-signing", "pinless-no-pin", "pinless-needs-authentication", "card-expired"})
+"""What a card breaks by itself."""
 EARLY = _OF_RECORDS | {"post-office-no-proxy", "third-party-may-not", "express-not-here", "express-late"}
 """What is known before the register and the card were asked."""
 ON_DELIVERY = frozenset(rule.code for rule in RULES) - _OF_RECORDS - {"express-late"}
@@ -334,6 +351,18 @@ ON_DELIVERY = frozenset(rule.code for rule in RULES) - _OF_RECORDS - {"express-l
 def broken(facts: Facts) -> Sequence[Rule]:
     """Return every rule that the case breaks."""
     return [rule for rule in RULES if facts.case.kind in rule.kinds and rule.is_broken(facts)]
+
+
+def possibilities(facts: Facts) -> Mapping[Purpose, Sequence[Rule]]:
+    """Return by kind the rules that a case for it alone would break; that no card was read yet breaks none."""
+    return {
+        purpose: [
+            rule
+            for rule in broken(replace(facts, case=replace(facts.case, purposes=(purpose,))))
+            if rule.code != "card-missing"
+        ]
+        for purpose in HOLDER_PURPOSES
+    }
 
 
 def require_kept(facts: Facts, codes: Collection[str] | None = None) -> None:

@@ -7,12 +7,14 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from enroll.case_paths import Wants
+from enroll.eligibility import Rule
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, CaseState, Document, ExpressGround, Ground
 from jpki.certificate import Purpose
@@ -25,6 +27,8 @@ from jpki.holder import Gender
 from jpki.ids import format_serial
 from jpki.ports import CertificateRecord
 from jpki.resident import Registration, Resident
+from jpki.resident_event import Doubt, EventState, Listed, Received, Settlement
+from jpki.resident_event import Kind as EventKind
 from jpki.revocation import Reason, State
 from jpki.text import Text
 
@@ -34,6 +38,8 @@ COUNTER = r"^[A-Za-z0-9-]{1,16}$"
 LARGEST_BODY = 65_536
 """Octets."""
 MOST_ON_A_PAGE = 100
+MOST_EVENTS = 500
+"""In one body; a file holds any number (`jpki events import`)."""
 
 
 def _years(moment: datetime) -> datetime:
@@ -57,6 +63,7 @@ HolderField = Annotated[
 ]
 CounterField = Annotated[str, StringConstraints(pattern=COUNTER)]
 Moment = Annotated[datetime, AfterValidator(_years)]
+Purposes = Annotated[tuple[Purpose, ...], Field(min_length=1, max_length=2)]
 Request = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{4,22000}={0,2}$")]
 """PKCS#10 in base64 of its DER."""
 
@@ -89,7 +96,7 @@ class NewCase(Taken):
     kind: CaseKind
     counter: CounterField
     holder: HolderField
-    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1, max_length=2)]
+    purposes: Purposes
     applicant: Applicant = Applicant.HOLDER
     documents: Annotated[tuple[Document, ...], Field(max_length=2)] = ()
     event: Event | None = None
@@ -106,6 +113,12 @@ class CardRead(Taken):
     def facts(self) -> CardFacts:
         """Return what the rules need to know."""
         return CardFacts(number=self.number, not_after=self.not_after, mode=self.mode)
+
+
+class Amendment(Taken):
+    """The kinds of certificates that are asked for from now on."""
+
+    purposes: Purposes
 
 
 class IdentityCheck(Taken):
@@ -155,6 +168,30 @@ class Wanted(Taken):
     identifier: Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
+class EventsHandedIn(Taken):
+    """What a town's register tells: events as docs/registry.md writes them, all of the source that the counter is."""
+
+    counter: CounterField
+    events: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=MOST_EVENTS)]
+
+
+class EventsWanted(Taken):
+    """Which page of the events in a state; those that one town's register told, or, without a counter, all."""
+
+    counter: CounterField | None = None
+    state: Annotated[EventState, Field(strict=False)] = EventState.REFUSED
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE, strict=False)] = 50
+
+
+class SettlementTaken(Taken):
+    """How an event leaves the work list of a town, or, without a counter, of all."""
+
+    counter: CounterField | None = None
+    state: Literal[EventState.DONE, EventState.IGNORED]
+    because: Settlement
+
+
 class Nothing(Taken):
     """An empty object."""
 
@@ -163,7 +200,7 @@ class CasesWanted(Taken):
     """Which page of a counter's open cases."""
 
     counter: CounterField
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z-]{16}$")] | None = None
+    cursor: Annotated[str, StringConstraints(pattern=r"^[on][0-9A-Z-]{16}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE, strict=False)] = 50
 
 
@@ -243,7 +280,7 @@ class CardTold(Told):
 
 
 class CaseTold(Told):
-    """A case as it stands. `next` are the steps of its path that remain."""
+    """A case as it stands; `due` is the last day of an express issue."""
 
     number: str
     kind: CaseKind
@@ -256,6 +293,7 @@ class CaseTold(Told):
     documents: list[Document]
     event: Event | None
     express: ExpressTold | None
+    due: date | None
     card: CardTold | None
     ground: Ground | None
     opened_at: datetime
@@ -281,6 +319,7 @@ class CaseTold(Told):
             documents=sorted(case.documents),
             event=case.event,
             express=None if express is None else ExpressTold(ground=express.ground, happened_on=express.happened_on),
+            due=case.due,
             card=None if card is None else CardTold(number=card.number, not_after=card.not_after, mode=card.mode),
             ground=case.ground,
             opened_at=case.opened_at,
@@ -293,7 +332,7 @@ class CaseTold(Told):
 
 
 class CasesTold(Told):
-    """A page of open cases; `next` is the cursor of the page that follows, if one does."""
+    """A page of open cases, overdue express ones first; `next` is the cursor of the page that follows, if one does."""
 
     cases: list[CaseTold]
     next: str | None
@@ -338,6 +377,63 @@ class ResidentTold(Told):
             registration=resident.registration,
             is_ward=resident.is_ward,
             stay_until=resident.stay_until,
+        )
+
+
+class RuleTold(Told):
+    """A rule that forbids something, in words, and where it comes from."""
+
+    code: str
+    problem: Words
+    source: Words
+
+
+class PossibilityTold(Told):
+    """Whether a case may be about this kind of certificate, and every rule that forbids it."""
+
+    purpose: Purpose
+    is_possible: bool
+    broken: list[RuleTold]
+
+    @classmethod
+    def of(cls, purpose: Purpose, broken: Sequence[Rule]) -> Self:
+        """Return what is told of a kind."""
+        rules = [
+            RuleTold(code=each.code, problem=Words.of(each.problem), source=Words.of(each.source)) for each in broken
+        ]
+        return cls(purpose=purpose, is_possible=not broken, broken=rules)
+
+
+class PossibilitiesTold(Told):
+    """What is possible in a case as things stand, by kind of certificate."""
+
+    possibilities: list[PossibilityTold]
+
+
+class TerminalTold(Told):
+    """What the counter's terminal has to do for the case that lies before this clerk, if one does.
+
+    `card` is the number of the card that was read for it: no other card is touched.
+    """
+
+    case: str | None = None
+    kind: CaseKind | None = None
+    state: CaseState | None = None
+    purposes: list[Purpose] = []
+    card: str | None = None
+    wants: Wants | None = None
+
+    @classmethod
+    def of(cls, case: Case, wants: Wants | None) -> Self:
+        """Return what is told of a case."""
+        card = None if case.card is None else case.card.number
+        return cls(
+            case=case.number,
+            kind=case.kind,
+            state=case.state,
+            purposes=list(case.purposes),
+            card=card,
+            wants=wants,
         )
 
 
@@ -408,6 +504,70 @@ class HistoryTold(Told):
     """A page of a history, the latest first; `next` is the cursor of the page that follows, if one does."""
 
     entries: list[HistoryEntry]
+    next: str | None
+
+
+class WrongEvent(Told):
+    """An event that was not received: which of those handed in, from 1 on, and what is wrong with it."""
+
+    number: int
+    code: str
+    problem: Words
+
+
+class EventsReceived(Told):
+    """What became of events that were handed in."""
+
+    new: int
+    repeated: int
+    contradicting: int
+    wrong: list[WrongEvent]
+
+    @classmethod
+    def of(cls, received: Received, wrong: Sequence[tuple[int, JpkiError]]) -> Self:
+        """Return what is told of them."""
+        refused = [WrongEvent(number=n, code=each.code, problem=Words.of(each.problem)) for n, each in wrong]
+        return cls(new=received.new, repeated=received.repeated, contradicting=received.contradicting, wrong=refused)
+
+
+class EventTold(Told):
+    """A resident event as it stands; `doubt` is why it is, or was, on the work list."""
+
+    number: int
+    source: str
+    sequence: int
+    kind: EventKind
+    holder: str
+    effective_at: datetime
+    received_at: datetime
+    state: EventState
+    doubt: Doubt | None
+    words: Words | None
+    because: Settlement | None
+
+    @classmethod
+    def of(cls, listed: Listed) -> Self:
+        """Return what is told of an event."""
+        event, doubt = listed.event, listed.doubt
+        return cls(
+            number=listed.number,
+            source=event.source,
+            sequence=event.sequence,
+            kind=event.kind,
+            holder=event.holder,
+            effective_at=event.effective_at,
+            received_at=listed.received_at,
+            state=listed.state,
+            doubt=doubt,
+            words=None if doubt is None else Words.of(doubt.text),
+            because=listed.because,
+        )
+
+
+class EventsTold(Told):
+    """A page of events; `next` is the cursor of the page that follows, if one does."""
+
+    events: list[EventTold]
     next: str | None
 
 
@@ -508,7 +668,19 @@ def _pointer(place: Sequence[int | str]) -> str:
 
 _NAMES = {
     name
-    for model in (NewCase, ExpressWish, CardRead, IdentityCheck, Issuance, Refusal, AtCounter, Wanted)
+    for model in (
+        NewCase,
+        ExpressWish,
+        Amendment,
+        CardRead,
+        IdentityCheck,
+        Issuance,
+        Refusal,
+        AtCounter,
+        Wanted,
+        EventsHandedIn,
+        SettlementTaken,
+    )
     for name in model.model_fields
 } | {"signing", "authentication", "cursor", "limit"}
 

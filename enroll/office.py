@@ -17,13 +17,23 @@ from ca.issuer import Order
 from ca.key_policy import HolderKey
 from ca.profile import Profile
 from enroll import case_paths, orders
-from enroll.case_paths import NOTHING, Shown, decide, role_missing
+from enroll.case_paths import NOTHING, Shown, Wants, decide, role_missing
 from enroll.delivery import serial_of
 from enroll.desk import Desk
 from enroll.effects import effects
-from enroll.eligibility import EARLY, ON_DELIVERY, Facts, latest_end, require_kept
+from enroll.eligibility import (
+    EARLY,
+    OF_CARDS,
+    ON_DELIVERY,
+    Facts,
+    Rule,
+    latest_end,
+    possibilities,
+    require_kept,
+)
 from enroll.orders import Terms
 from jpki.acts import SYSTEM, Act, Actor, AuditEvent
+from jpki.card import CardFacts
 from jpki.case import (
     Applicant,
     Case,
@@ -56,7 +66,7 @@ IN_DOUBT_AFTER = timedelta(seconds=30)
 _FIRST_SIGNED = (Purpose.AUTHENTICATION, Purpose.SIGNING)
 """A signing certificate ends with the authentication certificate, so that one comes first."""
 _PENDING = (State.RESERVED, State.INTENDED, State.ISSUED)
-_READERS = frozenset({Role.RECEPTION, Role.APPROVAL})
+_CLERKS = frozenset({Role.RECEPTION, Role.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +142,7 @@ class Office:
             version=1,
             counter=counter.code,
             holder=application.holder,
-            purposes=tuple(each for each in HOLDER_PURPOSES if each in application.purposes),
+            purposes=_ordered(application.purposes),
             applicant=application.applicant,
             documents=application.documents,
             event=application.event,
@@ -146,6 +156,29 @@ class Office:
         require_kept(self._facts(case, counter, None), EARLY)
         self.book.open(case, clerk.actor(counter.code), self.clock())
         return case
+
+    def amend(self, number: CaseNumber, purposes: Collection[Purpose], clerk: Clerk) -> Case:
+        """Let the applicant ask for other kinds of certificates, before the approval; the case begins again.
+
+        Raises:
+            JpkiError: as `decide`; FORBIDDEN `not-eligible`.
+        """
+        case, counter = self._found(number)
+        shown = Shown(purposes=_ordered(purposes))
+        change = decide(case, Step.AMEND, clerk, counter, self.clock(), shown)
+        require_kept(self._facts(change.after, counter, None), EARLY)
+        return self._swap(change, clerk)
+
+    def present_card(self, number: CaseNumber, card: CardFacts, clerk: Clerk) -> Case:
+        """Note which card lies in the counter's reader; what its rules forbid is refused at once.
+
+        Raises:
+            JpkiError: as `decide`; FORBIDDEN `not-eligible`.
+        """
+        case, counter = self._found(number)
+        change = decide(case, Step.PRESENT_CARD, clerk, counter, self.clock(), Shown(card=card))
+        require_kept(self._facts(change.after, counter, None, {}), OF_CARDS)
+        return self._swap(change, clerk)
 
     def check_identity(self, number: CaseNumber, shown: Shown, clerk: Clerk) -> Case:
         """Note that whoever stands at the counter was identified; where certificates are issued the register is asked.
@@ -281,9 +314,7 @@ class Office:
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
-    def case(
-        self, number: CaseNumber, clerk: Clerk, roles: Collection[Role] = frozenset(Role) - {Role.ADMINISTRATOR}
-    ) -> Case:
+    def case(self, number: CaseNumber, clerk: Clerk, roles: Collection[Role] = _CLERKS | {Role.AUDITOR}) -> Case:
         """Return a case of one of the clerk's counters.
 
         Raises:
@@ -295,30 +326,59 @@ class Office:
         return case
 
     def resident(self, number: CaseNumber, clerk: Clerk) -> Resident:
-        """Show what the register answered, to compare it with what lies on the counter; the audit tells of it.
+        """Show what the register answers, to compare it with what lies on the counter; the audit tells of it.
+
+        Until the identity is checked the register is asked each time, and nothing of its answer stays.
 
         Raises:
-            JpkiError: as `case`; NOT_FOUND `resident-erased`.
+            JpkiError: as `case`; NOT_FOUND `resident-erased`; of the register.
         """
-        case = self.case(number, clerk, _READERS)
-        resident = self.book.resident(number)
+        case = self.case(number, clerk, _CLERKS)
+        resident = self._answer(case)
         if resident is None:
             raise _erased(number)
-        self.audit.record(
-            AuditEvent(
-                at=self.clock(),
-                actor=clerk.actor(case.counter),
-                act=Act.RESIDENT_SHOWN,
-                subjects=(f"case/{number}",),
-            )
-        )
+        self._note_shown(case, clerk)
         return resident
+
+    def possibilities(self, number: CaseNumber, clerk: Clerk) -> Mapping[Purpose, Sequence[Rule]]:
+        """Return by kind of certificate which rules forbid it in this case; the audit tells who saw it.
+
+        Raises:
+            JpkiError: as `case`; CONFLICT `case-closed` or `case-expired`; of the register.
+        """
+        case = self.case(number, clerk, _CLERKS)
+        case_paths.require_open(case, self.clock())
+        found = possibilities(self._facts(case, self.counters(case.counter), self._answer(case)))
+        self._note_shown(case, clerk)
+        return found
+
+    def at_terminal(self, number: CaseNumber, clerk: Clerk) -> tuple[Case, Wants | None] | None:
+        """Return the case at a clerk's hand and what it needs of the card in the reader; None for another counter's."""
+        case = self.book.case(number)
+        if not clerk.may(case_paths.WHO[Step.PRESENT_CARD], case.counter):
+            return None
+        return case, case_paths.wants(case, self.clock())
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _found(self, number: CaseNumber) -> tuple[Case, Counter]:
         case = self.book.case(number)
         return case, self.counters(case.counter)
+
+    def _answer(self, case: Case) -> Resident | None:
+        """Return what the register answered when the identity was checked, or before that what it answers now."""
+        if case.kind.issues and case.state is CaseState.RECEIVED and self.clock() < case.expires_at:
+            return self.registry.resident(case.holder)
+        return self.book.resident(case.number)
+
+    def _note_shown(self, case: Case, clerk: Clerk) -> None:
+        event = AuditEvent(
+            at=self.clock(),
+            actor=clerk.actor(case.counter),
+            act=Act.RESIDENT_SHOWN,
+            subjects=(f"case/{case.number}",),
+        )
+        self.audit.record(event)
 
     def _facts(
         self,
@@ -455,6 +515,10 @@ class Office:
         except JpkiError as error:
             if error.code != "already-revoked":
                 raise
+
+
+def _ordered(purposes: Collection[Purpose]) -> tuple[Purpose, ...]:
+    return tuple(each for each in HOLDER_PURPOSES if each in purposes)
 
 
 def _require_fit(application: Application) -> None:

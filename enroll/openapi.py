@@ -27,6 +27,7 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     "number": ("A case number, as people write it.", r"^[0-9]{6}-[0-9A-Z]{4}-[0-9A-Z]{4}$"),
     "code": ("A holder code, or a counter's.", r"^[A-Za-z0-9_-]{1,64}$"),
     "serial": ("A serial: 32 hexadecimal digits, 0x…, colons, or decimal.", r"^(0x)?[0-9A-Fa-f:]{1,60}$"),
+    "event": ("The number of a resident event.", r"^[0-9]{1,18}$"),
     "id": ("A clerk's id.", r"^[a-z0-9-]{1,32}$"),
 }
 KEY_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"

@@ -13,17 +13,20 @@ from ca.key_policy import HolderKey, holder_key, read_csr
 from enroll import messages
 from enroll.case_paths import Shown, role_missing, roles_of
 from enroll.counters import MAY
+from enroll.event_file import events_of
 from enroll.history import History
 from enroll.messages import Model
 from enroll.office import Application, Office
+from enroll.resident_events import receive
 from jpki.acts import Act, AuditEvent
-from jpki.case import Case, CaseNumber, Express, Step, parse_case_number
+from jpki.case import Case, CaseNumber, CasePlace, Express, Step, parse_case_number
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, Clerk, ClerkId, ClerkState, Role
 from jpki.counter import Counter, CounterCode
 from jpki.errors import Fault, JpkiError, Kind
 from jpki.ids import HolderCode, Serial, format_serial, parse_serial
-from jpki.ports import CertificateRecord
+from jpki.ports import CertificateRecord, EventBook
+from jpki.resident_event import EventNumber, ResidentEvent, SourceName
 from jpki.text import Text
 
 
@@ -70,6 +73,9 @@ class Api:
     change_clerk: Callable[[ClerkId, ClerkState, Clerk], Clerk]
     certificates_of: Callable[[HolderCode], Sequence[Serial]]
     by_fingerprint: Callable[[bytes], Serial | None]
+    events: EventBook
+    at_hand: Callable[[ClerkId], CaseNumber | None]
+    """The case that lies before a clerk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,8 @@ class Route:
 
 
 PREFIX = "/api/v1"
+_LONGEST_NUMBER = 18
+"""Digits; the ledger's numbers have 63 bits."""
 _CLERKS = frozenset({Role.RECEPTION, Role.APPROVAL})
 _READERS = _CLERKS | {Role.AUDITOR}
 _ANYBODY = frozenset(Role)
@@ -157,11 +165,16 @@ def _open(api: Api, call: Call) -> BaseModel:
 
 def _cases(api: Api, call: Call) -> BaseModel:
     wanted = _taken(call, messages.CasesWanted)
-    after = None if wanted.cursor is None else CaseNumber(wanted.cursor)
-    found = api.office.book.at_counter(CounterCode(wanted.counter), after, wanted.limit + 1)
+    cursor = wanted.cursor
+    after = None if cursor is None else CasePlace(cursor.startswith("o"), CaseNumber(cursor[1:]))
+    found = api.office.book.at_counter(CounterCode(wanted.counter), after, wanted.limit + 1, api.office.clock())
     page = found[: wanted.limit]
-    following = page[-1].number if len(found) > len(page) else None
-    return messages.CasesTold(cases=[messages.CaseTold.of(each) for each in page], next=following)
+    following = _cursor(page[-1][0]) if len(found) > len(page) else None
+    return messages.CasesTold(cases=[messages.CaseTold.of(each) for _, each in page], next=following)
+
+
+def _cursor(place: CasePlace) -> str:
+    return f"{'o' if place.is_overdue else 'n'}{place.number}"
 
 
 def _case(api: Api, call: Call) -> BaseModel:
@@ -170,6 +183,29 @@ def _case(api: Api, call: Call) -> BaseModel:
 
 def _resident(api: Api, call: Call) -> BaseModel:
     return messages.ResidentTold.of(api.office.resident(_number(call), call.clerk))
+
+
+def _possibilities(api: Api, call: Call) -> BaseModel:
+    found = api.office.possibilities(_number(call), call.clerk)
+    return messages.PossibilitiesTold(
+        possibilities=[messages.PossibilityTold.of(purpose, rules) for purpose, rules in found.items()]
+    )
+
+
+def _terminal(api: Api, call: Call) -> BaseModel:
+    number = api.at_hand(call.clerk.id)
+    found = None if number is None else api.office.at_terminal(number, call.clerk)
+    return messages.TerminalTold() if found is None else messages.TerminalTold.of(*found)
+
+
+def _amend(api: Api, call: Call) -> BaseModel:
+    purposes = _taken(call, messages.Amendment).purposes
+    return messages.CaseTold.of(api.office.amend(_number(call), purposes, call.clerk))
+
+
+def _present_card(api: Api, call: Call) -> BaseModel:
+    card = _taken(call, messages.CardRead).facts()
+    return messages.CaseTold.of(api.office.present_card(_number(call), card, call.clerk))
 
 
 def _check_identity(api: Api, call: Call) -> BaseModel:
@@ -312,6 +348,51 @@ def _note_look(api: Api, call: Call, holder: HolderCode) -> None:
     api.office.audit.record(event)
 
 
+# --- what registers tell -------------------------------------------------------------------------------------------
+
+
+def _receive_events(api: Api, call: Call) -> BaseModel:
+    handed_in = _taken(call, messages.EventsHandedIn)
+    told = [
+        (number, _of_source(event, handed_in.counter))
+        for number, event in events_of(handed_in.events, api.office.clock())
+    ]
+    received, wrong = receive(api.events, told, call.clerk.actor(None), api.office.clock())
+    return messages.EventsReceived.of(received, wrong)
+
+
+def _of_source(event: ResidentEvent | JpkiError, source: str) -> ResidentEvent | JpkiError:
+    """Return the event, or why it is none: a town's system tells what its own register knows."""
+    if isinstance(event, JpkiError) or event.source == source:
+        return event
+    return JpkiError(
+        Kind.FORBIDDEN,
+        "source-foreign",
+        Text("別の台帳の異動です。", "This is another register's event."),
+        Text("counter と source を同じにしてください。", "`counter` and `source` must be the same."),
+    )
+
+
+def _events(api: Api, call: Call) -> BaseModel:
+    wanted = _taken(call, messages.EventsWanted)
+    after = 0 if wanted.cursor is None else int(wanted.cursor)
+    found = api.events.listed(wanted.state, after, wanted.limit + 1, _source(wanted.counter))
+    page = found[: wanted.limit]
+    following = str(page[-1].number) if len(found) > len(page) else None
+    return messages.EventsTold(events=[messages.EventTold.of(each) for each in page], next=following)
+
+
+def _settle(api: Api, call: Call) -> BaseModel:
+    wish = _taken(call, messages.SettlementTaken)
+    by, now = call.clerk.actor(None), api.office.clock()
+    settled = api.events.settle(_event(call), wish.state, wish.because, by, now, _source(wish.counter))
+    return messages.EventTold.of(settled)
+
+
+def _source(counter: str | None) -> SourceName | None:
+    return None if counter is None else SourceName(counter)
+
+
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
@@ -415,12 +496,24 @@ ROUTES: Sequence[Route] = (
     Route(
         method="POST",
         path="/cases/<number>/resident",
-        summary=Text("住民の記録を本人確認のために見る（監査に残る）", "See what the register answered; audited"),
+        summary=Text("住民の記録を本人確認のために見る（監査に残る）", "See what the register answers; audited"),
         permission=Permission(_CLERKS, Scope.CASE),
         takes=messages.Nothing,
         tells=messages.ResidentTold,
         act=_resident,
     ),
+    Route(
+        method="GET",
+        path="/cases/<number>/possibilities",
+        summary=Text(
+            "発行できる証明書の種類と、できない理由（監査に残る）", "Which kinds are possible, or why not; audited"
+        ),
+        permission=Permission(_CLERKS, Scope.CASE),
+        tells=messages.PossibilitiesTold,
+        act=_possibilities,
+    ),
+    _step("amendment", Step.AMEND, Text("証明書の種類を改める", "Ask for other kinds"), _amend, messages.Amendment),
+    _step("card", Step.PRESENT_CARD, Text("カードを読み取った", "A card was read"), _present_card, messages.CardRead),
     _step(
         "identity-check",
         Step.CHECK_IDENTITY,
@@ -460,6 +553,14 @@ ROUTES: Sequence[Route] = (
         takes=messages.AtCounter,
         tells=messages.CaseTold,
         act=_take_over,
+    ),
+    Route(
+        method="GET",
+        path="/terminal",
+        summary=Text("手元の申請のためにカードの端末がすること", "What the terminal does for the case at hand"),
+        permission=Permission(roles_of(Step.PRESENT_CARD), Scope.ANYWHERE),
+        tells=messages.TerminalTold,
+        act=_terminal,
     ),
     Route(
         method="POST",
@@ -508,6 +609,37 @@ ROUTES: Sequence[Route] = (
         status=201,
         act=_suspend,
     ),
+    Route(
+        method="POST",
+        path="/resident-events",
+        summary=Text(
+            "住民の異動を通知する（再送しても変わらない）", "Tell of residents; telling it again changes nothing"
+        ),
+        permission=Permission(frozenset({Role.REGISTER}), Scope.BODY),
+        takes=messages.EventsHandedIn,
+        tells=messages.EventsReceived,
+        act=_receive_events,
+    ),
+    Route(
+        method="GET",
+        path="/resident-events",
+        summary=Text(
+            "住民の異動（既定は要確認のもの）", "Resident events; those on the work list, unless another state is named"
+        ),
+        permission=Permission(_READERS, Scope.QUERY),
+        takes=messages.EventsWanted,
+        tells=messages.EventsTold,
+        act=_events,
+    ),
+    Route(
+        method="POST",
+        path="/resident-events/<event>/settlement",
+        summary=Text("要確認の異動を片付ける", "Take an event off the work list"),
+        permission=Permission(frozenset({Role.APPROVAL}), Scope.BODY),
+        takes=messages.SettlementTaken,
+        tells=messages.EventTold,
+        act=_settle,
+    ),
 )
 
 
@@ -531,11 +663,24 @@ def _place(api: Api, route: Route, call: Call) -> CounterCode | None:
         case Scope.CASE:
             return api.office.book.case(_number(call)).counter
         case Scope.BODY | Scope.QUERY:
-            return CounterCode(getattr(call.taken, "counter"))  # noqa: B009 - such a route takes something with a counter
+            counter = getattr(call.taken, "counter")  # noqa: B009 - such a route takes something with a counter
+            return EVERY_COUNTER if counter is None else CounterCode(counter)
 
 
 def _number(call: Call) -> CaseNumber:
     return parse_case_number(call.names["number"])
+
+
+def _event(call: Call) -> EventNumber:
+    text = call.names["event"]
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
+        return EventNumber(int(text))
+    raise JpkiError(
+        Kind.MALFORMED,
+        "event-number-malformed",
+        Text("異動の番号ではありません。", "This is no number of a resident event."),
+        Text("異動の一覧の番号を使ってください。", "Take it from the list of events."),
+    )
 
 
 def _holder(call: Call) -> HolderCode:

@@ -4,14 +4,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
 from jpki.card import CardFacts
 from jpki.certificate import Purpose
 from jpki.clerk import ClerkId
-from jpki.clock import day_in_japan
+from jpki.clock import day_in_japan, start_of_day
 from jpki.counter import CounterCode
 from jpki.errors import JpkiError, Kind
 from jpki.event import Event
@@ -73,6 +73,9 @@ class Step(StrEnum):
     """What moves a case."""
 
     OPEN = "open"
+    AMEND = "amend"
+    """Other kinds of certificates than were asked for first; whoever was identified for those is identified anew."""
+    PRESENT_CARD = "present-card"
     CHECK_IDENTITY = "check-identity"
     APPROVE = "approve"
     ISSUE = "issue"
@@ -132,12 +135,20 @@ class Express:
     happened_on: date
 
 
+EXPRESS_TAKES = timedelta(days=7)
+"""Within a week of the application an express card is with its holder (特急発行, since 2024-12-02)."""
+
+
+def overdue_if_opened_before(now: datetime) -> datetime:
+    """Return the moment: an express case that was opened before it, and is still open now, is overdue."""
+    return start_of_day(day_in_japan(now) - EXPRESS_TAKES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A case as it stands; it holds no attribute of the holder. `version` grows with every step.
 
-    `event` is why something is revoked, held or issued again; `due` the last day of an express issue. Who did what is
-    None until it was done.
+    `event` is why something is revoked, held or issued again. Who did what is None until it was done.
     """
 
     number: CaseNumber
@@ -159,6 +170,19 @@ class Case:
     checked_by: ClerkId | None = None
     approved_by: ClerkId | None = None
     ground: Ground | None = None
+
+    @property
+    def due(self) -> date | None:
+        """The last day, in Japan, on which what was asked for as express issue is in time."""
+        return None if self.express is None else day_in_japan(self.opened_at) + EXPRESS_TAKES
+
+
+@dataclass(frozen=True, slots=True)
+class CasePlace:
+    """A place in a counter's list of open cases: what is overdue comes first, each part by number."""
+
+    is_overdue: bool
+    number: CaseNumber
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

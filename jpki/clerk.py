@@ -27,6 +27,8 @@ class Role(StrEnum):
     """Looks after clerks and counters, and touches no case."""
     AUDITOR = "auditor"
     """Reads all, and changes nothing."""
+    REGISTER = "register"
+    """No person: a town's system that tells what happened to its residents, and nothing else."""
 
 
 class ClerkState(StrEnum):

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Issued, Survey, Taken, Target
-from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, Change
+from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, CasePlace, Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
 from jpki.counter import CounterCode
@@ -24,7 +24,18 @@ from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import DELTA, Partition
 from jpki.resident import Resident
-from jpki.resident_event import EventBatch, EventNumber, Outcomes, Received, ResidentEvent, Standing
+from jpki.resident_event import (
+    EventBatch,
+    EventNumber,
+    EventState,
+    Listed,
+    Outcomes,
+    Received,
+    ResidentEvent,
+    Settlement,
+    SourceName,
+    Standing,
+)
 from jpki.revocation import Finding, Reason, RevocationEvidence, State, Status
 from jpki.signature import KeySpec, PrivateKey
 from jpki.verifier import VerifierId
@@ -344,6 +355,26 @@ class EventBook(Protocol):
         """
         ...
 
+    def listed(self, state: EventState, after: int, count: int, source: SourceName | None = None) -> Sequence[Listed]:
+        """Return up to `count` events in a state with numbers after `after`, in order; of all sources or of one."""
+        ...
+
+    def settle(
+        self,
+        number: EventNumber,
+        state: EventState,
+        because: Settlement,
+        by: Actor,
+        at: datetime,
+        source: SourceName | None = None,
+    ) -> Listed:
+        """Take an event off the work list, committed, as done by other means or to be ignored.
+
+        Raises:
+            JpkiError: NOT_FOUND `event-unknown`, or told by another than `source`; CONFLICT `event-not-in-doubt`.
+        """
+        ...
+
     def take(self, count: int, at: datetime) -> EventBatch:
         """Take up to `count` events that have come true, for a while, each of another holder.
 
@@ -418,8 +449,10 @@ class CaseBook(Protocol):
         """Return what was ever ordered in a case, the latest last."""
         ...
 
-    def at_counter(self, counter: CounterCode, after: CaseNumber | None, count: int) -> Sequence[Case]:
-        """Return open cases of a counter in order of their numbers, those after one, at most so many."""
+    def at_counter(
+        self, counter: CounterCode, after: CasePlace | None, count: int, at: datetime
+    ) -> Sequence[tuple[CasePlace, Case]]:
+        """Return open cases of a counter with their places, those after one, at most so many."""
         ...
 
     def of_holder(self, holder: HolderCode) -> Sequence[Case]:

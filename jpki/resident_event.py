@@ -81,6 +81,32 @@ class EventState(StrEnum):
     """Taken off the work list without an effect."""
 
 
+class Settlement(StrEnum):
+    """Why an event left the work list: a closed list, for what is written freely may name a person (rule R21)."""
+
+    REVOKED_BY_HAND = "revoked-by-hand"
+    DONE_IN_A_CASE = "done-in-a-case"
+    NOTHING_TO_END = "nothing-to-end"
+    TOLD_ANEW = "told-anew"
+    TOLD_IN_ERROR = "told-in-error"
+    NO_SUCH_HOLDER = "no-such-holder"
+
+    @property
+    def text(self) -> Text:
+        """The reason in everyday words."""
+        return _SETTLEMENTS[self]
+
+
+_SETTLEMENTS = {
+    Settlement.REVOKED_BY_HAND: Text("職員が失効させました", "the certificates were revoked by hand"),
+    Settlement.DONE_IN_A_CASE: Text("窓口の申請で処理しました", "a case at a counter has done it"),
+    Settlement.NOTHING_TO_END: Text("失効させる証明書はありません", "there is no certificate to end"),
+    Settlement.TOLD_ANEW: Text("正しい内容が改めて届きました", "its source has told it anew, and right"),
+    Settlement.TOLD_IN_ERROR: Text("通知元の誤りです", "its source told it in error"),
+    Settlement.NO_SUCH_HOLDER: Text("該当する利用者はいません", "no holder is meant"),
+}
+
+
 class Doubt(StrEnum):
     """Why an event is on the work list."""
 
@@ -167,14 +193,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An event as its record stands; `doubt` says why it is, or was, on the work list, `because` how it left."""
+    """An event as its record stands; `doubt` says why it is, or was, on the work list, `because` why it left.
+
+    Words that an operator of an earlier version wrote down are left out.
+    """
 
     number: EventNumber
     event: ResidentEvent
     received_at: datetime
     state: EventState
     doubt: Doubt | None
-    because: str | None
+    because: Settlement | None
 
 
 @dataclass(frozen=True, slots=True)

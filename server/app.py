@@ -148,6 +148,8 @@ def _api(rooms: Rooms) -> Api:
         change_clerk=change_clerk,
         certificates_of=store.cases.certificates_of,
         by_fingerprint=store.cases.by_fingerprint,
+        events=store.events,
+        at_hand=lambda clerk: store.console_sessions.at_hand(clerk, rooms.clock()),
     )
 
 

@@ -25,6 +25,8 @@ from server.wiring import Rooms
 
 _ISSUING_MARGIN = timedelta(days=90)
 _TLS_MARGIN = timedelta(days=30)
+_EVENTS_WAIT = timedelta(minutes=5)
+"""A worker looks for them four times a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
         ),
         ("trust", Text("信頼の基点を読める", "the trust anchors can be read"), _trust),
         ("pending", Text("発行の途中で止まった証明書がない", "no certificate was left half-issued"), _pending),
+        ("resident-events", Text("住民の異動が処理されている", "resident events are handled"), _events),
+        ("express", Text("特急発行が期限内である", "express issues are in time"), _express),
         ("permissions", Text("秘密のファイルが守られている", "secret files are for their owner only"), _permissions),
         ("ceremonies", Text("セレモニーが終わり、記録がある", "ceremonies are finished and on record"), _ceremonies),
     ]
@@ -240,6 +244,31 @@ def _pending(rooms: Rooms) -> None:
             f"{count} certificates were left half-issued.",
             "jpki serve を動かすと1分以内に自動で閉じられます。jpki reconcile でも閉じられます。",
             "Run `jpki serve`, which closes them within a minute, or `jpki reconcile`.",
+        )
+
+
+def _events(rooms: Rooms) -> None:
+    now = rooms.clock()
+    oldest = rooms.store.events.oldest_open(now)
+    if oldest is not None and now - oldest > _EVENTS_WAIT:
+        raise _wrong(
+            "resident-events-wait",
+            f"{iso(oldest)} からの住民の異動が処理されていません。",
+            f"Resident events have been waiting since {iso(oldest)}.",
+            "CA鍵のあるところで jpki serve を動かし、住民の台帳（[registry]）が応答するか確認してください。",
+            "Run `jpki serve` where the CA keys are, and check that the register ([registry]) answers.",
+        )
+
+
+def _express(rooms: Rooms) -> None:
+    count = rooms.store.cases.express_overdue(rooms.clock())
+    if count:
+        raise _wrong(
+            "express-overdue",
+            f"期限（受付から1週間）を過ぎた特急発行の申請が{count}件あります。",
+            f"{count} express cases are past their last day, a week after the application.",
+            "窓口の未了の申請（GET /api/v1/cases）の先頭にあります。交付するか、終わらせてください。",
+            "They stand first in their counter's list (GET /api/v1/cases): deliver them, or end them.",
         )
 
 

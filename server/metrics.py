@@ -66,6 +66,8 @@ class Metrics(Collector):
             facts += [lambda: _head(rooms, board), lambda: _responders(rooms)]
         if "crl" in board.doors:
             facts += [lambda: _lists(rooms)]
+        if "api" in board.doors:
+            facts += [lambda: _office(rooms)]
         return cls(board, checks, facts, rooms.clock)
 
     def exposition(self) -> bytes:
@@ -204,6 +206,23 @@ def _responders(rooms: Rooms) -> Sequence[Metric]:
         generation = issuer.generation
         ends.add_metric([generation.purpose, generation.id], issuer.validity.not_after.timestamp())
     return [ends]
+
+
+def _office(rooms: Rooms) -> Sequence[Metric]:
+    now = rooms.clock()
+    oldest = rooms.store.events.oldest_open(now)
+    return [
+        GaugeMetricFamily(
+            "jpki_resident_event_wait_seconds",
+            "How long the oldest resident event has waited that could be handled; 0 where none waits.",
+            0.0 if oldest is None else (now - oldest).total_seconds(),
+        ),
+        GaugeMetricFamily(
+            "jpki_express_cases_overdue",
+            "Express cases that are open past their last day.",
+            rooms.store.cases.express_overdue(now),
+        ),
+    ]
 
 
 def _lists(rooms: Rooms) -> Sequence[Metric]:

@@ -1,6 +1,6 @@
 """The JPKI application of a card: what it does, and on whose word, whoever holds it and whenever its power is cut."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cryptography import x509
@@ -72,10 +72,32 @@ class Application:
         if purpose is Purpose.SIGNING and self._is_pinless:
             raise _pinless()
         key = generate(self._state.spec)
-        csr = x509.CertificateSigningRequestBuilder().subject_name(_NOBODY)
-        signed = csr.sign(key, algorithm_for(key.public_key()).hash).public_bytes(Encoding.DER)
+        signed = _request_of(key)
         self._become(self._state.with_slot(purpose, replace(self._state.slots[purpose], next_key=key)))
         return signed
+
+    def request_again(self, purpose: Purpose) -> bytes:
+        """Return the CSR of the key that waits for its certificate, or else of the one that serves: no key is made.
+
+        Raises:
+            JpkiError: NOT_FOUND `card-key-missing`.
+        """
+        return _request_of(self._state.slots[purpose].next_key or self._key(purpose))
+
+    def lacking(self, purposes: Collection[Purpose]) -> Sequence[Purpose]:
+        """Return those of these keys whose PIN the holder of a new card has not chosen yet."""
+        return [] if self._is_pinless else [each for each in purposes if self._state.slots[each].pin is None]
+
+    def choose_pins(self, pins: Mapping[Purpose, str]) -> None:
+        """Set the first PINs, which the holder chooses; what has one keeps it.
+
+        Raises:
+            JpkiError: CONFLICT `card-pinless` or `card-has-pins`; UNPROCESSABLE `pin-form`.
+        """
+        self._require_pins()
+        if set(self.lacking(pins)) != set(pins):
+            raise _has_pins()
+        self._become(self._with(pins, self._state))
 
     def load(self, certificate: bytes) -> Purpose:
         """Take the certificate, in DER, of a key that waits for it: from now on that key serves, and the old is gone.
@@ -147,15 +169,18 @@ class Application:
 
     # --- on a counter's word -----------------------------------------------------------------------------------------
 
-    def unlock(self, purpose: Purpose, new: str, leave: Leave) -> None:
-        """Set the PIN that the holder chose at the counter, whatever was before.
+    def unlock(self, new: Mapping[Purpose, str], leave: Leave) -> None:
+        """Set the PINs that the holder chose at the counter, whatever was before: all of them or none.
 
         Raises:
             JpkiError: CONFLICT `card-pinless` or `leave-used`; FORBIDDEN `leave-foreign`; UNPROCESSABLE `pin-form`.
         """
         self._require_pins()
-        chosen, state = self._chosen(purpose, new), self._on(leave, CounterAct.UNLOCK)
-        self._become(state.with_slot(purpose, replace(state.slots[purpose], pin=chosen)))
+        self._become(self._with(new, self._on(leave, CounterAct.UNLOCK)))
+
+    def has_used(self, case: str) -> bool:
+        """Tell whether a case's leave is used up on this card."""
+        return case in self._state.used
 
     def go_pinless(self, leave: Leave) -> None:
         """Work without PINs from now on. The signing key is destroyed; its certificate is the office's to revoke.
@@ -213,6 +238,11 @@ class Application:
     def _chosen(self, purpose: Purpose, pin: str) -> KeptPin:
         return KeptPin.of(purpose, pin, self._randomness, self._stretch)
 
+    def _with(self, pins: Mapping[Purpose, str], state: CardState) -> CardState:
+        for purpose, pin in pins.items():
+            state = state.with_slot(purpose, replace(state.slots[purpose], pin=self._chosen(purpose, pin)))
+        return state
+
     def _require_pins(self) -> None:
         if self._is_pinless:
             raise _pinless()
@@ -249,6 +279,12 @@ def with_pins(state: CardState, pins: Mapping[Purpose, str], randomness: Randomn
         for purpose, slot in state.slots.items()
     }
     return replace(state, slots=slots, facts=replace(state.facts, mode=CardMode.ORDINARY))
+
+
+def _request_of(key: PrivateKey) -> bytes:
+    """Return a CSR in DER that names nobody."""
+    csr = x509.CertificateSigningRequestBuilder().subject_name(_NOBODY)
+    return csr.sign(key, algorithm_for(key.public_key()).hash).public_bytes(Encoding.DER)
 
 
 def _missing(purpose: Purpose) -> JpkiError:

@@ -30,6 +30,10 @@ class Reader:
         """Let the card make a key pair and its CSR; see `Application.request`."""
         return self._card.request(purpose)
 
+    def request_again(self, purpose: Purpose) -> bytes:
+        """Return the CSR of a key that the card has made; see `Application.request_again`."""
+        return self._card.request_again(purpose)
+
     def load(self, certificate: bytes) -> Purpose:
         """Write a certificate to the card; see `Application.load`."""
         return self._card.load(certificate)

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from enroll.card.pins import KeptPin
+from enroll.case_paths import Wants
 from jpki.card import CardFacts
 from jpki.certificate import HOLDER_PURPOSES, Purpose
+from jpki.errors import JpkiError, Kind
 from jpki.signature import KeySpec, PrivateKey
+from jpki.text import Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -47,7 +50,7 @@ class CounterAct(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """An approved case's leave for one act on one card, once.
+    """A case's leave for one act on one card, once.
 
     A real card knows the counter's terminal by its keys; this one takes the office's word.
     """
@@ -55,3 +58,25 @@ class Leave:
     case: str
     card: str
     act: CounterAct
+
+    @classmethod
+    def to_unlock(cls, case: str, card: str | None, wanted: Wants | None) -> "Leave":
+        """Return the leave of a case that resets PINs and whose holder was identified; no other case gives one.
+
+        Raises:
+            JpkiError: FORBIDDEN `leave-missing`.
+        """
+        if wanted is not Wants.PIN or card is None:
+            raise JpkiError(
+                Kind.FORBIDDEN,
+                "leave-missing",
+                Text(
+                    "この申請では暗証番号を初期化できません。",
+                    "This case gives no leave to reset a PIN.",
+                ),
+                Text(
+                    "暗証番号の再設定の申請で本人確認を済ませてください。",
+                    "Open a case for a PIN reset, and check the holder's identity.",
+                ),
+            )
+        return cls(case=case, card=card, act=CounterAct.UNLOCK)

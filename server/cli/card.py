@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -13,7 +13,9 @@ from enroll.card.application import Application, with_pins
 from enroll.card.file import card_at, make_card
 from enroll.card.pins import scrypt
 from enroll.card.state import CardState, CounterAct, Leave
+from enroll.case_paths import wants
 from jpki.card import CardFacts, CardMode
+from jpki.case import parse_case_number
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso
 from jpki.errors import JpkiError
@@ -21,9 +23,12 @@ from jpki.randomness import alphanumeric, system_randomness
 from jpki.signature import sign as signature_of
 from jpki.text import Text
 from server.certificate_files import certificates_in
-from server.cli.frame import MomentType, Output, command
+from server.cli.frame import HomeType, MomentType, Output, command, opened
 from server.cli.pins import entered, pin_file
-from server.home import write_new
+from server.home import Home, write_new
+
+if TYPE_CHECKING:
+    from server.wiring import Rooms
 
 _LABEL_LENGTH = 12
 _card_option = click.option(
@@ -36,6 +41,7 @@ _pin_option = click.option("--pin-file", "pin", type=pin_file, help="Where the P
 _new_pin_option = click.option(
     "--new-pin-file", "new", type=pin_file, help="Where the new PIN is; else it is asked for."
 )
+_there = click.Path(exists=True, dir_okay=False, path_type=Path)
 _out_option = click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A new file.")
 
 
@@ -58,8 +64,9 @@ def card() -> None:
 @click.option("--until", required=True, type=MomentType(), help="The card's last day.")
 @click.option("--mode", type=click.Choice([str(each) for each in CardMode]), default=str(CardMode.ORDINARY))
 @click.option("--profile", type=click.Choice(list(CARDS)), default="card-v1", help="Which keys it makes.")
+@click.option("--without-pins", is_flag=True, help="As it comes to the counter, where its holder chooses the PINs.")
 @_both_pins
-def make(
+def make(  # noqa: PLR0913 - one parameter for each option
     file: Path,
     until: datetime,
     mode: str,
@@ -67,12 +74,14 @@ def make(
     signing_pin_file: Path | None,
     authentication_pin_file: Path | None,
     output: Output,
+    *,
+    without_pins: bool,
 ) -> None:
     """Make a card, with the PINs that its holder enters."""
     number = f"CARD-{alphanumeric(system_randomness, _LABEL_LENGTH)}"
     facts = CardFacts(number=number, not_after=until, mode=CardMode(mode))
     state = CardState(facts=facts, spec=CARDS[profile].key)
-    if facts.mode is CardMode.ORDINARY:
+    if facts.mode is CardMode.ORDINARY and not without_pins:
         state = with_pins(state, _chosen(signing_pin_file, authentication_pin_file), system_randomness, scrypt)
     make_card(file, state)
     output.result("jpki.card-make/1", {"file": str(file), **_facts(facts)}, [_facts_line(facts)])
@@ -149,25 +158,31 @@ def pin(file: Path, kind: str, pin: Path | None, new: Path | None, output: Outpu
 @command("unlock")
 @_card_option
 @_kind_option
-@click.option("--case", help="The approved case that gives leave; without it, the other PIN does.")
+@click.option("--case", help="The case for a PIN reset that gives leave; without it, the other PIN does.")
+@click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="With --case: the authority's home.")
 @_pin_option
 @_new_pin_option
-def unlock(file: Path, kind: str, case: str | None, pin: Path | None, new: Path | None, output: Output) -> None:
+def unlock(
+    file: Path, kind: str, case: str | None, home: Home | None, pin: Path | None, new: Path | None, output: Output
+) -> None:
     """Reset a PIN: at a counter with --case, or with the other PIN if that still works."""
+    if case is not None and home is None:
+        raise click.UsageError("--case is a case of --home")
     purpose = Purpose(kind)
     (other,) = set(HOLDER_PURPOSES) - {purpose}
     with card_at(file) as inserted:
-        if case is None:
+        if case is None or home is None:
             inserted.unlock_by_other(purpose, entered(other, pin), entered(purpose, new, new=True))
         else:
-            inserted.unlock(purpose, entered(purpose, new, new=True), _leave(inserted, case, CounterAct.UNLOCK))
+            given = _leave_of(opened(home), case)
+            inserted.unlock({purpose: entered(purpose, new, new=True)}, given)
     output.result("jpki.card-unlock/1", {"kind": kind}, [_pin_line(purpose)])
 
 
 @command("mode")
 @_card_option
 @click.argument("mode", type=click.Choice([str(each) for each in CardMode]))
-@click.option("--case", required=True, help="The approved case that gives leave.")
+@click.option("--case", required=True, help="What gives leave; the office has no such cases, and is not asked.")
 @_both_pins
 def mode(
     file: Path,
@@ -188,7 +203,35 @@ def mode(
     output.result("jpki.card-mode/1", _facts(facts), [_facts_line(facts)])
 
 
-for each in (make, info, csr, load, sign, pin, unlock, mode):
+@command("terminal")
+@_card_option
+@click.option("--url", required=True, help="The registration office, such as https://office.example.org:8443.")
+@click.option("--certificate", required=True, type=_there, help="The clerk's PKCS#12 file by `jpki clerk add` …")
+@click.option("--password-file", required=True, type=_there, help="… and the file with its password.")
+@click.option("--root", required=True, type=_there, help="The root above the office's server, PEM.")
+@click.option("--screen-port", type=click.IntRange(0, 65535), default=8070, show_default=True, help="0 takes any.")
+def terminal(
+    file: Path, url: str, certificate: Path, password_file: Path, root: Path, screen_port: int, output: Output
+) -> None:
+    """Be a counter's terminal with this card in its reader, and a screen for the resident, until it is stopped.
+
+    It does what the case at the clerk's hand wants of the card. PINs go from the screen to the card.
+    """
+    from enroll.card.office_client import OfficeClient
+    from server.card_terminal import attend, clerk_context
+
+    office = OfficeClient(url=url.rstrip("/"), tls=clerk_context(certificate, password_file, root))
+
+    def ready(address: str) -> None:
+        output.progress(Text(f"利用者の画面：{address}", f"The resident's screen: {address}"))
+
+    def tell(error: JpkiError) -> None:
+        output.progress(Text(f"{error.code}：{error.problem.ja}", f"{error.code}: {error.problem.en}"))
+
+    attend(file, office, screen_port, ready, tell)
+
+
+for each in (make, info, csr, load, sign, pin, unlock, mode, terminal):
     card.add_command(each)
 
 
@@ -199,6 +242,13 @@ def _chosen(signing: Path | None, authentication: Path | None) -> dict[Purpose, 
 
 def _leave(inserted: Application, case: str, act: CounterAct) -> Leave:
     return Leave(case=case, card=inserted.facts.number, act=act)
+
+
+def _leave_of(rooms: "Rooms", number: str) -> Leave:
+    """Return a case's leave, as the office's record of it stands now."""
+    case = rooms.store.cases.case(parse_case_number(number))
+    card = None if case.card is None else case.card.number
+    return Leave.to_unlock(case.number, card, wants(case, rooms.clock()))
 
 
 def _has(inserted: Application, purpose: Purpose) -> bool:

@@ -12,13 +12,12 @@ from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import iso
 from jpki.errors import JpkiError
 from jpki.ids import format_serial
-from jpki.resident_event import EventNumber, EventState, Listed, Notice, Source, SourceName
+from jpki.resident_event import EventNumber, EventState, Listed, Notice, Settlement, Source, SourceName
 from jpki.text import Text
 from server.cli.frame import EXIT_FAILED, EXIT_TRY_AGAIN, Output, command, home_option, opened
 from server.events import Import, handle_all, receive_file
 from server.home import Home
 from server.processes import in_each
-from server.store.events import LONGEST_WORDS
 from server.wiring import Rooms
 
 _SHOWN = 100
@@ -121,13 +120,11 @@ def list_(home: Home, state: str, after: int, count: int, output: Output) -> Non
 @click.argument("number", type=click.IntRange(1))
 @home_option
 @click.option("--as", "state", required=True, type=click.Choice([str(EventState.DONE), str(EventState.IGNORED)]))
-@click.option("--because", required=True, help="Why, without personal data: it is kept with the event.")
+@click.option("--because", required=True, type=click.Choice([str(each) for each in Settlement]), help="Why.")
 def settle(number: int, home: Home, state: str, because: str, output: Output) -> None:
     """Take an event off the work list: it was done by other means, or is to be ignored."""
-    if len(because) > LONGEST_WORDS:
-        raise click.BadParameter(f"at most {LONGEST_WORDS} characters", param_hint="--because")
-    rooms = opened(home)
-    rooms.store.events.settle(EventNumber(number), EventState(state), because, LOCAL_OPERATOR, rooms.clock())
+    rooms, why = opened(home), Settlement(because)
+    rooms.store.events.settle(EventNumber(number), EventState(state), why, LOCAL_OPERATOR, rooms.clock())
     word = _STATES[EventState(state)]
     line = Text(f"第{number}号の異動：{word.ja}", f"Event {number}: {word.en}")
     output.result("jpki.events-settle/1", {"number": number, "state": state}, [line])

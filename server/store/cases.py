@@ -6,7 +6,8 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor, AuditEvent
@@ -19,6 +20,7 @@ from jpki.case import (
     CaseKind,
     CaseMark,
     CaseNumber,
+    CasePlace,
     CaseState,
     Change,
     Document,
@@ -26,6 +28,7 @@ from jpki.case import (
     ExpressGround,
     Ground,
     Step,
+    overdue_if_opened_before,
 )
 from jpki.certificate import Purpose
 from jpki.clerk import ClerkId
@@ -109,13 +112,26 @@ class SqlCases:
         with self._database.reading() as connection:
             return [CaseCertificate(row.serial, Purpose(row.purpose), row.version) for row in connection.execute(query)]
 
-    def at_counter(self, counter: CounterCode, after: CaseNumber | None, count: int) -> Sequence[Case]:
-        """Return open cases of a counter."""
+    def at_counter(
+        self, counter: CounterCode, after: CasePlace | None, count: int, at: datetime
+    ) -> Sequence[tuple[CasePlace, Case]]:
+        """Return open cases of a counter with their places."""
         case = tables.case
-        query = select(case).where(case.c.counter == counter, case.c.state.in_(OPEN_STATES))
+        rank = sql_case((_is_overdue(at), 0), else_=1)
+        query = select(case, rank.label("rank")).where(case.c.counter == counter, case.c.state.in_(OPEN_STATES))
         if after is not None:
-            query = query.where(case.c.number > after)
-        return self._cases(query.order_by(case.c.number).limit(count))
+            reached = 0 if after.is_overdue else 1
+            query = query.where(or_(rank > reached, and_(rank == reached, case.c.number > after.number)))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by("rank", case.c.number).limit(count))
+            return [(CasePlace(row.rank == 0, CaseNumber(row.number)), _case(row)) for row in rows]
+
+    def express_overdue(self, at: datetime) -> int:
+        """Return how many express cases are open past their last day, at all counters."""
+        query = select(func.count()).select_from(tables.case).where(_is_overdue(at))
+        with self._database.reading() as connection:
+            count: int = connection.execute(query).scalar_one()
+        return count
 
     def of_holder(self, holder: HolderCode) -> Sequence[Case]:
         """Return all cases of a holder, the latest first."""
@@ -170,7 +186,14 @@ def apply(connection: Connection, change: Change, by: Actor, at: datetime) -> No
     details: dict[str, str | int] = {"step": change.step, "state": after.state, "version": after.version}
     details |= {} if after.ground is None else {"ground": after.ground}
     details |= {"counter": after.counter} if change.step is Step.TAKE_OVER else {}
+    details |= {"purposes": " ".join(after.purposes)} if change.step is Step.AMEND else {}
     _note(connection, Act.CASE_STEP, before.number, by, at, details)
+
+
+def _is_overdue(at: datetime) -> ColumnElement[bool]:
+    case = tables.case
+    is_late = case.c.opened_at < overdue_if_opened_before(at)
+    return and_(case.c.state.in_(OPEN_STATES), case.c.express_ground.is_not(None), is_late)
 
 
 def forget(connection: Connection, number: str) -> None:

@@ -28,6 +28,8 @@ class SqlClerks:
     def add(self, name: str, roles: Roles, by: Actor, at: datetime, known_as: ClerkId | None = None) -> ClerkId:
         """Add a clerk, who may act once there is a certificate; return the new opaque id."""
         with self._database.writing() as connection:
+            # The ledger's one row lets one after the other count: PostgreSQL would let two see the same number.
+            connection.execute(select(tables.ledger.c.id).with_for_update())
             number = connection.execute(select(func.count()).select_from(tables.clerk)).scalar_one() + 1
             clerk = known_as or ClerkId(f"clerk-{number}")
             add_clerk(connection, clerk, name, roles)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, exists, func, insert, or_, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import whole_second
@@ -24,6 +24,7 @@ from jpki.resident_event import (
     Outcomes,
     Received,
     ResidentEvent,
+    Settlement,
     Source,
     SourceName,
     Standing,
@@ -35,7 +36,6 @@ from server.store.database import Database
 
 LEASE = timedelta(seconds=30)
 """How long a worker may take for what it took; then another gets it."""
-LONGEST_WORDS = 200
 _OPEN = (EventState.WAITING, EventState.TAKEN)
 _event = tables.resident_event
 _LOOKED_UP = 500
@@ -169,8 +169,10 @@ class SqlEvents:
         return count
 
     def oldest_open(self, at: datetime) -> datetime | None:
-        """Return when the oldest event was received that has come true and is not handled yet."""
-        query = select(func.min(_event.c.received_at)).where(_event.c.state.in_(_OPEN), _event.c.effective_at <= at)
+        """Return since when the oldest event waits that is known, has come true, and is not handled yet."""
+        is_ahead = _event.c.effective_at > _event.c.received_at
+        since = case((is_ahead, _event.c.effective_at), else_=_event.c.received_at)
+        query = select(func.min(since)).where(_event.c.state.in_(_OPEN), _event.c.effective_at <= at)
         with self._database.reading() as connection:
             moment: datetime | None = connection.execute(query).scalar()
         return moment
@@ -190,9 +192,10 @@ class SqlEvents:
                 for row in connection.execute(highest.order_by(_event.c.source))
             ]
 
-    def listed(self, state: EventState, after: int, count: int) -> Sequence[Listed]:
-        """Return up to `count` events in a state, those numbered after `after`, in their order."""
+    def listed(self, state: EventState, after: int, count: int, source: SourceName | None = None) -> Sequence[Listed]:
+        """Return up to `count` events in a state with numbers after `after`, in order; of all sources or of one."""
         query = select(_event).where(_event.c.state == state, _event.c.number > after)
+        query = query if source is None else query.where(_event.c.source == source)
         with self._database.reading() as connection:
             return [_listed(row) for row in connection.execute(query.order_by(_event.c.number).limit(count))]
 
@@ -206,21 +209,30 @@ class SqlEvents:
                 for row in connection.execute(query)
             ]
 
-    def settle(self, number: EventNumber, state: EventState, because: str, by: Actor, at: datetime) -> None:
-        """Take an event off the work list, as done by other means or to be ignored.
+    def settle(
+        self,
+        number: EventNumber,
+        state: EventState,
+        because: Settlement,
+        by: Actor,
+        at: datetime,
+        source: SourceName | None = None,
+    ) -> Listed:
+        """Take an event off the work list, as done by other means or to be ignored; return how it stands now.
 
         Raises:
-            JpkiError: NOT_FOUND `event-unknown`; CONFLICT `event-not-in-doubt`.
+            JpkiError: NOT_FOUND `event-unknown`, or told by another than `source`; CONFLICT `event-not-in-doubt`.
         """
         with self._database.writing() as connection:
             row = connection.execute(select(_event).where(_event.c.number == number).with_for_update()).one_or_none()
-            if row is None:
+            if row is None or source not in (None, row.source):
                 raise _unknown(number)
             if row.state != EventState.REFUSED:
                 raise _not_in_doubt(number)
             settled = update(_event).where(_event.c.number == number)
             connection.execute(settled.values(state=state, because=because))
-            _note(connection, by, at, Act.EVENT_SETTLED, (f"event/{number}",), state=state)
+            _note(connection, by, at, Act.EVENT_SETTLED, (f"event/{number}",), state=state, because=because)
+        return replace(_listed(row), state=state, because=because)
 
     def replay(self, source: SourceName, since: int, by: Actor, at: datetime) -> int:
         """Let what a source told from a sequence number on be handled again, but for contradictions; return how many.
@@ -358,7 +370,7 @@ def _listed(row: Row[Any]) -> Listed:
         received_at=row.received_at,
         state=EventState(row.state),
         doubt=None if row.doubt is None else Doubt(row.doubt),
-        because=row.because,
+        because=Settlement(row.because) if row.because in set(Settlement) else None,
     )
 
 

@@ -265,7 +265,7 @@ class Replay:
         case, number = tables.case, event.subjects[0].removeprefix("case/")
         state = CaseState(str(event.details["state"]))
         values: dict[str, object] = {"state": state, "version": event.details["version"], "changed_at": event.at}
-        values |= {"counter": event.details["counter"]} if "counter" in event.details else {}
+        values |= {name: event.details[name] for name in ("counter", "purposes") if name in event.details}
         self._run(update(case).where(case.c.number == number).values(values))
         if state.is_closed or state is CaseState.RECEIVED:
             cases.forget(self._connection, number)

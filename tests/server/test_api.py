@@ -14,12 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from enroll.console.session import Session
 from enroll.http import make_blueprint
 from enroll.routes import ROUTES, Scope
 from jpki.acts import LOCAL_OPERATOR
+from jpki.case import parse_case_number
 from jpki.clerk import EVERY_COUNTER, ClerkState, Role
-from jpki.clock import system_clock
+from jpki.clock import day_in_japan, iso, system_clock
+from jpki.counter import CounterCode
 from jpki.ids import Serial, format_serial
+from jpki.resident_event import EventState
 from server.gate import MOST_REFUSALS
 from tests.conftest import SteppingClock
 from tests.server.api_world import V1, ApiTown, api_at, header_of
@@ -59,9 +63,9 @@ def delivered(town: ApiTown) -> dict[str, x509.Certificate]:
 # --- permissions ---------------------------------------------------------------------------------------------------
 
 PERMISSIONS = """
-GET  /me                             reception approval administrator auditor  anywhere
-GET  /counters                       reception approval administrator auditor  anywhere
-GET  /counters/<code>                reception approval administrator auditor  anywhere
+GET  /me                             reception approval administrator auditor register  anywhere
+GET  /counters                       reception approval administrator auditor register  anywhere
+GET  /counters/<code>                reception approval administrator auditor register  anywhere
 GET  /clerks                         administrator auditor                     everywhere
 POST /clerks/<id>/suspension         administrator                             everywhere
 POST /clerks/<id>/resumption         administrator                             everywhere
@@ -69,6 +73,9 @@ POST /cases                          reception                                 b
 GET  /cases                          reception approval auditor                query
 GET  /cases/<number>                 reception approval auditor                case
 POST /cases/<number>/resident        reception approval                        case
+GET  /cases/<number>/possibilities   reception approval                        case
+POST /cases/<number>/amendment       reception                                 case
+POST /cases/<number>/card            reception                                 case
 POST /cases/<number>/identity-check  reception                                 case
 POST /cases/<number>/approval        approval                                  case
 POST /cases/<number>/issuance        reception                                 case
@@ -78,11 +85,15 @@ POST /cases/<number>/refusal         approval                                  c
 POST /cases/<number>/cancellation    reception                                 case
 POST /cases/<number>/return          approval                                  case
 POST /cases/<number>/take-over       reception                                 body
+GET  /terminal                       reception                                 anywhere
 POST /search                         reception approval auditor                anywhere
 GET  /certificates/<serial>          reception approval auditor                anywhere
 GET  /holders/<code>/certificates    reception approval auditor                anywhere
 GET  /holders/<code>/history         reception approval auditor                anywhere
 POST /holders/<code>/suspension      reception                                 body
+POST /resident-events                register                                  body
+GET  /resident-events                reception approval auditor                query
+POST /resident-events/<event>/settlement  approval                             body
 """
 """Written down once more, by hand: who changes the table of routes changes this on purpose."""
 TABLE = [line.split() for line in PERMISSIONS.strip().splitlines()]
@@ -97,11 +108,15 @@ def test_the_routes_are_those_that_were_agreed_upon() -> None:
 
 BODIES: dict[str, Any] = {
     "/cases": NEW,
+    "/cases/<number>/amendment": {"purposes": ["authentication"]},
+    "/cases/<number>/card": {"number": "c-1", "not_after": "2099-12-31T23:59:59+09:00", "mode": "ordinary"},
     "/cases/<number>/issuance": {"requests": {"signing": "AAAA"}},
     "/cases/<number>/refusal": {"ground": "not-eligible"},
     "/cases/<number>/take-over": {"counter": TOWN},
     "/search": {"identifier": "H-0"},
     "/holders/<code>/suspension": {"counter": TOWN},
+    "/resident-events": {"counter": TOWN, "events": [{}]},
+    "/resident-events/<event>/settlement": {"counter": TOWN, "state": "done", "because": "nothing-to-end"},
 }
 
 
@@ -113,7 +128,7 @@ def test_every_route_with_every_role_at_every_counter(town: ApiTown, time: Stepp
         for place in (TOWN, OTHER_TOWN, EVERY_COUNTER)
     }
     number = town.done(town.office.front, "/cases", NEW)["number"]
-    names = {"<number>": number, "<code>": HANA, "<id>": "clerk-1", "<serial>": "f" * 32}
+    names = {"<event>": "1", "<number>": number, "<code>": HANA, "<id>": "clerk-1", "<serial>": "f" * 32}
     for method, path, *roles, scope in TABLE:
         concrete = path
         for name, value in names.items():
@@ -242,6 +257,51 @@ def test_a_case_from_the_counter_to_the_certificates(town: ApiTown) -> None:
     told = town.get(town.office.front, f"/certificates/{serial}").json
     assert (told["state"], told["holder"], told["is_expired"]) == ("active", HANA, False)
     assert certificates["signing"].not_valid_after_utc <= certificates["authentication"].not_valid_after_utc
+
+
+def test_before_the_check_a_clerk_sees_what_the_register_answers_and_which_kinds_are_possible(town: ApiTown) -> None:
+    town.office.register.change(HANA, is_ward=True)
+    front = town.office.front
+    number = town.done(front, "/cases", NEW)["number"]
+    assert town.done(front, f"/cases/{number}/resident")["is_ward"] is True
+    signing, authentication = town.get(front, f"/cases/{number}/possibilities").json["possibilities"]
+    assert (authentication["purpose"], authentication["is_possible"]) == ("authentication", True)
+    assert (signing["purpose"], signing["is_possible"], authentication["broken"]) == ("signing", False, [])
+    (rule,) = signing["broken"]
+    assert rule["code"] == "ward-no-signing"
+    assert all(rule[part][language] for part in ("problem", "source") for language in ("ja", "en"))
+    assert town.done(front, f"/cases/{number}/amendment", {"purposes": ["authentication"]})["state"] == "received"
+    assert town.done(front, f"/cases/{number}/card", town.card())["card"]["number"] == "card-1"
+    assert town.done(front, f"/cases/{number}/identity-check")["purposes"] == ["authentication"]
+
+
+def test_the_terminal_learns_what_to_do_for_the_case_that_lies_before_its_clerk(
+    town: ApiTown, time: SteppingClock
+) -> None:
+    front, sessions = town.office.front, town.rooms.store.console_sessions
+    nothing: dict[str, object] = {
+        "case": None,
+        "kind": None,
+        "state": None,
+        "purposes": [],
+        "card": None,
+        "wants": None,
+    }
+    assert town.get(front, "/terminal").json == nothing
+    case = town.done(front, "/cases", NEW)
+    for clerk in (front, town.office.elsewhere):
+        session = Session(
+            id=clerk.id.encode(), clerk=clerk.id, counter=TOWN, at_hand=None, began_at=time(), seen_at=time()
+        )
+        sessions.begin(session)
+        sessions.lay(session.id, parse_case_number(case["number"]))
+    told = {"case": case["number"], "kind": "new", "state": "received", "purposes": ["signing", "authentication"]}
+    assert town.get(front, "/terminal").json == told | {"card": None, "wants": "card"}
+    assert town.get(town.office.elsewhere, "/terminal").json == nothing
+    town.done(front, f"/cases/{case['number']}/card", town.card())
+    assert town.get(front, "/terminal").json == told | {"card": "card-1", "wants": None}
+    time.advance(minutes=16)
+    assert town.get(front, "/terminal").json == nothing
 
 
 def test_wrong_fields_are_told_by_pointer_in_both_languages_and_never_repeated(town: ApiTown) -> None:
@@ -384,6 +444,103 @@ def looks(town: ApiTown) -> int:
     with town.rooms.store.database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT body FROM audit_outbox").scalars()
         return sum("holder looked up" in body for body in rows)
+
+
+def test_overdue_express_cases_come_first_and_tell_their_last_day(town: ApiTown, time: SteppingClock) -> None:
+    front, express = town.office.front, {"express": {"ground": "returnee", "happened_on": str(day_in_japan(time()))}}
+    late = town.done(front, "/cases", NEW | express)
+    assert late["due"] == str(day_in_japan(time()) + timedelta(days=7))
+    ordinary = [town.done(front, "/cases", NEW)["number"] for _ in range(2)]
+    time.advance(days=7)
+    assert town.rooms.store.cases.express_overdue(time()) == 0
+    time.advance(days=1)
+    assert town.rooms.store.cases.express_overdue(time()) == 1
+    today = {"express": {"ground": "returnee", "happened_on": str(day_in_japan(time()))}}
+    soon = town.done(front, "/cases", NEW | today)["number"]
+    seen, cursor = [], ""
+    while True:
+        page = town.get(front, f"/cases?counter={TOWN}&limit=1{cursor}").json
+        seen += [each["number"] for each in page["cases"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert seen == [late["number"], *sorted([*ordinary, soon])]
+    town.done(front, f"/cases/{late['number']}/cancellation")
+    assert town.rooms.store.cases.express_overdue(time()) == 0
+
+
+# --- what registers tell -------------------------------------------------------------------------------------------
+
+
+def event(sequence: int, **changes: object) -> dict[str, object]:
+    fields = {"source": TOWN, "sequence": sequence, "kind": "moved", "holder": HANA}
+    return fields | {"effective_at": "2026-11-27T00:00:00+09:00"} | changes
+
+
+def test_a_towns_system_tells_of_its_residents_in_order_and_again_without_effect(town: ApiTown) -> None:
+    system = clerk_row(town.rooms, {TOWN: [Role.REGISTER]})
+    serials = delivered(town)
+    now = town.rooms.clock() + timedelta(seconds=1)
+    body = {"counter": TOWN, "events": [event(2, effective_at=iso(now)), event(3, holder="H-0"), event(0), {"日": 1}]}
+    told = town.done(system, "/resident-events", body, "told-1")
+    assert {name: told[name] for name in ("new", "repeated", "contradicting")} == {
+        "new": 2,
+        "repeated": 0,
+        "contradicting": 0,
+    }
+    assert [(each["number"], each["code"]) for each in told["wrong"]] == [(3, "event-invalid"), (4, "event-malformed")]
+    assert "日" not in json.dumps(told["wrong"][1]["problem"]["en"])
+    assert town.done(system, "/resident-events", body)["repeated"] == 2
+    town.rooms.clock.advance(seconds=2)  # type: ignore[attr-defined]
+    while town.rooms.events.work()[1]:
+        pass
+    signing = format_serial(Serial(serials["signing"].serial_number))
+    assert town.get(town.office.front, f"/certificates/{signing}").json["reason"] == "affiliationChanged"
+
+
+def test_a_town_tells_of_no_other_towns_residents(town: ApiTown) -> None:
+    system = clerk_row(town.rooms, {TOWN: [Role.REGISTER]})
+    body = {"counter": TOWN, "events": [event(1, source=OTHER_TOWN)]}
+    (wrong,) = town.done(system, "/resident-events", body)["wrong"]
+    assert wrong["code"] == "source-foreign"
+    assert town.post(system, "/resident-events", body | {"counter": OTHER_TOWN}).json["code"] == "role-missing"
+    assert town.rooms.store.events.sources() == []
+
+
+def doubtful(town: ApiTown, *sources: str) -> list[int]:
+    """Hand in an event of each source about somebody whom nobody knows; return their numbers on the work list."""
+    for source in sources:
+        system = clerk_row(town.rooms, {CounterCode(source): [Role.REGISTER]})
+        body = {"counter": source, "events": [event(1, source=source, holder="H-0")]}
+        town.done(system, "/resident-events", body)
+    while town.rooms.events.work()[1]:
+        pass
+    return [each.number for each in town.rooms.store.events.listed(EventState.REFUSED, 0, 10)]
+
+
+def test_a_counter_sees_its_own_work_list_in_pages_and_settles_it_by_a_closed_list(town: ApiTown) -> None:
+    own, foreign = doubtful(town, TOWN, OTHER_TOWN)
+    front = town.office.front
+    listed = town.get(front, f"/resident-events?counter={TOWN}").json
+    assert [(each["number"], each["doubt"]) for each in listed["events"]] == [(own, "holder-unknown")]
+    assert all(listed["events"][0]["words"].values())
+    assert town.get(front, "/resident-events").json["code"] == "role-missing"
+    everywhere = clerk_row(town.rooms, {EVERY_COUNTER: [Role.APPROVAL]})
+    first = town.get(everywhere, "/resident-events?limit=1").json
+    second = town.get(everywhere, f"/resident-events?limit=1&cursor={first['next']}").json
+    assert [each["number"] for page in (first, second) for each in page["events"]] == [own, foreign]
+    assert second["next"] is None
+    settle = {"counter": TOWN, "state": "ignored", "because": "told-in-error"}
+    wrong = town.post(front, f"/resident-events/{own}/settlement", settle | {"because": "telephoned"})
+    assert [each["pointer"] for each in wrong.json["errors"]] == ["/because"]
+    assert town.post(front, f"/resident-events/{foreign}/settlement", settle).json["code"] == "event-unknown"
+    settled = town.done(front, f"/resident-events/{own}/settlement", settle)
+    assert (settled["state"], settled["because"]) == ("ignored", "told-in-error")
+    again = town.post(front, f"/resident-events/{own}/settlement", settle)
+    assert (again.status_code, again.json["code"]) == (409, "event-not-in-doubt")
+    ignored = town.get(front, f"/resident-events?counter={TOWN}&state=ignored").json["events"]
+    assert [each["because"] for each in ignored] == ["told-in-error"]
+    assert town.post(front, "/resident-events/x/settlement", settle).json["code"] == "event-number-malformed"
 
 
 # --- rule R21 ------------------------------------------------------------------------------------------------------

@@ -3,14 +3,19 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from enroll.case_paths import Shown
+from jpki.case import CaseKind
+from jpki.clock import system_clock
 from tests.server.conftest import Town
 from tests.server.console import Jpki, Word
+from tests.server.office_world import office_at, resident_of
 from tests.server.people import holder_file
 
 SIGNING, AUTHENTICATION, ANOTHER = "CANARY42XQ", "7391", "CANARY43XQ"
@@ -103,8 +108,42 @@ def test_a_locked_pin_is_reset_at_a_counter_or_by_the_other(jpki: Jpki, card: Pa
     ]
     jpki.done(*unlock, "--pin-file", card.with_name("authentication.pin"))
     assert jpki.done("card", "info", "--card", card)["tries"]["signing"] == 5
-    jpki.done(*unlock, "--case", "20261127-1")
-    assert jpki.refused(*unlock, "--case", "20261127-1").code == "leave-used"
+
+
+def test_only_a_case_for_a_pin_reset_whose_holder_was_identified_gives_leave_and_once(
+    jpki: Jpki, home: Path, card: Path
+) -> None:
+    number = jpki.done("card", "info", "--card", card)["number"]
+    new: list[Word] = ["--new-pin-file", card.with_name("another.pin"), "--home", home]
+    unlock: list[Word] = ["card", "unlock", "--card", card, "--kind", "signing", *new, "--case"]
+    assert jpki.refused(*unlock[:-3], "--case", "261127-0000-000Y").exit == 64
+    with office_at(home, system_clock) as town:
+        own = replace(town.card(), number=number)
+        town.register.enter(resident_of())
+        other = town.opened()
+        reset = town.opened(CaseKind.PIN_RESET)
+        foreign = town.opened(CaseKind.PIN_RESET)
+        office = town.rooms.office
+        office.check_identity(other.number, Shown(card=own), town.front)
+        office.check_identity(foreign.number, Shown(card=town.card()), town.front)
+        assert jpki.refused(*unlock, other.number).code == "leave-missing"
+        assert jpki.refused(*unlock, reset.number).code == "leave-missing"
+        office.check_identity(reset.number, Shown(card=own), town.front)
+        assert jpki.refused(*unlock, foreign.number).code == "leave-foreign"
+        jpki.done(*unlock, reset.number)
+        assert jpki.refused(*unlock, reset.number).code == "leave-used"
+        office.complete(reset.number, town.front)
+        assert jpki.refused(*unlock, reset.number).code == "leave-missing"
+
+
+def test_a_card_without_pins_opens_nothing_before_its_holder_has_chosen(jpki: Jpki, tmp_path: Path) -> None:
+    file, out = tmp_path / "card.json", tmp_path / "signature"
+    jpki.done("card", "make", "--card", file, "--until", "2034-04-01", "--without-pins")
+    assert jpki.done("card", "info", "--card", file)["tries"] == {}
+    pin(tmp_path, "guess", "0000")
+    jpki.done("card", "csr", "--card", file, "--kind", "authentication", "--out", tmp_path / "csr")
+    sign: list[Word] = ["card", "sign", "--card", file, "--kind", "authentication", file, "--out", out]
+    assert jpki.refused(*sign, "--pin-file", tmp_path / "guess.pin").code == "card-key-missing"
 
 
 def test_a_card_is_switched_to_pinless_and_back(jpki: Jpki, card: Path) -> None:
@@ -137,11 +176,12 @@ def test_r21_no_pin_is_printed_or_lies_in_the_file(jpki: Jpki, card: Path) -> No
         "--new-pin-file",
         card.with_name("another.pin"),
     ]
+    given: list[Word] = ["--pin-file", card.with_name("another.pin")]
     answers = [
         jpki(*change, "--pin-file", card.with_name("wrong.pin")),
         jpki(*change, "--pin-file", card.with_name("signing.pin")),
         jpki("card", "info", "--card", card),
-        jpki("card", "unlock", "--card", card, "--kind", "authentication", "--case", "1", *change[-2:]),
+        jpki("card", "unlock", "--card", card, "--kind", "authentication", *given, *change[-2:]),
     ]
     assert [each.code for each in answers] == [1, 0, 0, 1]
     seen = "".join(each.out + each.err for each in answers) + card.read_text()

@@ -57,7 +57,7 @@ def test_r21_a_move_ends_the_signing_certificate_and_a_notice_tells_of_it(
     assert [(each["sequence"], each["doubt"]) for each in work] == [(3, "holder-unknown"), (1, "sequence-reused")]
     (notice,) = jpki.done("events", "notices", "--home", town.home)["notices"]
     assert notice["serials"] == [serial_in(town.signing)]
-    settle = ["events", "settle", str(work[0]["number"]), "--as", "ignored", "--because", "no such person"]
+    settle = ["events", "settle", str(work[0]["number"]), "--as", "ignored", "--because", "no-such-holder"]
     jpki.done(*settle, "--home", town.home)
     status = jpki.done("events", "status", "--home", town.home)
     assert status["counts"] == {"waiting": 0, "taken": 0, "done": 1, "refused": 1, "ignored": 1}
@@ -70,10 +70,10 @@ def test_r21_a_move_ends_the_signing_certificate_and_a_notice_tells_of_it(
         assert trace.encode() not in octets
 
 
-def test_words_for_why_are_bounded_and_an_event_must_be_there(jpki: Jpki, home: Path) -> None:
+def test_r21_why_is_of_a_closed_list_and_an_event_must_be_there(jpki: Jpki, home: Path) -> None:
     settle: list[Word] = ["events", "settle", "1", "--as", "done", "--home", home, "--because"]
-    assert jpki.refused(*settle, "a" * 201).exit == 64
-    assert jpki.refused(*settle, "a").code == "event-unknown"
+    assert jpki.refused(*settle, "telephoned Hanako").exit == 64
+    assert jpki.refused(*settle, "revoked-by-hand").code == "event-unknown"
 
 
 def test_an_empty_home_has_no_events(jpki: Jpki, home: Path) -> None:

@@ -70,7 +70,7 @@ def rooms(town: Town) -> Iterator[Rooms]:
 def test_names_types_and_help_keep_prometheus_conventions(rooms: Rooms) -> None:
     text = create_app(rooms).test_client().get("/metrics").get_data(as_text=True)
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert len(families) == 12 - 2  # nobody follows the journal here
+    assert len(families) == 14 - 2  # nobody follows the journal here
     for name, family in families.items():
         assert re.fullmatch(r"jpki(_[a-z]+)+", name)
         assert re.fullmatch(r"[A-Z].*\.", family.documentation)
@@ -110,9 +110,9 @@ def test_a_worker_that_follows_the_journal_tells_how_far_and_when(rooms: Rooms) 
 @pytest.mark.parametrize(
     ("door", "checks", "lacks"),
     [
-        (Door.OCSP, {"database", "ocsp", "journal"}, "jpki_crl"),
-        (Door.CRL, {"database", "crl"}, "jpki_ocsp|jpki_journal"),
-        (Door.CA, {"database"}, "jpki_ocsp|jpki_journal|jpki_crl"),
+        (Door.OCSP, {"database", "ocsp", "journal"}, "jpki_crl|jpki_resident|jpki_express"),
+        (Door.CRL, {"database", "crl"}, "jpki_ocsp|jpki_journal|jpki_resident|jpki_express"),
+        (Door.CA, {"database"}, "jpki_ocsp|jpki_journal|jpki_crl|jpki_resident|jpki_express"),
     ],
 )
 def test_a_door_tells_only_what_it_may_read(rooms: Rooms, door: Door, checks: set[str], lacks: str) -> None:

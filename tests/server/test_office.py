@@ -9,10 +9,10 @@ import pytest
 from cryptography import x509
 from sqlalchemy import func, select
 
-from enroll.case_paths import NOTHING, Shown, decide
+from enroll.case_paths import NOTHING, Shown, Wants, decide
 from jpki.acts import LOCAL_OPERATOR, Act
 from jpki.card import CardMode
-from jpki.case import Applicant, CaseKind, CaseState, Document, Express, ExpressGround, Ground, Step
+from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Document, Express, ExpressGround, Ground, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
 from jpki.clock import day_in_japan, end_of_day, system_clock
@@ -173,6 +173,166 @@ def test_nothing_of_a_case_comes_to_life_without_the_case(office: OfficeTown) ->
         office.rooms.desk.authority.activate(serials, LOCAL_OPERATOR)
     assert code_of(refused) == "case-changed"
     assert office.states(issued.case) == [State.ISSUED, State.ISSUED]
+
+
+# --- before the approval -------------------------------------------------------------------------------------------
+
+
+def test_until_the_identity_is_checked_the_register_is_asked_for_each_look_and_nothing_of_it_stays(
+    office: OfficeTown,
+) -> None:
+    case = office.opened()
+    for times in (1, 2):
+        assert office.rooms.office.resident(case.number, office.front) == office.register.residents[HANA]
+        assert office.register.asked == times
+    assert residents_kept(office) == 0
+    assert acts(office).count(Act.RESIDENT_SHOWN) == 2
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    office.rooms.office.resident(case.number, office.front)
+    assert office.register.asked == 3
+
+
+def acts(office: OfficeTown) -> list[Act]:
+    with office.rooms.store.database.reading() as connection:
+        return [decode(body).act for body in connection.execute(select(tables.audit_outbox.c.body)).scalars()]
+
+
+@pytest.mark.parametrize("kind", [CaseKind.PIN_RESET, CaseKind.HOLD])
+def test_the_register_is_asked_only_where_certificates_are_issued(office: OfficeTown, kind: CaseKind) -> None:
+    office.delivered()
+    asked = office.register.asked
+    case = office.opened(kind, event=Event.CARD_LOST if kind is CaseKind.HOLD else None)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.resident(case.number, office.front)
+    assert code_of(refused) == "resident-erased"
+    assert office.register.asked == asked
+
+
+def test_after_its_time_a_case_asks_the_register_no_more(office: OfficeTown, time: SteppingClock) -> None:
+    case = office.opened()
+    time.advance(days=31)
+    for look in (office.rooms.office.resident, office.rooms.office.possibilities):
+        with pytest.raises(JpkiError) as refused:
+            look(case.number, office.front)
+        assert code_of(refused) in ("resident-erased", "case-expired")
+    assert office.register.asked == 0
+
+
+def broken(office: OfficeTown, number: CaseNumber) -> dict[Purpose, list[str]]:
+    found = office.rooms.office.possibilities(number, office.front)
+    return {purpose: [rule.code for rule in rules] for purpose, rules in found.items()}
+
+
+def test_which_kinds_are_possible_is_told_beforehand_whatever_was_asked_for(office: OfficeTown) -> None:
+    office.register.enter(resident_of(HANA, 14, office.now))
+    more: dict[str, Any] = {"applicant": Applicant.LEGAL_PROXY, "documents": frozenset({Document.LEGAL_PROOF})}
+    case = office.opened(purposes=AUTHENTICATION, **more)
+    assert broken(office, case.number) == {Purpose.SIGNING: ["too-young"], Purpose.AUTHENTICATION: []}
+    assert acts(office).count(Act.RESIDENT_SHOWN) == 1
+    office.rooms.office.present_card(case.number, office.card(CardMode.PINLESS), office.front)
+    assert broken(office, case.number)[Purpose.SIGNING] == ["too-young", "pinless-no-signing"]
+    office.rooms.office.cancel(case.number, office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.possibilities(case.number, office.front)
+    assert code_of(refused) == "case-closed"
+
+
+def test_what_lives_already_is_no_possibility(office: OfficeTown) -> None:
+    office.delivered(purposes=AUTHENTICATION)
+    case = office.opened(purposes=SIGNING)
+    assert broken(office, case.number) == {Purpose.SIGNING: [], Purpose.AUTHENTICATION: ["certificate-live"]}
+
+
+@pytest.mark.parametrize("is_checked", [False, True], ids=["received", "checked"])
+def test_other_kinds_may_be_asked_for_until_the_approval_and_the_identity_is_checked_for_those(
+    office: OfficeTown,
+    is_checked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    case = office.opened()
+    if is_checked:
+        office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    amended = office.rooms.office.amend(case.number, AUTHENTICATION, office.front)
+    assert (amended.state, amended.purposes, amended.checked_by) == (CaseState.RECEIVED, AUTHENTICATION, None)
+    assert amended == office.rooms.office.case(case.number, office.front)
+    assert residents_kept(office) == 0
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    office.rooms.office.approve(case.number, office.second)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.amend(case.number, SIGNING, office.front)
+    assert code_of(refused) == "step-not-now"
+
+
+def test_a_case_is_not_amended_to_what_lives_already(office: OfficeTown) -> None:
+    office.delivered(purposes=AUTHENTICATION)
+    case = office.opened(purposes=SIGNING)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.amend(case.number, HOLDER_PURPOSES, office.front)
+    assert codes(refused) == ["certificate-live"]
+
+
+def test_the_card_that_was_read_is_the_cases_card_and_moves_it_nowhere(office: OfficeTown) -> None:
+    case = office.opened()
+    card, other = office.card(), office.card()
+    presented = office.rooms.office.present_card(case.number, card, office.front)
+    assert (presented.state, presented.card) == (CaseState.RECEIVED, card)
+    assert office.rooms.office.check_identity(case.number, NOTHING, office.front).card == card
+    assert office.rooms.office.present_card(case.number, other, office.front).state is CaseState.IDENTITY_CHECKED
+    assert residents_kept(office) == 1
+    office.rooms.office.approve(case.number, office.second)
+    office.rooms.office.issue(case.number, office.keys(), office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.present_card(case.number, card, office.front)
+    assert code_of(refused) == "step-not-now"
+
+
+def test_a_card_that_cannot_serve_the_case_is_refused_when_it_is_read(office: OfficeTown) -> None:
+    case = office.opened(CaseKind.PIN_RESET)
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    for card, code in (
+        (office.card(CardMode.PINLESS), "pinless-no-pin"),
+        (office.card(not_after=office.now), "card-expired"),
+    ):
+        with pytest.raises(JpkiError) as refused:
+            office.rooms.office.present_card(case.number, card, office.front)
+        assert codes(refused) == [code]
+
+
+def test_a_closed_counter_leads_no_case_on(office: OfficeTown) -> None:
+    case = office.opened()
+    office.rooms.store.counters.close(TOWN, LOCAL_OPERATOR, office.now)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.amend(case.number, AUTHENTICATION, office.front)
+    assert code_of(refused) == "counter-closed"
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.present_card(case.number, office.card(), office.front)
+    assert code_of(refused) == "counter-closed"
+
+
+def test_the_terminal_is_told_what_the_case_wants_of_the_card(office: OfficeTown, time: SteppingClock) -> None:
+    def wanted(number: CaseNumber) -> Wants | None:
+        found = office.rooms.office.at_terminal(number, office.front)
+        assert found is not None
+        return found[1]
+
+    case = office.opened()
+    assert wanted(case.number) is Wants.CARD
+    office.rooms.office.present_card(case.number, office.card(), office.front)
+    assert wanted(case.number) is None
+    office.rooms.office.check_identity(case.number, NOTHING, office.front)
+    assert wanted(case.number) is None
+    office.rooms.office.approve(case.number, office.second)
+    assert wanted(case.number) is Wants.KEYS
+    office.rooms.office.issue(case.number, office.keys(), office.front)
+    assert wanted(case.number) is Wants.KEYS
+    assert office.rooms.office.at_terminal(case.number, office.elsewhere) is None
+    office.rooms.office.deliver(case.number, office.front)
+    assert wanted(case.number) is None
+    reset = office.opened(CaseKind.PIN_RESET)
+    assert wanted(reset.number) is Wants.CARD
+    office.rooms.office.check_identity(reset.number, Shown(card=office.card()), office.front)
+    assert wanted(reset.number) is Wants.PIN
+    time.advance(days=1)
+    assert wanted(reset.number) is None
 
 
 # --- caps ----------------------------------------------------------------------------------------------------------
@@ -589,6 +749,19 @@ def test_after_a_restore_a_case_stands_as_the_audit_says_and_what_was_erased_sta
                 replay.take(event)
     assert office.rooms.office.case(case.number, office.front).state is CaseState.DELIVERED
     assert residents_kept(office) == 0
+
+
+def test_after_a_restore_a_case_is_for_the_kinds_that_were_asked_for_last(office: OfficeTown) -> None:
+    case = office.opened()
+    office.rooms.office.amend(case.number, AUTHENTICATION, office.front)
+    with office.rooms.store.database.writing() as connection:
+        connection.execute(tables.case.update().values(purposes="signing authentication", version=1))
+        replay = Replay(connection)
+        for body in connection.execute(select(tables.audit_outbox.c.body)).scalars():
+            event = decode(body)
+            if event.act is Act.CASE_STEP:
+                replay.take(event)
+    assert office.rooms.office.case(case.number, office.front).purposes == AUTHENTICATION
 
 
 def test_a_clerk_of_after_the_backup_is_known_again_but_by_name(office: OfficeTown) -> None:

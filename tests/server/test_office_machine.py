@@ -31,7 +31,7 @@ from enroll.case_paths import Shown
 from enroll.effects import effects
 from enroll.office import Application, Office
 from enroll.renewal import holder_of
-from jpki.card import CardMode
+from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Document, Ground
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk
@@ -196,10 +196,19 @@ class OfficeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.cases)
     @rule(data=st.data(), clerk=clerks, pinless=seldom, ending=seldom)
     def check_identity(self, data: st.DataObject, clerk: int, *, pinless: bool, ending: bool) -> None:
-        mode = CardMode.PINLESS if pinless else CardMode.ORDINARY
-        not_after = end_of_day(day_in_japan(self.time()) + timedelta(days=30)) if ending else None
-        shown = Shown(card=self.town.card(mode, not_after))
+        shown = Shown(card=self.card(pinless=pinless, ending=ending))
         self.step(lambda: self.office.check_identity(self.one(data), shown, self.clerk(clerk)))
+
+    @precondition(lambda self: self.cases)
+    @rule(data=st.data(), clerk=clerks, wanted=purposes)
+    def amend(self, data: st.DataObject, clerk: int, wanted: tuple[Purpose, ...]) -> None:
+        self.step(lambda: self.office.amend(self.one(data), wanted, self.clerk(clerk)))
+
+    @precondition(lambda self: self.cases)
+    @rule(data=st.data(), clerk=clerks, pinless=seldom, ending=seldom)
+    def present_card(self, data: st.DataObject, clerk: int, *, pinless: bool, ending: bool) -> None:
+        card = self.card(pinless=pinless, ending=ending)
+        self.step(lambda: self.office.present_card(self.one(data), card, self.clerk(clerk)))
 
     @precondition(lambda self: self.cases)
     @rule(data=st.data(), clerk=clerks)
@@ -364,6 +373,7 @@ class OfficeMachine(RuleBasedStateMachine):
         case, record = self.town.rooms.store.cases.case(number), self.records({serial})[serial]
         resident, today = self.town.register.residents[record.holder], day_in_japan(self.time())
         assert self.case_of(serial) == number
+        assert record.purpose in case.purposes
         assert resident.registration is not Registration.ENDED
         assert case.card is not None
         assert record.validity.not_after <= case.card.not_after
@@ -386,6 +396,11 @@ class OfficeMachine(RuleBasedStateMachine):
 
     def clerk(self, number: int) -> Clerk:
         return (self.town.front, self.town.second, self.town.elsewhere)[number]
+
+    def card(self, *, pinless: bool, ending: bool) -> CardFacts:
+        mode = CardMode.PINLESS if pinless else CardMode.ORDINARY
+        not_after = end_of_day(day_in_japan(self.time()) + timedelta(days=30)) if ending else None
+        return self.town.card(mode, not_after)
 
     def one(self, data: st.DataObject) -> CaseNumber:
         # The latest cases are the likeliest, so that some reach their ends.

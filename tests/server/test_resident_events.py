@@ -37,6 +37,7 @@ from jpki.resident_event import (
     Listed,
     Received,
     ResidentEvent,
+    Settlement,
     SourceName,
 )
 from jpki.revocation import Reason, State
@@ -475,13 +476,39 @@ def test_a_clerk_settles_what_is_in_doubt_once(rooms: Rooms) -> None:
     receive(rooms, told(rooms, Kind.DIED, HolderCode("T-0404")), told(rooms, Kind.MOVED, sequence=2))
     handle(rooms)
     book = rooms.store.events
-    book.settle(EventNumber(1), EventState.IGNORED, "telephoned", BY, rooms.clock())
+    book.settle(EventNumber(1), EventState.IGNORED, Settlement.REVOKED_BY_HAND, BY, rooms.clock())
     (settled,) = in_state(rooms, EventState.IGNORED)
-    assert (settled.because, settled.doubt) == ("telephoned", Doubt.HOLDER_UNKNOWN)
+    assert (settled.because, settled.doubt) == (Settlement.REVOKED_BY_HAND, Doubt.HOLDER_UNKNOWN)
     for number, code in ((1, "event-not-in-doubt"), (2, "event-not-in-doubt"), (3, "event-unknown")):
         with pytest.raises(JpkiError) as refused:
-            book.settle(EventNumber(number), EventState.DONE, "-", BY, rooms.clock())
+            book.settle(EventNumber(number), EventState.DONE, Settlement.NOTHING_TO_END, BY, rooms.clock())
         assert refused.value.code == code
+
+
+def test_words_of_an_earlier_version_are_not_shown(rooms: Rooms) -> None:
+    receive(rooms, told(rooms, Kind.DIED, HolderCode("T-0404")))
+    handle(rooms)
+    settled = rooms.store.events.settle(EventNumber(1), EventState.DONE, Settlement.TOLD_ANEW, BY, rooms.clock())
+    assert [settled] == in_state(rooms, EventState.DONE)
+    with rooms.store.database.writing() as connection:
+        connection.execute(tables.resident_event.update().values(because="telephoned Hanako"))
+    (listed,) = in_state(rooms, EventState.DONE)
+    assert listed.because is None
+
+
+def test_an_event_that_was_told_ahead_waits_from_the_moment_on_at_which_it_comes_true(
+    rooms: Rooms, present: SteppingClock
+) -> None:
+    ahead = replace(told(rooms, Kind.MOVED), effective_at=whole_second(present() + timedelta(days=20)))
+    receive(rooms, ahead)
+    assert rooms.store.events.oldest_open(present()) is None
+    present.advance(days=20, minutes=3)
+    assert rooms.store.events.oldest_open(present()) == ahead.effective_at
+    late = replace(
+        told(rooms, Kind.MOVED, HolderCode("T-0404"), sequence=2), effective_at=present() - timedelta(days=9)
+    )
+    receive(rooms, late)
+    assert rooms.store.events.oldest_open(present()) == ahead.effective_at
 
 
 def test_what_a_source_told_is_handled_again_from_a_number_on(rooms: Rooms, present: SteppingClock) -> None:

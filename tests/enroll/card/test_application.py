@@ -139,25 +139,25 @@ def test_a_kept_pin_is_salted_and_stretched() -> None:
 def test_a_counter_unlocks_a_pin_to_what_the_holder_chose(purpose: Purpose) -> None:
     memory = furnished()
     lock(memory.card(), purpose)
-    memory.card().unlock(purpose, OTHERS[purpose], leave(CounterAct.UNLOCK))
+    memory.card().unlock({purpose: OTHERS[purpose]}, leave(CounterAct.UNLOCK))
     memory.card().unlocked(purpose, OTHERS[purpose])
 
 
 def test_a_case_gives_leave_once_for_one_card_and_one_act() -> None:
     card = furnished().card()
     given = leave(CounterAct.UNLOCK)
-    card.unlock(SIGNING, OTHERS[SIGNING], given)
-    assert refused(lambda: card.unlock(SIGNING, PINS[SIGNING], given)) == "leave-used"
+    card.unlock({SIGNING: OTHERS[SIGNING]}, given)
+    assert refused(lambda: card.unlock({SIGNING: PINS[SIGNING]}, given)) == "leave-used"
     foreign = leave(CounterAct.UNLOCK, "case-2", "CARD-2")
-    assert refused(lambda: card.unlock(SIGNING, PINS[SIGNING], foreign)) == "leave-foreign"
+    assert refused(lambda: card.unlock({SIGNING: PINS[SIGNING]}, foreign)) == "leave-foreign"
     assert refused(lambda: card.go_pinless(leave(CounterAct.UNLOCK, "case-3"))) == "leave-foreign"
 
 
 def test_a_pin_of_another_form_does_not_use_up_the_leave() -> None:
     card = furnished().card()
     given = leave(CounterAct.UNLOCK)
-    assert refused(lambda: card.unlock(AUTHENTICATION, "12", given)) == "pin-form"
-    card.unlock(AUTHENTICATION, "1212", given)
+    assert refused(lambda: card.unlock({AUTHENTICATION: "12"}, given)) == "pin-form"
+    card.unlock({AUTHENTICATION: "1212"}, given)
 
 
 @pytest.mark.parametrize("purpose", HOLDER_PURPOSES)
@@ -238,7 +238,7 @@ def test_a_pinless_card_authenticates_by_face_and_has_no_signing_key() -> None:
         lambda: card.signing_certificate(PINS[SIGNING]),
         lambda: card.unlocked(AUTHENTICATION, PINS[AUTHENTICATION]),
         lambda: card.change_pin(AUTHENTICATION, PINS[AUTHENTICATION], "1212"),
-        lambda: card.unlock(AUTHENTICATION, "1212", leave(CounterAct.UNLOCK)),
+        lambda: card.unlock({AUTHENTICATION: "1212"}, leave(CounterAct.UNLOCK)),
         lambda: card.go_pinless(leave(CounterAct.GO_PINLESS)),
     ):
         assert refused(act) == "card-pinless"

@@ -43,9 +43,9 @@ def test_a_card_is_tomorrow_what_it_is_today(file: Path) -> None:
         assert card.signing_certificate(PINS[Purpose.SIGNING]) == certificate
         check(keys[1], b"here", sign(card.unlocked(HOLDER_PURPOSES[1], PINS[HOLDER_PURPOSES[1]]), b"here"))
         assert card.load(certified(request)) is Purpose.SIGNING
-        card.unlock(AUTHENTICATION, "1212", leave(CounterAct.UNLOCK))
+        card.unlock({AUTHENTICATION: "1212"}, leave(CounterAct.UNLOCK))
     with card_at(file, stretch=plainly) as card, pytest.raises(JpkiError, match="leave-used"):
-        card.unlock(AUTHENTICATION, "1212", leave(CounterAct.UNLOCK))
+        card.unlock({AUTHENTICATION: "1212"}, leave(CounterAct.UNLOCK))
 
 
 def test_the_file_is_its_owners_alone_from_the_first_octet_to_the_last(file: Path) -> None:

@@ -87,7 +87,7 @@ class CardMachine(RuleBasedStateMachine):
         self.cases += not again
         used = f"case-{self.cases}" in self.memory.state.used
         new = self._another(purpose)
-        code = self._code(lambda card: card.unlock(purpose, new, leave(CounterAct.UNLOCK, f"case-{self.cases}")))
+        code = self._code(lambda card: card.unlock({purpose: new}, leave(CounterAct.UNLOCK, f"case-{self.cases}")))
         assert code == ("card-pinless" if self.pinless else "leave-used" if used else None)
         if code is None:
             self.pins[purpose], self.left[purpose] = new, TRIES[purpose]
