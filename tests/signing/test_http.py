@@ -63,7 +63,7 @@ def test_an_upload_is_judged_without_a_name_and_closed(client: FlaskClient, town
 
 def test_r21_attributes_are_masked_whatever_the_wiring_says(client: FlaskClient, town: Town) -> None:
     (file,) = _post(client, sign(b"content", town.holder, Format.CMS, NOW), "return.p7m")["files"]
-    assert set(file["signatures"][0]["signer"]) == {"serial", "kind", "identifier", "trust_domain"}
+    assert set(file["signatures"][0]["signer"]) == {"serial", "sha256", "kind", "identifier", "trust_domain"}
 
 
 def test_a_failed_verification_is_a_verdict(client: FlaskClient) -> None:
