@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jpki.case import Case, CaseKind, CaseNumber, CaseState
+from jpki.case import Case, CaseNumber, CaseState
 from jpki.ids import HolderCode, Serial
 from jpki.ports import JournalEntry
 from jpki.revocation import Finding, State
@@ -57,7 +57,7 @@ class History:
 
     def _cases(self, holder: HolderCode) -> Iterator[Line]:
         for case in self.cases(holder):
-            kind, state = _KINDS[case.kind], _STATES[case.state]
+            kind, state = case.kind.text, _STATES[case.state]
             opened = Text(
                 f"窓口 {case.counter} が「{kind.ja}」の申請を受け付けました。",
                 f"The counter {case.counter} took a case: {kind.en}.",
@@ -84,15 +84,6 @@ _FINDINGS: Mapping[Finding, Text] = {
     Finding.HELD: Text("一時停止", "on hold"),
     Finding.REVOKED: Text("失効", "revoked"),
     Finding.UNKNOWN: Text("不明", "unknown"),
-}
-_KINDS: Mapping[CaseKind, Text] = {
-    CaseKind.NEW: Text("新規発行", "new certificates"),
-    CaseKind.RENEWAL: Text("更新", "renewal"),
-    CaseKind.REISSUE: Text("再発行", "re-issue"),
-    CaseKind.REVOCATION: Text("失効", "revocation"),
-    CaseKind.HOLD: Text("一時停止", "hold"),
-    CaseKind.RELEASE: Text("一時停止の解除", "release"),
-    CaseKind.PIN_RESET: Text("暗証番号の再設定", "PIN reset"),
 }
 _STATES: Mapping[CaseState, Text] = {
     CaseState.RECEIVED: Text("受付", "received"),
