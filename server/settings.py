@@ -131,6 +131,7 @@ class Settings(BaseModel):
     nodes: tuple[BaseUrl, ...] = ()
     registry: RegistrySettings | None = None
     client_cert_proxy: tuple[Address, ...] = ()
+    lost_card_telephone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 -]{1,18}[0-9]$")] | None = None
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -147,24 +148,10 @@ class Settings(BaseModel):
             '# Who may ask: anyone ("open"), or who bears a client certificate by `jpki verifier add` ("registered").\n'
             f'verifiers = "{self.verifiers}"\n'
         )
-        if self.database is not None:
-            text += "\n# The ledger; libpq's own files and variables hold the password.\n"
-            text += f"database = {json.dumps(self.database)}\n"
-        if self.audit_anchor is not None:
-            text += "\n# A file that an auditor keeps: every signed head of the audit is added to it.\n"
-            text += f"audit_anchor = {json.dumps(self.audit_anchor)}\n"
-        if self.security_contact is not None:
-            text += "\n# Whom to tell of a weakness: it stands in /.well-known/security.txt.\n"
-            text += f"security_contact = {json.dumps(self.security_contact)}\n"
-        if self.timestamp_trust:
-            text += "\n# Files with certificates (PEM) of time-stamp authorities that are believed besides our own.\n"
-            text += f"timestamp_trust = {json.dumps(self.timestamp_trust)}\n"
-        if self.nodes:
-            text += "\n# The other nodes' doors crl: lists that this node lacks are fetched there.\n"
-            text += f"nodes = {json.dumps(self.nodes)}\n"
-        if self.client_cert_proxy:
-            text += "\n# Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).\n"
-            text += f"client_cert_proxy = {json.dumps(self.client_cert_proxy)}\n"
+        for name, comment in _COMMENTS.items():
+            value = getattr(self, name)
+            if value:
+                text += f"\n# {comment}\n{name} = {json.dumps(value)}\n"
         if self.pkcs11 is not None:
             text += self.pkcs11.as_toml()
         if self.registry is not None:
@@ -173,6 +160,17 @@ class Settings(BaseModel):
             text += "\n# Whose signatures are judged beside those under our own CAs, and which policies count there.\n"
         return text + "".join(each.as_toml() for each in self.trust)
 
+
+_COMMENTS = {
+    "database": "The ledger; libpq's own files and variables hold the password.",
+    "audit_anchor": "A file that an auditor keeps: every signed head of the audit is added to it.",
+    "security_contact": "Whom to tell of a weakness: it stands in /.well-known/security.txt.",
+    "timestamp_trust": "Files with certificates (PEM) of time-stamp authorities that are believed besides our own.",
+    "nodes": "The other nodes' doors crl: lists that this node lacks are fetched there.",
+    "client_cert_proxy": "Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).",
+    "lost_card_telephone": "Who takes calls about lost cards, day and night: it stands on receipts.",
+}
+"""What is written over a setting that is made."""
 
 _EXPECTED = {
     "base_url": Text(
@@ -205,6 +203,9 @@ _EXPECTED = {
         "needs a url, and with https the files certificate, key and roots, their names from / on",
     ),
     "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
+    "lost_card_telephone": Text(
+        "は数字・空白・ハイフンの電話番号にしてください", "must be a telephone number: digits, spaces and hyphens"
+    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")
