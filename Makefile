@@ -22,6 +22,10 @@ serve: .venv/runtime ## Set up, make ./home if there is none, and serve it on 12
 	@test -e home/jpki.toml || $(BIN)/jpki init --home home
 	@$(BIN)/jpki serve --home home
 
+.PHONY: paper
+paper: .venv/runtime ## Install what prints receipts and letters; libpango besides (docs/paper.md)
+	@$(PIP) install --require-hashes --requirement requirements/paper.txt
+
 ##@ Develop
 .PHONY: test
 test: .venv/dev debian ## Set up, then run every check and every test
@@ -60,7 +64,9 @@ pins: ## Make the hash-pinned requirements anew (needs uv on PATH)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 pyproject.toml --group build --output-file requirements/runtime.txt
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 pyproject.toml --group dev --output-file requirements/dev.txt
+	  --python-version 3.11 pyproject.toml --extra paper --group build --output-file requirements/paper.txt
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 pyproject.toml --extra paper --group dev --output-file requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove the environment and all caches

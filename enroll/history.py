@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from enroll.words import KINDS, STATES
+from enroll.words import STATES
 from jpki.case import Case, CaseNumber, CaseState
 from jpki.ids import HolderCode, Serial
 from jpki.ports import JournalEntry
@@ -58,7 +58,7 @@ class History:
 
     def _cases(self, holder: HolderCode) -> Iterator[Line]:
         for case in self.cases(holder):
-            kind, state = KINDS[case.kind], STATES[case.state]
+            kind, state = case.kind.text, STATES[case.state]
             opened = Text(
                 f"窓口 {case.counter} が「{kind.ja}」の申請を受け付けました。",
                 f"The counter {case.counter} took a case: {kind.en}.",

@@ -1,5 +1,15 @@
-"""What a holder is told when certificates ended by an event: words for a letter or a page, and no attribute."""
+"""What a holder is told when certificates ended by an event, or soon end by themselves; and no attribute."""
 
+from collections.abc import Iterable, Iterator
+from datetime import date
+from itertools import groupby
+
+from ca.profile import Profile
+from ca.validity import renewal_opens
+from enroll.paper.renewal_notice import RenewalNotice
+from jpki.campaign import Ending
+from jpki.certificate import HOLDER_PURPOSES
+from jpki.clock import day_in_japan
 from jpki.event import Event
 from jpki.resident_event import Kind
 from jpki.text import Text
@@ -49,3 +59,15 @@ _WORDS = {
 def words_for(kind: Kind) -> Text:
     """Return what a holder is told of certificates that ended by an event of this kind."""
     return _WORDS[kind.event]
+
+
+def renewal_notices(endings: Iterable[Ending], profile: Profile, made_on: date) -> Iterator[RenewalNotice]:
+    """Yield a notice for each holder of certificates that end; they come in order of holder."""
+    for holder, those in groupby(endings, key=lambda each: each.holder):
+        ends = {each.purpose: each.not_after for each in those}
+        yield RenewalNotice(
+            holder=holder,
+            last_days={purpose: day_in_japan(ends[purpose]) for purpose in HOLDER_PURPOSES if purpose in ends},
+            opens_on=renewal_opens(profile, min(ends.values())),
+            made_on=made_on,
+        )

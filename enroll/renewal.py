@@ -1,6 +1,6 @@
 """Renewal: when its window is open, and what an old certificate still tells of its holder."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from cryptography import x509
 
@@ -8,13 +8,14 @@ from ca.profile import Profile
 from ca.validity import renewal_opens
 from enroll.municipalities import municipalities
 from jpki import oids
-from jpki.clock import day_in_japan
+from jpki.clock import day_in_japan, end_of_day
 from jpki.der import Reader, Tag
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Gender, Holder
 from jpki.ids import HolderCode, Serial, format_serial
 from jpki.text import Text
 
+_ONE_DAY = timedelta(days=1)
 _GENDERS = {"1": Gender.MALE, "2": Gender.FEMALE}
 
 
@@ -36,6 +37,15 @@ def require_open(profile: Profile, not_after: datetime, now: datetime) -> None:
         ),
         Text("その日以降に申請してください。", "Apply on that day or later."),
     )
+
+
+def last_renewable(profile: Profile, now: datetime) -> date:
+    """Return the last day on which a certificate may end that can be renewed now."""
+    today = day_in_japan(now)
+    last = today
+    while renewal_opens(profile, end_of_day(last + _ONE_DAY)) <= today:
+        last += _ONE_DAY
+    return last
 
 
 def holder_of(code: HolderCode, certificate: x509.Certificate, municipality: str) -> Holder:

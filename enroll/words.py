@@ -9,15 +9,7 @@ from jpki.event import Event
 from jpki.revocation import State
 from jpki.text import Text
 
-KINDS: Mapping[CaseKind, Text] = {
-    CaseKind.NEW: Text("新規発行", "new certificates"),
-    CaseKind.RENEWAL: Text("更新", "renewal"),
-    CaseKind.REISSUE: Text("再発行", "re-issue"),
-    CaseKind.REVOCATION: Text("失効", "revocation"),
-    CaseKind.HOLD: Text("一時停止", "hold"),
-    CaseKind.RELEASE: Text("一時停止の解除", "release"),
-    CaseKind.PIN_RESET: Text("暗証番号の再設定", "PIN reset"),
-}
+KINDS: Mapping[CaseKind, Text] = {each: each.text for each in CaseKind}
 STATES: Mapping[CaseState, Text] = {
     CaseState.RECEIVED: Text("受付", "received"),
     CaseState.IDENTITY_CHECKED: Text("本人確認済み", "identity checked"),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 from jpki.certificate import Purpose
-from jpki.ids import GenerationId, PartitionId, Serial
+from jpki.ids import GenerationId, HolderCode, PartitionId, Serial
 from jpki.revocation import Reason
 from jpki.text import Text
 
@@ -100,6 +100,15 @@ class Expected:
     purpose: Purpose
     partition: PartitionId
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A live card certificate that ends before long."""
+
+    holder: HolderCode
+    purpose: Purpose
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True)

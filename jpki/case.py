@@ -44,6 +44,22 @@ class CaseKind(StrEnum):
         """Whether certificates come of it."""
         return self in (CaseKind.NEW, CaseKind.RENEWAL, CaseKind.REISSUE)
 
+    @property
+    def text(self) -> Text:
+        """The kind in everyday words."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    CaseKind.NEW: Text("新規発行", "new certificates"),
+    CaseKind.RENEWAL: Text("更新", "renewal"),
+    CaseKind.REISSUE: Text("再発行", "re-issue"),
+    CaseKind.REVOCATION: Text("失効", "revocation"),
+    CaseKind.HOLD: Text("一時停止", "hold"),
+    CaseKind.RELEASE: Text("一時停止の解除", "release"),
+    CaseKind.PIN_RESET: Text("暗証番号の再設定", "PIN reset"),
+}
+
 
 class CaseState(StrEnum):
     """How far a case is."""

@@ -14,7 +14,7 @@ from typing import Protocol
 from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
-from jpki.campaign import Campaign, CampaignId, CampaignState, Expected, Issued, Survey, Taken, Target
+from jpki.campaign import Campaign, CampaignId, CampaignState, Ending, Expected, Issued, Survey, Taken, Target
 from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, CasePlace, Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
@@ -472,6 +472,13 @@ class CampaignBook(Protocol):
 
     def forecast(self, ending_by: date, at: datetime) -> Sequence[Expected]:
         """Return how many live card certificates end from `at` to that day's end in Japan, by week and partition."""
+        ...
+
+    def ending(self, ending_by: date, at: datetime) -> Iterator[Ending]:
+        """Yield what `forecast` counts, but for certificates of compromised generations, in order of holder.
+
+        It reads on as it is asked for more, and keeps nothing open meanwhile: who asks may take hours.
+        """
         ...
 
     def open(self, ending_by: date, by: Actor, at: datetime) -> Campaign:

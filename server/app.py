@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response
 
 import ca.http
 import crl.http
@@ -19,7 +19,7 @@ from enroll.routes import Api
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk, ClerkId, ClerkState
 from jpki.errors import JpkiError, Kind
-from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
+from jpki.look import FONTS, STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from jpki.verifier import VerifierId
 from server import access, certificate_page, health, language, metrics, portal, problems, same_site, watch
@@ -53,6 +53,20 @@ A time-stamp tells of no holder, and is for everyone.
 """
 
 
+_SECONDS_OF_FONTS = 365 * 24 * 3600
+
+
+class _Application(Flask):
+    """Flask, whose clients may keep fonts: what lies there under a name never changes."""
+
+    def send_static_file(self, filename: str) -> Response:
+        """Return what pages load."""
+        answer = super().send_static_file(filename)
+        if filename.startswith(FONTS):
+            answer.headers["Cache-Control"] = f"public, max-age={_SECONDS_OF_FONTS}, immutable"
+        return answer
+
+
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
     """Return the application with these doors open, and the portal, /livez, /readyz and /metrics beside them.
 
@@ -76,7 +90,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         (Door.CONSOLE, lambda: _console(rooms, needed)),
         (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
     )
-    app = Flask("jpki", static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
+    app = _Application("jpki", static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # the default provider has it
     observer = observer or Watch.alone(doors, rooms.clock)
     needed = checks(rooms, doors)

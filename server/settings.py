@@ -117,6 +117,7 @@ _OPTIONAL = {
     "timestamp_trust": "Files with certificates (PEM) of time-stamp authorities that are believed besides our own.",
     "nodes": "The other nodes' doors crl: lists that this node lacks are fetched there.",
     "client_cert_proxy": "Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).",
+    "suspension_telephone": "Who takes calls about lost cards, day and night: it stands on pages and receipts.",
     "training": "Clerks learn here: every page of the console says so.",
 }
 """What jpki.toml says of the settings that are written where they are set."""
@@ -144,6 +145,7 @@ class Settings(BaseModel):
     registry: RegistrySettings | None = None
     client_cert_proxy: tuple[Address, ...] = ()
     training: bool = False
+    suspension_telephone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 -]{1,18}[0-9]$")] | None = None
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -204,6 +206,9 @@ _EXPECTED = {
     ),
     "training": Text("は true 又は false にしてください", "must be true or false"),
     "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
+    "suspension_telephone": Text(
+        "は数字・空白・ハイフンの電話番号にしてください", "must be a telephone number: digits, spaces and hyphens"
+    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

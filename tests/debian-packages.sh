@@ -9,12 +9,21 @@ declare -A client_of=(
   [gnutls-bin]=ocsptool [default-jdk-headless]=javac [p11-kit]=p11-kit
   [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx [chromium]=chromium
 )
+# What WeasyPrint loads, to print on paper.
+declare -A library_of=(
+  [libpango-1.0-0]=libpango-1.0.so.0 [libpangoft2-1.0-0]=libpangoft2-1.0.so.0
+  [libharfbuzz-subset0]=libharfbuzz-subset.so.0
+)
 [ "${1:-}" = bench ] && client_of+=([wrk]=wrk [golang-cfssl]=cfssl)
-PATH+=:/usr/sbin  # where nginx lies; not every user's PATH has it
+PATH+=:/usr/sbin  # where nginx and ldconfig lie; not every user's PATH has it
 
 missing=()
 for package in "${!client_of[@]}"; do
   command -v "${client_of[$package]}" >/dev/null || missing+=("$package")
+done
+libraries=$(ldconfig -p 2>/dev/null || true)
+for package in "${!library_of[@]}"; do
+  [[ $libraries == *"${library_of[$package]} "* ]] || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -51,6 +51,7 @@ _COMMANDS = {
     "counter": "server.cli.clerks",
     "campaign": "server.cli.campaign",
     "events": "server.cli.events",
+    "notice": "server.cli.notices",
     "audit": "server.cli.audit",
     "reconcile": "server.cli.reconcile",
     "db": "server.cli.home",

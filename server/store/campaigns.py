@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.campaign import (
@@ -15,6 +29,7 @@ from jpki.campaign import (
     Campaign,
     CampaignId,
     CampaignState,
+    Ending,
     Expected,
     Issued,
     ItemState,
@@ -27,7 +42,7 @@ from jpki.campaign import (
 from jpki.certificate import CARD, HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, end_of_day, whole_second
 from jpki.errors import JpkiError, Kind
-from jpki.ids import SERIAL_OCTETS, PartitionId, Serial
+from jpki.ids import SERIAL_OCTETS, HolderCode, PartitionId, Serial
 from jpki.revocation import SIGNED_STATES, Reason, State
 from jpki.text import Text
 from server.store import audit, tables
@@ -38,7 +53,7 @@ LEASE, SHORT_LEASE = timedelta(minutes=5), timedelta(seconds=30)
 _KINDS = (Purpose.AUTHENTICATION, Purpose.SIGNING)
 """In this order: a renewed signing certificate ends no later than its holder's authentication certificate."""
 _LOOKED_UP = 1000
-"""Serials that are looked up at once."""
+"""Certificates that are looked up at once."""
 _BEYOND = 1 << 8 * SERIAL_OCTETS
 """No serial of ours, and no column, holds so many octets."""
 _OPEN = (ItemState.WAITING, ItemState.TAKEN)
@@ -67,6 +82,28 @@ class SqlCampaigns:
             Expected(week=week, purpose=Purpose(purpose), partition=PartitionId(partition), count=count)
             for (week, purpose, partition), count in sorted(counts.items())
         ]
+
+    def ending(self, ending_by: date, at: datetime) -> Iterator[Ending]:
+        """Yield the live card certificates that end until then, in order of holder."""
+        certificate, status, generation = tables.certificate, tables.status, tables.generation
+        place = tuple_(certificate.c.holder, certificate.c.purpose)
+        query = (
+            select(certificate.c.holder, certificate.c.purpose, status.c.not_after)
+            .join(status, status.c.serial == certificate.c.serial)
+            .join(generation, generation.c.id == status.c.generation)
+            .where(_ending(ending_by, at), generation.c.compromised_at.is_(None))
+            .order_by(certificate.c.holder, certificate.c.purpose)
+            .limit(_LOOKED_UP)
+        )
+        last = ("", "")
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(query.where(place > tuple_(*map(literal, last)))).all()
+            for row in rows:
+                yield Ending(holder=HolderCode(row.holder), purpose=Purpose(row.purpose), not_after=row.not_after)
+            if len(rows) < _LOOKED_UP:
+                return
+            last = (rows[-1].holder, rows[-1].purpose)
 
     def open(self, ending_by: date, by: Actor, at: datetime) -> Campaign:
         """Open a campaign."""

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from jpki.look import FACES
 from signing.intake import Format
 from signing.page import report
 from signing.policies import ARCHIVE, GENERAL
@@ -28,6 +30,9 @@ PAGES = (
     *("/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere"),
 )
 SMALL, LARGE = 320, 1280
+NAME = "𠮷野髙﨑葛\U000e0100城"
+"""Characters that others often lack, and a variant by its sequence."""
+FILES = len(list(FACES.parent.glob("*.woff2")))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,36 @@ def test_every_page_is_for_everyone(town: Town, browser: Browser, width: int) ->
     assert all(each.startswith(town.authority.url) for each in asked)
     assert said == []
     page.close()
+
+
+def test_the_pages_are_drawn_in_the_fonts_of_the_house(town: Town, browser: Browser) -> None:
+    page = opened(browser)
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{town.authority.url}/")
+    # Nothing of a page waits for a font: these characters are put in to be drawn.
+    page.evaluate("name => document.querySelector('h1').append(name)", NAME)
+    page.wait_for_function("name => document.fonts.check('16px \"Noto Sans JP\"', name)", arg=NAME)
+    page.wait_for_function("() => document.fonts.status === 'loaded'")
+    drawn = [each for selector in ("h1", "main") for each in fonts_of(page, selector)]
+    assert drawn
+    # The files name themselves by the first of their weights.
+    assert {(each["familyName"], each["isCustomFont"]) for each in drawn} == {("Noto Sans JP Thin", True)}
+    fonts = [url for url in asked if url.endswith(".woff2")]
+    assert 0 < len(fonts) < FILES // 2
+    assert all(url.startswith(f"{town.authority.url}/look/fonts/") for url in fonts)
+    page.close()
+
+
+def fonts_of(page: Page, selector: str) -> list[dict[str, Any]]:
+    """The fonts that the browser took for what an element and all in it says."""
+    session = page.context.new_cdp_session(page)
+    session.send("DOM.enable")
+    session.send("CSS.enable")
+    root = session.send("DOM.getDocument")["root"]["nodeId"]
+    node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+    fonts: list[dict[str, Any]] = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    return fonts
 
 
 @pytest.mark.parametrize(

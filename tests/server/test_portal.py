@@ -101,6 +101,18 @@ def test_ocsp_answers_of_all_workers_are_counted_and_refusals_are_not(rooms: Roo
     assert "OCSP answers since the start: 2, 200 microseconds on average" in words(page_of(client))
 
 
+def test_fonts_are_kept_for_a_year_and_style_sheets_are_asked_about_again(rooms: Rooms) -> None:
+    client = create_app(rooms).test_client()
+    sheet, *_ = page_of(client).xpath("//link/@href")
+    for address in (sheet, sheet.replace("faces.css", "latin.woff2")):
+        with client.get(address) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    with client.get("/look/style.css") as answer:
+        assert answer.headers["Cache-Control"] == "no-cache"
+    assert client.get(sheet.replace("faces", "none")).status_code == 404
+
+
 def test_registered_mode_is_said(town: Town) -> None:
     settings = Path(town.home / "jpki.toml")
     settings.write_text(settings.read_text().replace('verifiers = "open"', 'verifiers = "registered"'))

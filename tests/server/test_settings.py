@@ -34,6 +34,7 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
         "timestamp_trust": ("/stamps.pem",),
         "client_cert_proxy": ("192.0.2.1", "2001:db8::1"),
         "training": True,
+        "suspension_telephone": "0120-00-0000",
     }
     assert given.keys() == Settings.model_fields.keys()
     assert check_settings(tomllib.loads(check_settings(given).as_toml())) == check_settings(given)
@@ -56,3 +57,9 @@ def test_a_register_is_spoken_to_with_all_of_tls_or_without(url: str, files: int
         check_settings({"registry": {"url": url, **given}})
     assert refused.value.code == "settings-invalid"
     assert "registry" in refused.value.problem.en
+
+
+@pytest.mark.parametrize("telephone", ["", "0", "0120-", "call us", "0120-00-0000 <b>", "０１２０", "1" * 22])
+def test_a_telephone_number_that_is_none_is_refused(telephone: str) -> None:
+    with pytest.raises(JpkiError, match="suspension_telephone"):
+        check_settings({"suspension_telephone": telephone})

@@ -1,5 +1,6 @@
 """The page /verify: the same verdicts as the API's, for people, without scripts and without anything from elsewhere."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from lxml import html
 from werkzeug.test import TestResponse
 
 from jpki.errors import JpkiError, Kind
-from jpki.look import STATIC, STATIC_ADDRESS, TEMPLATES
+from jpki.look import FACES, STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from server import language
 from signing import words
@@ -191,17 +192,22 @@ def test_who_finds_no_place_is_told_when_to_come_again() -> None:
     assert "Away." in " ".join(_texts(page, "//*[@role='alert']"))
 
 
-def test_nothing_is_run_or_loaded_but_one_style_sheet(client: FlaskClient, signed: bytes) -> None:
+def test_nothing_is_run_or_loaded_but_style_sheets_and_fonts(client: FlaskClient, signed: bytes) -> None:
     for page in (client.get("/verify"), _post(client, signed), client.post("/verify", data={})):
         policy = page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["Cache-Control"] == "no-store"
         assert not _found(page, "//script | //style | //@style | //img | //@*[starts-with(name(), 'on')]")
-        assert _found(page, "//link/@href | //@src") == ["/look/style.css"]
+        assert _found(page, "//link/@href | //@src") == [f"/look/{FACES.relative_to(STATIC)}", "/look/style.css"]
     with client.get("/look/style.css") as sheet:
         assert sheet.mimetype == "text/css"
         assert b"url(" not in sheet.data
+    with client.get(f"/look/{FACES.relative_to(STATIC)}") as sheet:
+        assert sheet.mimetype == "text/css"
+        assert set(re.findall(rb"url\(([^)]*)\)", sheet.data)) == {
+            file.name.encode() for file in FACES.parent.glob("*.woff2")
+        }
 
 
 @pytest.mark.parametrize("path", ["/look/", "/look/none.css", "/look/../http.py", "/look/%2e%2e/http.py"])
