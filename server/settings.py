@@ -114,6 +114,7 @@ _OPTIONAL = {
     "database": "The ledger; libpq's own files and variables hold the password.",
     "audit_anchor": "A file that an auditor keeps: every signed head of the audit is added to it.",
     "security_contact": "Whom to tell of a weakness: it stands in /.well-known/security.txt.",
+    "suspension_telephone": "The telephone that takes lost cards day and night, as portal and holders' page tell.",
     "timestamp_trust": "Files with certificates (PEM) of time-stamp authorities that are believed besides our own.",
     "nodes": "The other nodes' doors crl: lists that this node lacks are fetched there.",
     "client_cert_proxy": "Addresses of the proxies whose word about a client's certificate is taken (RFC 9440).",
@@ -139,6 +140,7 @@ class Settings(BaseModel):
     security_contact: Annotated[str, StringConstraints(pattern=r"^(mailto:[^\s]+@[^\s]+|https://[^\s]+)$")] | None = (
         None
     )
+    suspension_telephone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9-]{5,18}[0-9]$")] | None = None
     timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
     nodes: tuple[BaseUrl, ...] = ()
     registry: RegistrySettings | None = None
@@ -181,6 +183,9 @@ _EXPECTED = {
     "ocsp_not_issued": Text("は unknown 又は revoked にしてください", "must be unknown or revoked"),
     "security_contact": Text(
         "は mailto: のアドレス又は https:// のURLにしてください", "must be a mailto: address or an https URL"
+    ),
+    "suspension_telephone": Text(
+        "は数字とハイフンの電話番号にしてください", "must be a telephone number of digits and hyphens"
     ),
     "trust": Text(
         "には証明書のファイル名（file、/ から）と認めるポリシーのOID（policies）が必要です",

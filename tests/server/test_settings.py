@@ -24,6 +24,7 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             {"file": "/others.pem", "policies": ("1.2",)},
         ),
         "security_contact": "https://example.org/security",
+        "suspension_telephone": "0120-000-000",
         "registry": {
             "url": "https://register.example.org/residents",
             "certificate": "/office.pem",
