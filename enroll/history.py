@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from enroll.counters import HOLDERS_PAGE
 from enroll.words import STATES
 from jpki.case import Case, CaseNumber, CaseState
 from jpki.ids import HolderCode, Serial
@@ -51,7 +52,7 @@ class History:
             name, purpose = names[look_up.verifier]
             told = _FINDINGS[look_up.finding]
             words = Text(
-                f"{name}（{purpose}）が照会し、「{told.ja}」と回答しました。",
+                f"{name}（{purpose}）の照会に「{told.ja}」と回答しました。",
                 f"{name} ({purpose}) asked and was told: {told.en}.",
             )
             yield Line(at=look_up.at, what="look-up", words=words, serial=look_up.serial)
@@ -59,11 +60,7 @@ class History:
     def _cases(self, holder: HolderCode) -> Iterator[Line]:
         for case in self.cases(holder):
             kind, state = case.kind.text, STATES[case.state]
-            opened = Text(
-                f"窓口 {case.counter} が「{kind.ja}」の申請を受け付けました。",
-                f"The counter {case.counter} took a case: {kind.en}.",
-            )
-            yield Line(at=case.opened_at, what="case", words=opened, case=case.number)
+            yield Line(at=case.opened_at, what="case", words=_opened(case, kind), case=case.number)
             if case.state is not CaseState.RECEIVED:
                 now = Text(f"「{kind.ja}」の申請：{state.ja}。", f"The case ({kind.en}) is {state.en}.")
                 yield Line(at=case.changed_at, what="case", words=now, case=case.number)
@@ -73,6 +70,17 @@ def _changed(entry: JournalEntry) -> Text:
     if entry.state is State.REVOKED and entry.reason is not None:
         return Text(f"失効しました（{entry.reason.text.ja}）。", f"Revoked: {entry.reason.text.en}.")
     return _CHANGES[entry.state]
+
+
+def _opened(case: Case, kind: Text) -> Text:
+    if case.counter == HOLDERS_PAGE.code:
+        return Text(
+            f"利用者のページで「{kind.ja}」の申請がありました。", f"A case came by the holder's own page: {kind.en}."
+        )
+    return Text(
+        f"窓口 {case.counter} が「{kind.ja}」の申請を受け付けました。",
+        f"The counter {case.counter} took a case: {kind.en}.",
+    )
 
 
 _CHANGES: Mapping[State, Text] = {

@@ -83,6 +83,7 @@ COUNTER_KINDS: Mapping[CounterKind, Text] = {
     CounterKind.MUNICIPALITY: Text("市区町村", "municipality"),
     CounterKind.POST_OFFICE: Text("郵便局", "post office"),
     CounterKind.CONSULATE: Text("在外公館", "consulate"),
+    CounterKind.ONLINE: Text("利用者のページ", "the holder's own page"),
 }
 CERTIFICATE_STATES: Mapping[State, Text] = {
     State.RESERVED: Text("準備中", "being prepared"),

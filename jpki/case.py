@@ -23,6 +23,9 @@ from jpki.text import Text
 CaseNumber = NewType("CaseNumber", str)
 """Day, seven random characters and a check character: `261127-7KQ4-M2XC`. It tells nothing of the holder."""
 
+BY_HOLDER = ClerkId("holder")
+"""Stands where a clerk would, in a case that the holder opened without one; no clerk bears this id."""
+
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRTUVWXY"
 """31 characters, a prime; I, L, O, S and Z are heard or read as others."""
 _DRAWN = 7
@@ -164,7 +167,8 @@ def overdue_if_opened_before(now: datetime) -> datetime:
 class Case:
     """A case as it stands; it holds no attribute of the holder. `version` grows with every step.
 
-    `event` is why something is revoked, held or issued again. Who did what is None until it was done.
+    `event` is why something is revoked, held or issued again. Who did what is None until it was done, and
+    `BY_HOLDER` where no clerk did it.
     """
 
     number: CaseNumber

@@ -68,6 +68,11 @@ def read_moment(text: str, of_day: Callable[[date], datetime] = end_of_day) -> d
     return (moment if moment.tzinfo else moment.replace(tzinfo=JST)).astimezone(UTC)
 
 
+def in_japan(moment: datetime) -> str:
+    """Return `moment` as a clock on a wall in Japan shows it, for people there: 2026-11-28 09:05."""
+    return f"{moment.astimezone(JST):%Y-%m-%d %H:%M}"
+
+
 def iso(moment: datetime) -> str:
     """Return `moment` as RFC 3339 in UTC with whole seconds: 2026-11-23T01:02:03Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

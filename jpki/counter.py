@@ -17,6 +17,8 @@ class CounterKind(StrEnum):
     POST_OFFICE = "post-office"
     """Delegated by a municipality (郵便局事務取扱法)."""
     CONSULATE = "consulate"
+    ONLINE = "online"
+    """The holder's own page, at which no clerk stands; there is one, and none can be added."""
 
 
 class CounterState(StrEnum):
@@ -28,7 +30,7 @@ class CounterState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """A counter; `municipality` delegated it, and is None for a consulate."""
+    """A counter; `municipality` delegated it, and is None for a consulate and for the holder's own page."""
 
     code: CounterCode
     kind: CounterKind

@@ -8,8 +8,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import NameOID
 from flask import Blueprint, Flask, Response, g, request
 
+from ca import names
+from jpki.certificate import Purpose
 from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
@@ -18,19 +21,36 @@ from jpki.ports import Admission
 from jpki.text import Text
 from jpki.verifier import VerifierId
 
+_TOLD = {
+    NameOID.COUNTRY_NAME: "countryName",
+    NameOID.ORGANIZATION_NAME: "organizationName",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "organizationalUnitName",
+}
+_ISSUERS = {
+    purpose: tuple(((_TOLD[each.oid], each.value),) for each in names.authority(purpose))
+    for purpose in (Purpose.INFRASTRUCTURE, Purpose.AUTHENTICATION)
+}
+"""The names of the CAs whose certificates a client may show, as `ssl.SSLSocket.getpeercert` tells of them."""
 
-def serial_of(peer: Mapping[str, Any] | None) -> Serial | None:
-    """Return the serial of a client's verified certificate, as `ssl.SSLSocket.getpeercert` tells of it."""
-    return Serial(int(peer["serialNumber"], 16)) if peer else None
+
+def serial_of(peer: Mapping[str, Any] | None, ca: Purpose = Purpose.INFRASTRUCTURE) -> Serial | None:
+    """Return the serial of a client's verified certificate of `ca`, as `ssl.SSLSocket.getpeercert` tells of it.
+
+    A clerk's and a verifier's are of the infrastructure root; a holder's is none of those, whatever its serial.
+    """
+    return Serial(int(peer["serialNumber"], 16)) if peer and peer["issuer"] == _ISSUERS[ca] else None
 
 
-def client() -> Serial | None:
-    """Return the serial of the certificate that the present request's client showed, to us in TLS or to our proxy."""
+def client(ca: Purpose = Purpose.INFRASTRUCTURE) -> Serial | None:
+    """Return the serial of the certificate of `ca` that the present request's client showed.
+
+    It was shown to us in TLS, or to our proxy.
+    """
     if "client" in g:
-        told: Serial | None = g.client
-        return told
+        told: tuple[Purpose, Serial] | None = g.client
+        return told[1] if told is not None and told[0] is ca else None
     connection = request.environ.get("gunicorn.socket")
-    return serial_of(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else None
+    return serial_of(connection.getpeercert(), ca) if isinstance(connection, ssl.SSLSocket) else None
 
 
 def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Sequence[Generation]], clock: Clock) -> None:
@@ -52,8 +72,8 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
             g.client = None
 
 
-def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> Serial:
-    """Return the serial of the certificate that the header holds: a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5)."""
+def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> tuple[Purpose, Serial]:
+    """Return whose CA's the certificate is that the header holds, a byte sequence (RFC 9440 2.2), and its serial."""
     try:
         (field,) = told
         if not (field.startswith(":") and field.endswith(":") and len(field) > 2):
@@ -68,7 +88,7 @@ def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> S
             certificate.verify_directly_issued_by(root.certificate)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return Serial(certificate.serial_number)
+        return root.purpose, Serial(certificate.serial_number)
     raise _malformed()
 
 

@@ -1,6 +1,6 @@
 """The web application: the doors that this process opens, and nothing in globals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -19,10 +19,22 @@ from enroll.routes import Api
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk, ClerkId, ClerkState
 from jpki.errors import JpkiError, Kind
+from jpki.generation import Generation
 from jpki.look import FONTS, STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from jpki.verifier import VerifierId
-from server import access, certificate_page, health, language, metrics, portal, problems, same_site, watch
+from server import (
+    access,
+    certificate_page,
+    health,
+    holder_page,
+    language,
+    metrics,
+    portal,
+    problems,
+    same_site,
+    watch,
+)
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
@@ -44,12 +56,13 @@ class Door(StrEnum):
     TSA = "tsa"
     API = "api"
     CONSOLE = "console"
+    HOLDER = "holder"
 
 
 _GUARDED = {Door.CRL, Door.VERIFY}
 """What only registered verifiers may use, where they are registered; OCSP sees to that itself, in its own words.
 
-A time-stamp tells of no holder, and is for everyone.
+A time-stamp tells of no holder, and is for everyone. The holder's page is for the holder.
 """
 
 
@@ -65,6 +78,11 @@ class _Application(Flask):
         if filename.startswith(FONTS):
             answer.headers["Cache-Control"] = f"public, max-age={_SECONDS_OF_FONTS}, immutable"
         return answer
+
+
+def known_clients(doors: Collection[Door]) -> Sequence[Purpose]:
+    """Return the CAs whose certificates a client may show here: holders' where there is a page for holders."""
+    return (Purpose.INFRASTRUCTURE, Purpose.AUTHENTICATION) if Door.HOLDER in doors else (Purpose.INFRASTRUCTURE,)
 
 
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
@@ -88,6 +106,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
         ),
         (Door.API, lambda: _office(rooms)),
         (Door.CONSOLE, lambda: _console(rooms, needed)),
+        (Door.HOLDER, lambda: _holders_page(rooms)),
         (Door.TSA, lambda: signing.http.make_time_stamp_blueprint(rooms.time_stamps)),
     )
     app = _Application("jpki", static_folder=STATIC, static_url_path=STATIC_ADDRESS, template_folder=TEMPLATES)
@@ -111,8 +130,12 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
     doors_by_name: dict[str, str] = {blueprint.name: door for door, blueprint in opened}
     watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})
     # After it: what is refused is counted, too.
-    infrastructure = partial(rooms.living, Purpose.INFRASTRUCTURE)
-    access.hear_proxies(app, rooms.settings.client_cert_proxy, infrastructure, rooms.clock)
+    clients = known_clients(doors)
+
+    def roots() -> Sequence[Generation]:
+        return [root for ca in clients for root in rooms.living(ca)]
+
+    access.hear_proxies(app, rooms.settings.client_cert_proxy, roots, rooms.clock)
     return app
 
 
@@ -143,19 +166,9 @@ def _api(rooms: Rooms) -> Api:
         store.clerks.change(clerk, state, by.actor(None), rooms.clock())
         return store.clerks.clerk(clerk)
 
-    def verifiers() -> dict[VerifierId, tuple[str, str]]:
-        return {each.id: (each.name, each.purpose) for each in store.verifiers.verifiers(rooms.clock())}
-
-    history = History(
-        certificates=store.cases.certificates_of,
-        changes=store.journal.of,
-        look_ups=store.verifiers.look_ups,
-        verifiers=verifiers,
-        cases=store.cases.of_holder,
-    )
     return Api(
         office=rooms.office,
-        history=history,
+        history=_history(rooms),
         counter=store.counters.counter,
         counters=store.counters.added,
         clerks=store.clerks.clerks,
@@ -164,6 +177,31 @@ def _api(rooms: Rooms) -> Api:
         by_fingerprint=store.cases.by_fingerprint,
         events=store.events,
         at_hand=lambda clerk: store.console_sessions.at_hand(clerk, rooms.clock()),
+    )
+
+
+def _holders_page(rooms: Rooms) -> Blueprint:
+    page = holder_page.HolderPage(
+        own=rooms.own_suspension,
+        history=_history(rooms),
+        client=partial(access.client, Purpose.AUTHENTICATION),
+        telephone=rooms.settings.suspension_telephone,
+    )
+    return holder_page.make_blueprint(page)
+
+
+def _history(rooms: Rooms) -> History:
+    store = rooms.store
+
+    def verifiers() -> dict[VerifierId, tuple[str, str]]:
+        return {each.id: (each.name, each.purpose) for each in store.verifiers.verifiers(rooms.clock())}
+
+    return History(
+        certificates=store.cases.certificates_of,
+        changes=store.journal.of,
+        look_ups=store.verifiers.look_ups,
+        verifiers=verifiers,
+        cases=store.cases.of_holder,
     )
 
 

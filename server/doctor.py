@@ -207,7 +207,7 @@ def _tls(rooms: Rooms) -> None:
     """Of a home whose doors speak TLS."""
     if rooms.settings.verifiers == "open" and not rooms.home.tls_certificate.exists():
         return
-    context_of(rooms)
+    context_of(rooms, [Purpose.INFRASTRUCTURE])
     certificate = x509.load_pem_x509_certificate(rooms.home.tls_certificate.read_bytes())
     if certificate.not_valid_after_utc - rooms.clock() < _TLS_MARGIN:
         raise _wrong(

@@ -83,6 +83,7 @@ def make_blueprint(rooms: Rooms, doors: Sequence[str], checks: Mapping[str, Chec
             standing=_standing(rooms),
             answers=_ocsp_answers(board),
             contact=rooms.settings.security_contact,
+            telephone=rooms.settings.suspension_telephone,
             iso=iso,
         )
         return make_response(page, {"Cache-Control": f"public, max-age={_SECONDS_TO_KEEP}", **PAGE_HEADERS})

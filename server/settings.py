@@ -140,12 +140,12 @@ class Settings(BaseModel):
     security_contact: Annotated[str, StringConstraints(pattern=r"^(mailto:[^\s]+@[^\s]+|https://[^\s]+)$")] | None = (
         None
     )
+    suspension_telephone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9-]{5,18}[0-9]$")] | None = None
     timestamp_trust: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = ()
     nodes: tuple[BaseUrl, ...] = ()
     registry: RegistrySettings | None = None
     client_cert_proxy: tuple[Address, ...] = ()
     training: bool = False
-    suspension_telephone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 -]{1,18}[0-9]$")] | None = None
 
     def as_toml(self) -> str:
         """Return the file's text, with a comment for each setting."""
@@ -184,6 +184,9 @@ _EXPECTED = {
     "security_contact": Text(
         "は mailto: のアドレス又は https:// のURLにしてください", "must be a mailto: address or an https URL"
     ),
+    "suspension_telephone": Text(
+        "は数字とハイフンの電話番号にしてください", "must be a telephone number of digits and hyphens"
+    ),
     "trust": Text(
         "には証明書のファイル名（file、/ から）と認めるポリシーのOID（policies）が必要です",
         "needs a file of certificates, its name from / on, and policies, the OIDs that count there",
@@ -206,9 +209,6 @@ _EXPECTED = {
     ),
     "training": Text("は true 又は false にしてください", "must be true or false"),
     "client_cert_proxy": Text("はIPアドレスの並びにしてください", "must be a list of IP addresses"),
-    "suspension_telephone": Text(
-        "は数字・空白・ハイフンの電話番号にしてください", "must be a telephone number: digits, spaces and hyphens"
-    ),
     "database": Text("は postgresql://… のURLにしてください", "must be a postgresql://… URL"),
 }
 _NO_SETTING = Text("という設定はありません", "is no setting")

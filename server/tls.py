@@ -1,7 +1,8 @@
-"""TLS for doors that ask who is there: the home's server certificate, and clients' certificates below its own root."""
+"""TLS for doors that ask who is there: the home's server certificate, and clients' certificates below its own roots."""
 
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,8 +27,8 @@ class ServerContext(ssl.SSLContext):
         return wrapped
 
 
-def context_of(rooms: Rooms) -> ssl.SSLContext:
-    """Return what a home's doors speak TLS with; clients may show a certificate of its infrastructure root.
+def context_of(rooms: Rooms, clients: Sequence[Purpose]) -> ssl.SSLContext:
+    """Return what a home's doors speak TLS with; clients may show a certificate of these CAs.
 
     Raises:
         JpkiError: NOT_FOUND `tls-missing`; UNPROCESSABLE `tls-unusable`.
@@ -35,7 +36,7 @@ def context_of(rooms: Rooms) -> ssl.SSLContext:
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_OPTIONAL
-    for root in rooms.living(Purpose.INFRASTRUCTURE):
+    for root in (each for ca in clients for each in rooms.living(ca)):
         context.load_verify_locations(cadata=root.certificate.public_bytes(Encoding.DER))
     try:
         context.load_cert_chain(rooms.home.tls_certificate, rooms.home.tls_key)

@@ -19,6 +19,7 @@ from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
 from enroll.office import NoRegistry, Office
+from enroll.own_suspension import OwnSuspension
 from enroll.registry_client import RegistryClient
 from enroll.resident_events import EventWorker
 from hsm_adapter.keyring import Keyring
@@ -128,6 +129,7 @@ class Rooms:
     store: Store
     desk: Desk
     office: Office
+    own_suspension: OwnSuspension
     publisher: Publisher
     delegation: Delegation
     notary: Notary
@@ -358,6 +360,7 @@ def assemble(
         store=store,
         desk=desk,
         office=office,
+        own_suspension=OwnSuspension(desk=desk, book=store.cases, profile=profile, clock=clock, randomness=randomness),
         publisher=publisher,
         delegation=delegation,
         notary=notary,

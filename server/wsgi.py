@@ -12,7 +12,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
-from server.app import Door, create_app
+from server.app import Door, create_app, known_clients
 from server.fast import FastDoor
 from server.home import Home
 from server.http1 import refusal
@@ -94,7 +94,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         if rooms.admission is not None:
             rooms.admission.start()
         if self._tls:
-            self._context = context_of(rooms)
+            self._context = context_of(rooms, known_clients(self._doors))
         return FastDoor.of(rooms, self.watch) if self._fast else create_app(rooms, self._doors, self.watch)
 
     def _take_row(self, arbiter: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's signature

@@ -26,6 +26,7 @@ _KINDS = {
     CounterKind.POST_OFFICE: Text("郵便局", "post office"),
     CounterKind.CONSULATE: Text("在外公館", "consulate"),
 }
+"""Those that can be added."""
 _out_option = click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where bundle and password go."
 )
@@ -104,7 +105,7 @@ def counter() -> None:
 @command("add")
 @click.argument("code")
 @home_option
-@click.option("--kind", required=True, type=click.Choice([str(each) for each in CounterKind]))
+@click.option("--kind", required=True, type=click.Choice([str(each) for each in _KINDS]))
 @click.option("--name", required=True, help="As people call it.")
 @click.option("--municipality", help="The six-digit code of the municipality that delegated it.")
 def add_counter(code: str, home: Home, kind: str, name: str, municipality: str | None, output: Output) -> None:

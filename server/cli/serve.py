@@ -8,7 +8,7 @@ import click
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
-from server.app import Door, checks
+from server.app import Door, checks, known_clients
 from server.cli.frame import Output, command, home_option
 from server.home import Home
 from server.jobs import COPIES
@@ -57,7 +57,7 @@ def _require_ready(home: Home, doors: Sequence[Door], *, tls: bool) -> None:
     """Fail before listening rather than in each worker: a wrong passphrase, an expired responder (rule R5)."""
     with closing(open_rooms(home)) as rooms:
         if tls:
-            context_of(rooms)
+            context_of(rooms, known_clients(doors))
         if Door.OCSP in doors:
             rooms.issuers()
         if Door.CA in doors:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from enroll.counters import of_municipality
+from enroll.counters import by_itself, of_municipality
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.counter import Counter, CounterCode, CounterKind, CounterState
 from jpki.errors import JpkiError, Kind
@@ -16,7 +16,7 @@ from server.store.database import Database
 
 
 class SqlCounters:
-    """Every municipality has a counter without a row; a row says more, or that it is closed."""
+    """Municipalities and the holders' page have a counter without a row; a row says more, or that it is closed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class SqlCounters:
             JpkiError: CONFLICT `counter-exists`.
         """
         with self._database.writing() as connection:
-            if _find(connection, counter.code) is not None or of_municipality(counter.code) is not None:
+            if _find(connection, counter.code) is not None or by_itself(counter.code) is not None:
                 raise _exists(counter.code)
             connection.execute(insert(tables.counter).values(_values(counter)))
             details: dict[str, str | int] = {"kind": counter.kind, "municipality": counter.municipality or ""}
@@ -44,10 +44,10 @@ class SqlCounters:
         with self._database.writing() as connection:
             known = _find(connection, code)
             if known is None:
-                by_itself = of_municipality(code)
-                if by_itself is None:
+                municipality = of_municipality(code)
+                if municipality is None:
                     raise unknown(code)
-                connection.execute(insert(table).values(_values(by_itself)))
+                connection.execute(insert(table).values(_values(municipality)))
             connection.execute(update(table).where(table.c.code == code).values(state=CounterState.CLOSED))
             _note(connection, Act.COUNTER_CLOSED, code, by, at, {})
 
@@ -58,7 +58,7 @@ class SqlCounters:
             JpkiError: NOT_FOUND `counter-unknown`.
         """
         with self._database.reading() as connection:
-            known = _find(connection, code) or of_municipality(code)
+            known = _find(connection, code) or by_itself(code)
         if known is None:
             raise unknown(code)
         return known

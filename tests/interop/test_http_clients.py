@@ -1,7 +1,6 @@
 """What curl gets at the other doors: CA certificates, health, problems, document validation."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -92,23 +91,37 @@ def test_what_goes_wrong_is_a_problem_document_in_both_languages(
         assert words["en"]
 
 
-def test_what_the_portal_says_to_type_works_as_it_stands(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_the_portal_says_to_type_works_as_it_stands(town: Town, tmp_path: Path) -> None:
     page: Any = html.fromstring(curl(f"{town.authority.url}/").body.decode())
-    (tmp_path / "certificate.pem").write_bytes(town.hanako.signing.certificate.read_bytes())
+    card = town.hanako.signing
+    (tmp_path / "certificate.pem").write_bytes(card.certificate.read_bytes())
     (tmp_path / "document.pdf").write_bytes(b"%PDF-1.7")
     (tmp_path / "return.xtx").write_bytes((PROJECT / "examples" / "return.xtx").read_bytes())
+    signed = town.authority.sign(tmp_path / "document.pdf", card, tmp_path / "document.p7m", "--format", "cms")
+    assert signed.code == 0, signed.text
     typed = {each.get("aria-label"): each.text_content() for each in page.xpath("//pre")}
-    del typed["Java"]
-    for command in filter(None, "\n".join(typed.values()).splitlines()):
-        done = run(*shlex.split(command))
-        assert done.code == 0, (command, done.text)
-        if command.startswith("openssl ocsp"):
-            assert "certificate.pem: good" in done.text
-        elif "verifications" in command:
-            assert json.loads(done.out)["decision"] == "unreadable"  # nobody signed it
-        elif command.startswith("openssl ts -reply"):
-            assert "Status: Granted." in done.text
-    assert len(typed) == 5
+    said = {name: typed_in(tmp_path, commands) for name, commands in typed.items()}
+    assert "certificate.pem: good" in said["OpenSSL"]
+    assert said["Java"] == "good\n"
+    assert "certificate.pem: OK" in said["curl, OpenSSL"]
+    assert json.loads(said["curl"])["decision"] == "unreadable"  # nobody signed it
+    assert (tmp_path / "document").read_bytes() == b"%PDF-1.7"
+    assert "Status: Granted." in said["OpenSSL, curl"]
+    assert json.loads((tmp_path / "openapi.json").read_bytes())["openapi"].startswith("3.1")
+    assert said.keys() == {"OpenSSL", "Java", "curl, OpenSSL", "curl", "OpenSSL, CMS", "OpenSSL, curl", "curl, OpenAPI"}
+    (tmp_path / "certificate.pem").write_bytes(town.taro.signing.certificate.read_bytes())
+    assert "certificate.pem: revoked" in typed_in(tmp_path, typed["OpenSSL"])
+    for name in ("Java", "curl, OpenSSL"):
+        assert "revoked" in typed_in(tmp_path, typed[name], ends_well=False).lower()
+
+
+def typed_in(folder: Path, commands: str, *, ends_well: bool = True) -> str:
+    """Type commands into a shell as they stand, and return all that they say."""
+    script = folder / "typed.sh"
+    script.write_text(f"set -e\ncd {folder}\n{commands}", "utf-8")
+    for program in ("openssl", "java"):
+        if f"\n{program} " in f"\n{commands}":
+            run(program, "-version" if program == "java" else "version")
+    done = run("bash", script)
+    assert (done.code == 0) is ends_well, (commands, done.text)
+    return done.text

@@ -26,7 +26,7 @@ from tests.signing.town import NOW, make_town
 pytestmark = pytest.mark.slow
 
 PAGES = (
-    *("/", "/accessibility", "/certificate", "/verify", "/api/docs"),
+    *("/", "/accessibility", "/certificate", "/verify", "/api/docs", "/holder"),
     *("/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere"),
 )
 SMALL, LARGE = 320, 1280

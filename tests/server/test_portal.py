@@ -69,6 +69,7 @@ def test_it_tells_of_open_doors_alone(rooms: Rooms, door: Door) -> None:
         Door.TSA: "stamps",
         Door.API: "office",
         Door.CONSOLE: "console",
+        Door.HOLDER: "holder",
     }
     assert page.xpath("//section/@aria-labelledby") == ["standing", sections[door]]
     client = create_app(rooms, [door]).test_client()
@@ -141,3 +142,18 @@ def test_whom_to_tell_of_a_weakness(rooms: Rooms) -> None:
 def test_a_contact_that_is_none_is_refused(contact: str) -> None:
     with pytest.raises(JpkiError, match="security_contact"):
         check_settings({"security_contact": contact})
+
+
+def test_the_telephone_for_lost_cards_is_on_the_portal_whichever_doors_are_open(rooms: Rooms) -> None:
+    settings = check_settings(rooms.settings.model_dump() | {"suspension_telephone": "+81-120-000-000"})
+    for doors in ([Door.OCSP], list(Door)):
+        page = page_of(create_app(replace(rooms, settings=settings), doors).test_client())
+        assert page.xpath("//section[@aria-labelledby='holder']//a[starts-with(@href, 'tel:')]/@href") == [
+            "tel:+81120000000"
+        ]
+
+
+@pytest.mark.parametrize("telephone", ["", "0120", "0120 000 000", "tel:0120000000", "0120-000-000-", "x" * 10])
+def test_a_telephone_that_is_none_is_refused(telephone: str) -> None:
+    with pytest.raises(JpkiError, match="suspension_telephone"):
+        check_settings({"suspension_telephone": telephone})
