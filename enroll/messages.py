@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from enroll.case_paths import Wants
+from enroll.case_paths import FOUR_EYES, Wants
 from enroll.eligibility import Rule
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, CaseState, Document, ExpressGround, Ground
@@ -280,7 +280,10 @@ class CardTold(Told):
 
 
 class CaseTold(Told):
-    """A case as it stands; `due` is the last day of an express issue."""
+    """A case as it stands; `due` is the last day of an express issue.
+
+    `four_eyes` are the reasons why not the one who checked the identity may approve it.
+    """
 
     number: str
     kind: CaseKind
@@ -302,6 +305,7 @@ class CaseTold(Told):
     opened_by: str
     checked_by: str | None
     approved_by: str | None
+    four_eyes: list[Words]
 
     @classmethod
     def of(cls, case: Case) -> Self:
@@ -328,6 +332,7 @@ class CaseTold(Told):
             opened_by=case.opened_by,
             checked_by=case.checked_by,
             approved_by=case.approved_by,
+            four_eyes=[Words.of(each.words) for each in FOUR_EYES if each.asks(case)],
         )
 
 
@@ -355,12 +360,17 @@ class IssuedTold(Told):
 
 
 class ResidentTold(Told):
-    """What the register answered, to be compared with what lies on the counter; the look is in the audit."""
+    """What the register answered, to be compared with what lies on the counter; the look is in the audit.
+
+    The substitutes have a `1` for each character that stands for one which cannot be encoded, else a `0`.
+    """
 
     name: str
+    name_substitutes: str
     birth_date: date
     gender: Gender
     address: str
+    address_substitutes: str
     registration: Registration
     is_ward: bool
     stay_until: date | None
@@ -371,9 +381,11 @@ class ResidentTold(Told):
         holder = resident.holder
         return cls(
             name=holder.name,
+            name_substitutes=holder.name_substitutes,
             birth_date=holder.birth_date,
             gender=holder.gender,
             address=holder.address,
+            address_substitutes=holder.address_substitutes,
             registration=resident.registration,
             is_ward=resident.is_ward,
             stay_until=resident.stay_until,

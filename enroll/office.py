@@ -66,6 +66,7 @@ IN_DOUBT_AFTER = timedelta(seconds=30)
 _FIRST_SIGNED = (Purpose.AUTHENTICATION, Purpose.SIGNING)
 """A signing certificate ends with the authentication certificate, so that one comes first."""
 _PENDING = (State.RESERVED, State.INTENDED, State.ISSUED)
+_COMPLETED = (State.ISSUED, State.ACTIVE, State.HELD, State.REVOKED)
 _CLERKS = frozenset({Role.RECEPTION, Role.APPROVAL})
 
 
@@ -351,6 +352,20 @@ class Office:
         found = possibilities(self._facts(case, self.counters(case.counter), self._answer(case)))
         self._note_shown(case, clerk)
         return found
+
+    def certificates(self, number: CaseNumber, clerk: Clerk) -> tuple[Case, Sequence[CertificateRecord]]:
+        """Return a case and the certificates that it is to deliver or delivered; none that was discarded on the way.
+
+        Raises:
+            JpkiError: as `case`.
+        """
+        case = self.case(number, clerk)
+        statuses = [(record, record.status) for _, record in self._records(number)]
+        return case, [
+            record
+            for record, status in statuses
+            if status.state in _COMPLETED and status.reason is not Reason.UNSPECIFIED
+        ]
 
     def at_terminal(self, number: CaseNumber, clerk: Clerk) -> tuple[Case, Wants | None] | None:
         """Return the case at a clerk's hand and what it needs of the card in the reader; None for another counter's."""

@@ -208,6 +208,12 @@ def _present_card(api: Api, call: Call) -> BaseModel:
     return messages.CaseTold.of(api.office.present_card(_number(call), card, call.clerk))
 
 
+def _case_certificates(api: Api, call: Call) -> BaseModel:
+    case, records = api.office.certificates(_number(call), call.clerk)
+    _note_look(api, call, case.holder)
+    return messages.CertificatesTold(certificates=[_certificate_told(api, each) for each in records])
+
+
 def _check_identity(api: Api, call: Call) -> BaseModel:
     check = _taken(call, messages.IdentityCheck)
     shown = Shown(card=None if check.card is None else check.card.facts(), documents=frozenset(check.documents))
@@ -492,6 +498,14 @@ ROUTES: Sequence[Route] = (
         permission=Permission(_READERS, Scope.CASE),
         tells=messages.CaseTold,
         act=_case,
+    ),
+    Route(
+        method="GET",
+        path="/cases/<number>/certificates",
+        summary=Text("申請で交付する証明書（監査に残る）", "What a case delivers; audited"),
+        permission=Permission(_READERS, Scope.CASE),
+        tells=messages.CertificatesTold,
+        act=_case_certificates,
     ),
     Route(
         method="POST",

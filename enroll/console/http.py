@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from enroll.console import home, login
+from enroll.console import home, issue, login
 from enroll.console.desk import Desk, House, Link, go, page
 from enroll.console.login import COOKIE
 from enroll.console.session import TOUCHED_AFTER, Session, session_id
@@ -46,7 +46,7 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
     def add_navigation() -> dict[str, object]:
         return {"navigation": _navigation, "training": house.training}
 
-    for each in (login, home):
+    for each in (login, home, issue):
         each.add(blueprint, house)
     return blueprint
 
@@ -58,7 +58,7 @@ def _session(house: House, clerk: Clerk) -> Session | None:
     now = house.clock()
     if session is None or session.clerk != clerk.id or not session.holds(now):
         return None
-    if now - session.seen_at >= TOUCHED_AFTER:
+    if now - session.seen_at >= TOUCHED_AFTER and issue.WATCHING not in request.args:
         house.sessions.seen(session.id, now)
     return session
 

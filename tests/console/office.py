@@ -77,6 +77,8 @@ class OfficeServed:
         """Open a clerk's browser and log in."""
         with self.visited(name, width, scripts=scripts, language=language) as page:
             page.goto(f"{self.url}/console/login")
+            # The browser puts the cursor there a moment after the page has loaded.
+            page.wait_for_selector(":focus")
             page.keyboard.press("Enter")
             page.wait_for_url("**/console/")
             yield page

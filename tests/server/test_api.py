@@ -72,6 +72,7 @@ POST /clerks/<id>/resumption         administrator                             e
 POST /cases                          reception                                 body
 GET  /cases                          reception approval auditor                query
 GET  /cases/<number>                 reception approval auditor                case
+GET  /cases/<number>/certificates    reception approval auditor                case
 POST /cases/<number>/resident        reception approval                        case
 GET  /cases/<number>/possibilities   reception approval                        case
 POST /cases/<number>/amendment       reception                                 case
