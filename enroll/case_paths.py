@@ -141,15 +141,37 @@ class FourEyes:
 
     source: str
     asks: Callable[[Case], bool]
+    words: Text
+    """The reason as a clerk reads it."""
 
 
 _PROXIES = (Applicant.LEGAL_PROXY, Applicant.VOLUNTARY_PROXY)
 FOUR_EYES: Sequence[FourEyes] = (
-    FourEyes("a proxy's application (JPKI.md 2.5)", lambda case: case.applicant in _PROXIES),
-    FourEyes("somebody else's report that a key leaked", lambda case: case.applicant is Applicant.THIRD_PARTY),
-    FourEyes("what was lost comes back (JPKI.md 2.2: release)", lambda case: case.kind is CaseKind.RELEASE),
-    FourEyes("an error of our own record (JPKI.md 2.2)", lambda case: case.event is Event.RECORD_WRONG),
-    FourEyes("express issue (JPKI.md 2.5)", lambda case: case.express is not None),
+    FourEyes(
+        "a proxy's application (JPKI.md 2.5)",
+        lambda case: case.applicant in _PROXIES,
+        Text("代理人からの申請です。", "A proxy applies."),
+    ),
+    FourEyes(
+        "somebody else's report that a key leaked",
+        lambda case: case.applicant is Applicant.THIRD_PARTY,
+        Text("本人以外からの、鍵の漏えいの届出です。", "Somebody else reports that the key leaked."),
+    ),
+    FourEyes(
+        "what was lost comes back (JPKI.md 2.2: release)",
+        lambda case: case.kind is CaseKind.RELEASE,
+        Text("なくしたカードの証明書が、また使えるようになります。", "What was lost becomes usable again."),
+    ),
+    FourEyes(
+        "an error of our own record (JPKI.md 2.2)",
+        lambda case: case.event is Event.RECORD_WRONG,
+        Text("証明書の記載誤りは、発行した側の間違いです。", "The error in the certificate is our own."),
+    ),
+    FourEyes(
+        "express issue (JPKI.md 2.5)",
+        lambda case: case.express is not None,
+        Text("特急発行の申請です。", "This is an express issue."),
+    ),
 )
 
 

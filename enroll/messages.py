@@ -13,8 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from enroll.case_paths import Wants
+from enroll.case_paths import FOUR_EYES, Wants
 from enroll.eligibility import Rule
+from enroll.life import Passage, Said
+from enroll.preview import Effect, Preview
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, CaseState, Document, ExpressGround, Ground
 from jpki.certificate import Purpose
@@ -29,7 +31,7 @@ from jpki.ports import CertificateRecord
 from jpki.resident import Registration, Resident
 from jpki.resident_event import Doubt, EventState, Listed, Received, Settlement
 from jpki.resident_event import Kind as EventKind
-from jpki.revocation import Reason, State
+from jpki.revocation import Finding, Reason, RevocationEvidence, State
 from jpki.text import Text
 
 CODE = r"^(?![0-9]{12}$)[A-Za-z0-9_-]{1,64}$"
@@ -280,7 +282,10 @@ class CardTold(Told):
 
 
 class CaseTold(Told):
-    """A case as it stands; `due` is the last day of an express issue."""
+    """A case as it stands; `due` is the last day of an express issue.
+
+    `four_eyes` are the reasons why not the one who checked the identity may approve it.
+    """
 
     number: str
     kind: CaseKind
@@ -302,6 +307,7 @@ class CaseTold(Told):
     opened_by: str
     checked_by: str | None
     approved_by: str | None
+    four_eyes: list[Words]
 
     @classmethod
     def of(cls, case: Case) -> Self:
@@ -328,6 +334,7 @@ class CaseTold(Told):
             opened_by=case.opened_by,
             checked_by=case.checked_by,
             approved_by=case.approved_by,
+            four_eyes=[Words.of(each.words) for each in FOUR_EYES if each.asks(case)],
         )
 
 
@@ -467,6 +474,123 @@ class CertificateTold(Told):
             reason=status.reason,
             revoked_at=status.revoked_at,
         )
+
+
+class PassageTold(Told):
+    """One point of a certificate's life: the state that began there, or none at the end of its validity."""
+
+    at: datetime
+    state: State | None
+    words: Words
+
+    @classmethod
+    def of(cls, passage: Passage) -> Self:
+        """Return what is told of it."""
+        return cls(at=passage.at, state=passage.state, words=Words.of(passage.words))
+
+
+class TimelineTold(Told):
+    """A certificate's life, the earliest first."""
+
+    passages: list[PassageTold]
+
+
+class DetailsTold(Told):
+    """What a certificate says of itself, and nothing of what it says of its holder.
+
+    `renewal_opens` is the first day on which it may be renewed.
+    """
+
+    serial: str
+    serial_decimal: str
+    generation: str
+    partition: str
+    profile: str
+    renewal_opens: date
+    issuer: str
+    key: str
+    signature: str
+    policies: list[str]
+    crl_urls: list[str]
+    ocsp_urls: list[str]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, record: CertificateRecord, renewal_opens: date, said: Said) -> Self:
+        """Return what is told; `said` is read from its octets."""
+        return cls(
+            serial=format_serial(record.serial),
+            serial_decimal=str(record.serial),
+            generation=record.status.generation,
+            partition=record.status.partition,
+            profile=record.profile_hash,
+            renewal_opens=renewal_opens,
+            issuer=said.issuer,
+            key=said.key,
+            signature=said.signature,
+            policies=list(said.policies),
+            crl_urls=list(said.crl_urls),
+            ocsp_urls=list(said.ocsp_urls),
+            fingerprint=said.fingerprint.hex(":"),
+        )
+
+
+class AnswerTold(Told):
+    """What our OCSP responder tells a verifier now; `finding` is None where it answers nobody just now."""
+
+    finding: Finding | None
+    as_of: datetime | None
+    revoked_at: datetime | None
+    reason: Reason | None
+
+    @classmethod
+    def of(cls, evidence: RevocationEvidence | None) -> Self:
+        """Return what is told of an answer."""
+        if evidence is None:
+            return cls(finding=None, as_of=None, revoked_at=None, reason=None)
+        return cls(
+            finding=evidence.finding,
+            as_of=evidence.as_of,
+            revoked_at=evidence.revoked_at,
+            reason=evidence.reason,
+        )
+
+
+class EffectTold(Told):
+    """What a case would make of one certificate: the state that it would be in, and why."""
+
+    serial: str
+    purpose: Purpose
+    carrier: str
+    state: State
+    becomes: State
+    reason: Reason | None
+
+    @classmethod
+    def of(cls, effect: Effect) -> Self:
+        """Return what is told of an effect."""
+        record = effect.record
+        return cls(
+            serial=format_serial(record.serial),
+            purpose=record.purpose,
+            carrier=record.carrier,
+            state=record.status.state,
+            becomes=effect.becomes,
+            reason=effect.reason,
+        )
+
+
+class EffectsTold(Told):
+    """What a case would do to the holder's live certificates; `four_eyes` as in a case."""
+
+    effects: list[EffectTold]
+    four_eyes: list[Words]
+
+    @classmethod
+    def of(cls, preview: Preview) -> Self:
+        """Return what is told of a preview."""
+        effects = [EffectTold.of(each) for each in preview.effects]
+        return cls(effects=effects, four_eyes=CaseTold.of(preview.case).four_eyes)
 
 
 class CertificatesTold(Told):
