@@ -73,9 +73,7 @@ def said_by(certificate: x509.Certificate) -> Said:
         policies=[each.policy_identifier.dotted_string for each in policies],
         crl_urls=[each.value for each in named if isinstance(each, x509.UniformResourceIdentifier)],
         ocsp_urls=[
-            each.access_location.value
-            for each in access
-            if each.access_method == AuthorityInformationAccessOID.OCSP
+            each.access_location.value for each in access if each.access_method == AuthorityInformationAccessOID.OCSP
         ],
         fingerprint=certificate.fingerprint(SHA256()),
     )

@@ -809,6 +809,19 @@ _NAMES = {
 } | {"signing", "authentication", "cursor", "limit"}
 
 
+def no_holder_code() -> JpkiError:
+    """Return the refusal of what is no holder code."""
+    return JpkiError(
+        Kind.MALFORMED,
+        "holder-code-malformed",
+        Text("利用者コードではありません。", "This is no holder code."),
+        Text(
+            "英数字・ハイフン・下線64字以内（12桁の数字は不可）。",
+            "At most 64 letters, digits, - and _; not 12 digits.",
+        ),
+    )
+
+
 def invalid(faults: Sequence[Fault]) -> JpkiError:
     """Return the refusal of a body whose fields are wrong."""
     return JpkiError(

@@ -51,7 +51,7 @@ def _after(case: Case, record: CertificateRecord) -> tuple[State, Reason | None]
         replaced = record.purpose in case.purposes
         return (State.REVOKED, Reason.SUPERSEDED) if replaced else (state, record.status.reason)
     reason = None if case.event is None else effects(case.event, case.purposes).get(record.purpose)
-    if reason is None or reason is Reason.CERTIFICATE_HOLD and state is not State.ACTIVE:
+    if reason is None:
         return state, record.status.reason
     return (State.HELD if reason is Reason.CERTIFICATE_HOLD else State.REVOKED), reason
 

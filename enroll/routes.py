@@ -787,15 +787,7 @@ def _holder(call: Call) -> HolderCode:
     is_word = 0 < len(code) <= 64 and code.isascii() and all(each.isalnum() or each in "-_" for each in code)
     if is_word and not (len(code) == 12 and code.isdigit()):
         return HolderCode(code)
-    raise JpkiError(
-        Kind.MALFORMED,
-        "holder-code-malformed",
-        Text("利用者コードではありません。", "This is no holder code."),
-        Text(
-            "英数字・ハイフン・下線64字以内（12桁の数字は不可）。",
-            "At most 64 letters, digits, - and _; not 12 digits.",
-        ),
-    )
+    raise messages.no_holder_code()
 
 
 def _taken(call: Call, model: type[Model]) -> Model:
