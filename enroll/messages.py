@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from enroll.case_paths import FOUR_EYES, Wants
 from enroll.eligibility import Rule
+from enroll.life import Passage, Said
+from enroll.preview import Effect, Preview
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, CaseState, Document, ExpressGround, Ground
 from jpki.certificate import Purpose
@@ -29,7 +31,7 @@ from jpki.ports import CertificateRecord
 from jpki.resident import Registration, Resident
 from jpki.resident_event import Doubt, EventState, Listed, Received, Settlement
 from jpki.resident_event import Kind as EventKind
-from jpki.revocation import Reason, State
+from jpki.revocation import Finding, Reason, RevocationEvidence, State
 from jpki.text import Text
 
 CODE = r"^(?![0-9]{12}$)[A-Za-z0-9_-]{1,64}$"
@@ -481,6 +483,123 @@ class CertificateTold(Told):
         )
 
 
+class PassageTold(Told):
+    """One point of a certificate's life: the state that began there, or none at the end of its validity."""
+
+    at: datetime
+    state: State | None
+    words: Words
+
+    @classmethod
+    def of(cls, passage: Passage) -> Self:
+        """Return what is told of it."""
+        return cls(at=passage.at, state=passage.state, words=Words.of(passage.words))
+
+
+class TimelineTold(Told):
+    """A certificate's life, the earliest first."""
+
+    passages: list[PassageTold]
+
+
+class DetailsTold(Told):
+    """What a certificate says of itself, and nothing of what it says of its holder.
+
+    `renewal_opens` is the first day on which it may be renewed.
+    """
+
+    serial: str
+    serial_decimal: str
+    generation: str
+    partition: str
+    profile: str
+    renewal_opens: date
+    issuer: str
+    key: str
+    signature: str
+    policies: list[str]
+    crl_urls: list[str]
+    ocsp_urls: list[str]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, record: CertificateRecord, renewal_opens: date, said: Said) -> Self:
+        """Return what is told; `said` is read from its octets."""
+        return cls(
+            serial=format_serial(record.serial),
+            serial_decimal=str(record.serial),
+            generation=record.status.generation,
+            partition=record.status.partition,
+            profile=record.profile_hash,
+            renewal_opens=renewal_opens,
+            issuer=said.issuer,
+            key=said.key,
+            signature=said.signature,
+            policies=list(said.policies),
+            crl_urls=list(said.crl_urls),
+            ocsp_urls=list(said.ocsp_urls),
+            fingerprint=said.fingerprint.hex(":"),
+        )
+
+
+class AnswerTold(Told):
+    """What our OCSP responder tells a verifier now; `finding` is None where it answers nobody just now."""
+
+    finding: Finding | None
+    as_of: datetime | None
+    revoked_at: datetime | None
+    reason: Reason | None
+
+    @classmethod
+    def of(cls, evidence: RevocationEvidence | None) -> Self:
+        """Return what is told of an answer."""
+        if evidence is None:
+            return cls(finding=None, as_of=None, revoked_at=None, reason=None)
+        return cls(
+            finding=evidence.finding,
+            as_of=evidence.as_of,
+            revoked_at=evidence.revoked_at,
+            reason=evidence.reason,
+        )
+
+
+class EffectTold(Told):
+    """What a case would make of one certificate: the state that it would be in, and why."""
+
+    serial: str
+    purpose: Purpose
+    carrier: str
+    state: State
+    becomes: State
+    reason: Reason | None
+
+    @classmethod
+    def of(cls, effect: Effect) -> Self:
+        """Return what is told of an effect."""
+        record = effect.record
+        return cls(
+            serial=format_serial(record.serial),
+            purpose=record.purpose,
+            carrier=record.carrier,
+            state=record.status.state,
+            becomes=effect.becomes,
+            reason=effect.reason,
+        )
+
+
+class EffectsTold(Told):
+    """What a case would do to the holder's live certificates; `four_eyes` as in a case."""
+
+    effects: list[EffectTold]
+    four_eyes: list[Words]
+
+    @classmethod
+    def of(cls, preview: Preview) -> Self:
+        """Return what is told of a preview."""
+        effects = [EffectTold.of(each) for each in preview.effects]
+        return cls(effects=effects, four_eyes=CaseTold.of(preview.case).four_eyes)
+
+
 class CertificatesTold(Told):
     """A holder's certificates, the latest first."""
 
@@ -695,6 +814,19 @@ _NAMES = {
     )
     for name in model.model_fields
 } | {"signing", "authentication", "cursor", "limit"}
+
+
+def no_holder_code() -> JpkiError:
+    """Return the refusal of what is no holder code."""
+    return JpkiError(
+        Kind.MALFORMED,
+        "holder-code-malformed",
+        Text("利用者コードではありません。", "This is no holder code."),
+        Text(
+            "英数字・ハイフン・下線64字以内（12桁の数字は不可）。",
+            "At most 64 letters, digits, - and _; not 12 digits.",
+        ),
+    )
 
 
 def invalid(faults: Sequence[Fault]) -> JpkiError:

@@ -5,7 +5,7 @@ Certificates come and go through the desk, as all do. Whatever ends a certificat
 life happens in one transaction with the case's step (docs/adr/0025).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NoReturn
@@ -32,6 +32,7 @@ from enroll.eligibility import (
     require_kept,
 )
 from enroll.orders import Terms
+from enroll.preview import Preview, foreseen
 from jpki.acts import SYSTEM, Act, Actor, AuditEvent
 from jpki.card import CardFacts
 from jpki.case import (
@@ -132,31 +133,17 @@ class Office:
             JpkiError: FORBIDDEN `role-missing`, `counter-may-not`, `counter-closed` or `not-eligible`; UNPROCESSABLE
                 `application-unfit`; NOT_FOUND `counter-unknown`.
         """
-        counter = self.counters(application.counter)
-        case_paths.require_may_open(application.kind, counter, clerk)
-        _require_fit(application)
-        now = self.clock()
-        case = Case(
-            number=new_case_number(now, self.randomness),
-            kind=application.kind,
-            state=CaseState.RECEIVED,
-            version=1,
-            counter=counter.code,
-            holder=application.holder,
-            purposes=_ordered(application.purposes),
-            applicant=application.applicant,
-            documents=application.documents,
-            event=application.event,
-            express=application.express,
-            card=None,
-            opened_at=now,
-            changed_at=now,
-            expires_at=now + case_paths.LIFE[application.kind],
-            opened_by=clerk.id,
-        )
-        require_kept(self._facts(case, counter, None), EARLY)
-        self.book.open(case, clerk.actor(counter.code), self.clock())
+        case = self._drafted(application, clerk)
+        self.book.open(case, clerk.actor(case.counter), self.clock())
         return case
+
+    def preview(self, application: Application, clerk: Clerk) -> Preview:
+        """Return what the case would make of the holder's certificates if it were opened and went through.
+
+        Raises:
+            JpkiError: as `open`.
+        """
+        return self._foreseen(self._drafted(application, clerk))
 
     def amend(self, number: CaseNumber, purposes: Collection[Purpose], clerk: Clerk) -> Case:
         """Let the applicant ask for other kinds of certificates, before the approval; the case begins again.
@@ -326,6 +313,14 @@ class Office:
             raise role_missing(frozenset(roles))
         return case
 
+    def effects(self, number: CaseNumber, clerk: Clerk) -> Preview:
+        """Return what a case will make of the holder's certificates if it goes through now.
+
+        Raises:
+            JpkiError: as `case`.
+        """
+        return self._foreseen(self.case(number, clerk))
+
     def resident(self, number: CaseNumber, clerk: Clerk) -> Resident:
         """Show what the register answers, to compare it with what lies on the counter; the audit tells of it.
 
@@ -375,6 +370,39 @@ class Office:
         return case, case_paths.wants(case, self.clock())
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _drafted(self, application: Application, clerk: Clerk) -> Case:
+        counter = self.counters(application.counter)
+        case_paths.require_may_open(application.kind, counter, clerk)
+        _require_fit(application)
+        now = self.clock()
+        case = Case(
+            number=new_case_number(now, self.randomness),
+            kind=application.kind,
+            state=CaseState.RECEIVED,
+            version=1,
+            counter=counter.code,
+            holder=application.holder,
+            purposes=_ordered(application.purposes),
+            applicant=application.applicant,
+            documents=application.documents,
+            event=application.event,
+            express=application.express,
+            card=None,
+            opened_at=now,
+            changed_at=now,
+            expires_at=now + case_paths.LIFE[application.kind],
+            opened_by=clerk.id,
+        )
+        require_kept(self._facts(case, counter, None), EARLY)
+        return case
+
+    def _foreseen(self, case: Case) -> Preview:
+        def beside(purpose: Purpose) -> Iterator[CertificateRecord]:
+            serials = self.desk.on_devices([case.holder], purpose, self.clock()).get(case.holder, ())
+            yield from self.desk.ledger.find(serials).values()
+
+        return Preview(case, list(foreseen(case, self.desk.on_card(case.holder), beside)))
 
     def _found(self, number: CaseNumber) -> tuple[Case, Counter]:
         case = self.book.case(number)

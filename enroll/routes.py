@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cryptography import x509
 from pydantic import BaseModel
 
 from ca.key_policy import HolderKey, holder_key, read_csr
+from ca.validity import renewal_opens
 from enroll import messages
 from enroll.case_paths import Shown, role_missing, roles_of
 from enroll.counters import MAY
 from enroll.event_file import events_of
 from enroll.history import History
+from enroll.life import passages, said_by
 from enroll.messages import Model
 from enroll.office import Application, Office
 from enroll.resident_events import receive
@@ -27,6 +30,7 @@ from jpki.errors import Fault, JpkiError, Kind
 from jpki.ids import HolderCode, Serial, format_serial, parse_serial
 from jpki.ports import CertificateRecord, EventBook
 from jpki.resident_event import EventNumber, ResidentEvent, SourceName
+from jpki.revocation import RevocationEvidence, Status
 from jpki.text import Text
 
 
@@ -76,6 +80,8 @@ class Api:
     events: EventBook
     at_hand: Callable[[ClerkId], CaseNumber | None]
     """The case that lies before a clerk."""
+    ocsp_answer: Callable[[Status], RevocationEvidence | None]
+    """What our own responder tells a verifier of a certificate now; None where it does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +154,26 @@ def _clerk_in(state: ClerkState) -> Callable[[Api, Call], BaseModel]:
 
 
 def _open(api: Api, call: Call) -> BaseModel:
+    return messages.CaseTold.of(api.office.open(_application(call), call.clerk))
+
+
+def _effects(api: Api, call: Call) -> BaseModel:
+    application = _application(call)
+    preview = api.office.preview(application, call.clerk)
+    _note_look(api, call, application.holder)
+    return messages.EffectsTold.of(preview)
+
+
+def _effects_of_case(api: Api, call: Call) -> BaseModel:
+    preview = api.office.effects(_number(call), call.clerk)
+    _note_look(api, call, preview.case.holder)
+    return messages.EffectsTold.of(preview)
+
+
+def _application(call: Call) -> Application:
     wish = _taken(call, messages.NewCase)
     express = wish.express
-    application = Application(
+    return Application(
         kind=wish.kind,
         counter=CounterCode(wish.counter),
         holder=HolderCode(wish.holder),
@@ -160,7 +183,6 @@ def _open(api: Api, call: Call) -> BaseModel:
         event=wish.event,
         express=None if express is None else Express(ground=express.ground, happened_on=express.happened_on),
     )
-    return messages.CaseTold.of(api.office.open(application, call.clerk))
 
 
 def _cases(api: Api, call: Call) -> BaseModel:
@@ -305,9 +327,41 @@ def _certificate_told(api: Api, record: CertificateRecord) -> messages.Certifica
 
 
 def _certificate(api: Api, call: Call) -> BaseModel:
+    return _certificate_told(api, _looked_at(api, call))
+
+
+def _timeline(api: Api, call: Call) -> BaseModel:
+    record = _looked_at(api, call)
+    found = passages(record, api.history.changes([record.serial]))
+    return messages.TimelineTold(passages=[messages.PassageTold.of(each) for each in found])
+
+
+def _details(api: Api, call: Call) -> BaseModel:
+    record = _looked_at(api, call)
+    octets = api.office.desk.ledger.certificates([record.serial]).get(record.serial)
+    if octets is None:
+        raise _never_signed(record.serial)
+    opens = renewal_opens(api.office.profile, record.validity.not_after)
+    return messages.DetailsTold.of(record, opens, said_by(x509.load_der_x509_certificate(octets)))
+
+
+def _answer(api: Api, call: Call) -> BaseModel:
+    return messages.AnswerTold.of(api.ocsp_answer(_looked_at(api, call).status))
+
+
+def _looked_at(api: Api, call: Call) -> CertificateRecord:
     record = api.office.desk.record(parse_serial(call.names["serial"]))
     _note_look(api, call, record.holder)
-    return _certificate_told(api, record)
+    return record
+
+
+def _never_signed(serial: Serial) -> JpkiError:
+    return JpkiError(
+        Kind.NOT_FOUND,
+        "certificate-never-signed",
+        Text(f"証明書 {format_serial(serial)} は発行されていません。", f"{format_serial(serial)} was never signed."),
+        Text("状態と履歴だけを確認できます。", "Its state and its timeline are all there is."),
+    )
 
 
 def _certificates(api: Api, call: Call) -> BaseModel:
@@ -483,6 +537,17 @@ ROUTES: Sequence[Route] = (
         act=_open,
     ),
     Route(
+        method="POST",
+        path="/effects",
+        summary=Text(
+            "申請を受け付けると証明書がどうなるか（監査に残る）", "What a case would do to certificates; audited"
+        ),
+        permission=Permission(roles_of(Step.OPEN), Scope.BODY),
+        takes=messages.NewCase,
+        tells=messages.EffectsTold,
+        act=_effects,
+    ),
+    Route(
         method="GET",
         path="/cases",
         summary=Text("窓口の未了の申請", "A counter's open cases"),
@@ -506,6 +571,14 @@ ROUTES: Sequence[Route] = (
         permission=Permission(_READERS, Scope.CASE),
         tells=messages.CertificatesTold,
         act=_case_certificates,
+    ),
+    Route(
+        method="GET",
+        path="/cases/<number>/effects",
+        summary=Text("申請により証明書がどうなるか（監査に残る）", "What a case will do to certificates; audited"),
+        permission=Permission(_READERS, Scope.CASE),
+        tells=messages.EffectsTold,
+        act=_effects_of_case,
     ),
     Route(
         method="POST",
@@ -595,6 +668,32 @@ ROUTES: Sequence[Route] = (
         permission=Permission(_READERS, Scope.ANYWHERE),
         tells=messages.CertificateTold,
         act=_certificate,
+    ),
+    Route(
+        method="GET",
+        path="/certificates/<serial>/timeline",
+        summary=Text("証明書の一生（監査に残る）", "A certificate's life; audited"),
+        permission=Permission(_READERS, Scope.ANYWHERE),
+        tells=messages.TimelineTold,
+        act=_timeline,
+    ),
+    Route(
+        method="GET",
+        path="/certificates/<serial>/details",
+        summary=Text(
+            "証明書の個人に関わらない内容（監査に残る）", "What a certificate says but of its holder; audited"
+        ),
+        permission=Permission(_READERS, Scope.ANYWHERE),
+        tells=messages.DetailsTold,
+        act=_details,
+    ),
+    Route(
+        method="GET",
+        path="/certificates/<serial>/answer",
+        summary=Text("検証者への今の回答（OCSP）（監査に残る）", "What OCSP tells verifiers now; audited"),
+        permission=Permission(_READERS, Scope.ANYWHERE),
+        tells=messages.AnswerTold,
+        act=_answer,
     ),
     Route(
         method="GET",
@@ -702,15 +801,7 @@ def _holder(call: Call) -> HolderCode:
     is_word = 0 < len(code) <= 64 and code.isascii() and all(each.isalnum() or each in "-_" for each in code)
     if is_word and not (len(code) == 12 and code.isdigit()):
         return HolderCode(code)
-    raise JpkiError(
-        Kind.MALFORMED,
-        "holder-code-malformed",
-        Text("利用者コードではありません。", "This is no holder code."),
-        Text(
-            "英数字・ハイフン・下線64字以内（12桁の数字は不可）。",
-            "At most 64 letters, digits, - and _; not 12 digits.",
-        ),
-    )
+    raise messages.no_holder_code()
 
 
 def _taken(call: Call, model: type[Model]) -> Model:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from jpki.case import Applicant, CaseKind, CaseState, Document, ExpressGround, Ground, Step
+from jpki.certificate import Purpose
 from jpki.clerk import Role
 from jpki.counter import CounterKind
 from jpki.event import Event
-from jpki.revocation import State
+from jpki.revocation import Finding, Reason, State
 from jpki.text import Text
 
 KINDS: Mapping[CaseKind, Text] = {each: each.text for each in CaseKind}
@@ -67,6 +68,8 @@ GROUNDS: Mapping[Ground, Text] = {
     Ground.DOCUMENTS_MISSING: Text("書類が足りない", "documents are missing"),
     Ground.SUSPECTED_FRAUD: Text("なりすましの疑いがある", "fraud is suspected"),
 }
+WHY_REFUSED = Text("不受理の理由", "Why it is refused")
+WHAT_HAPPENED = Text("どうしましたか", "What happened")
 EXPRESS_GROUNDS: Mapping[ExpressGround, Text] = {
     ExpressGround.NEWBORN: Text("新生児", "newborn"),
     ExpressGround.RETURNEE: Text("国外からの転入", "came back from abroad"),
@@ -93,4 +96,69 @@ CERTIFICATE_STATES: Mapping[State, Text] = {
     State.HELD: Text("一時停止中", "on hold"),
     State.REVOKED: Text("失効", "revoked"),
     State.VOID: Text("発行せず", "never signed"),
+}
+WHY: Mapping[Reason, Text] = {
+    Reason.UNSPECIFIED: Text(
+        "交付されなかったか、記録が失われたためです。", "It was never handed over, or its record was lost."
+    ),
+    Reason.KEY_COMPROMISE: Text("秘密鍵が漏れたか、カードが壊れたためです。", "The key leaked, or the card is broken."),
+    Reason.CA_COMPROMISE: Text(
+        "認証局の鍵が漏れたためです。本人の落ち度ではありません。", "The CA's key leaked; the holder is not to blame."
+    ),
+    Reason.AFFILIATION_CHANGED: Text(
+        "引っ越しや改氏名などで、証明書の記載が今と違うためです。新しい証明書を発行できます。",
+        "What it says is true no more, after a move or a new name for instance. A new one can be issued.",
+    ),
+    Reason.SUPERSEDED: Text("新しい証明書に替わったためです。", "A new certificate took its place."),
+    Reason.CESSATION_OF_OPERATION: Text(
+        "使うのをやめた、カードを返した、又は住民の記録がなくなったためです。",
+        "The holder stopped using it, gave the card back, or is in the register no more.",
+    ),
+    Reason.CERTIFICATE_HOLD: Text(
+        "カードをなくした、又は盗まれたと届出があったためです。", "The card was reported lost or stolen."
+    ),
+}
+HOLD_FINAL = Text(
+    "署名用電子証明書の一時停止は解除できません。また使うには再発行します。",
+    "A signing certificate's hold cannot be lifted; to use one again, re-issue it.",
+)
+HOLD_LIFTS = Text("カードが見つかれば、窓口で解除できます。", "Once the card is found, the hold can be lifted here.")
+USES: Mapping[Purpose, Text] = {
+    Purpose.SIGNING: Text(
+        "e-Taxなど、オンラインの申請への署名", "signing what is filed online, with e-Tax for instance"
+    ),
+    Purpose.AUTHENTICATION: Text(
+        "コンビニでの証明書の交付、マイナポータルへのログイン",
+        "certificates at a convenience store, and logging in to Mynaportal",
+    ),
+}
+FINDINGS: Mapping[Finding, Text] = {
+    Finding.GOOD: Text("有効", "good"),
+    Finding.HELD: Text("一時停止中（失効として扱われます）", "on hold, which counts as revoked"),
+    Finding.REVOKED: Text("失効", "revoked"),
+    Finding.UNKNOWN: Text("不明（使えません）", "unknown, so not usable"),
+}
+NO_ANSWER = Text(
+    "この認証局は登録された検証者だけに答えるため、ここには示せません。",
+    "Only registered verifiers are answered, so it is not shown here.",
+)
+DONE: Mapping[CaseKind, Text] = {
+    CaseKind.REVOCATION: Text("失効しました。", "Revoked."),
+    CaseKind.HOLD: Text("一時停止しました。", "Put on hold."),
+    CaseKind.RELEASE: Text("一時停止を解除しました。", "The hold was lifted."),
+    CaseKind.PIN_RESET: Text("暗証番号を再設定しました。", "The PIN was reset."),
+}
+"""What a case of which no certificate comes has done, after its time."""
+AFTERWARDS: Mapping[CaseKind, Text] = {
+    CaseKind.HOLD: Text(
+        "カードが見つかったら一時停止の解除、見つからなければ再発行に進みます。",
+        "Once the card is found, lift the hold; if it is not, go on with a re-issue.",
+    ),
+}
+"""What comes next, where something does."""
+WHAT_FOR: Mapping[CaseKind, Text] = {
+    CaseKind.REVOCATION: Text("証明書を失効する", "Revoke certificates"),
+    CaseKind.HOLD: Text("なくしたカードの証明書を一時停止する", "Put a lost card's certificates on hold"),
+    CaseKind.RELEASE: Text("一時停止を解除する", "Lift a hold"),
+    CaseKind.PIN_RESET: Text("暗証番号を再設定する", "Reset a PIN"),
 }

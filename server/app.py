@@ -40,6 +40,7 @@ from server.documents import judge_upload
 from server.freshness import warning_of
 from server.gate import ClerkGate
 from server.metrics import Metrics
+from server.own_answers import OwnAnswers
 from server.repeats import Repeats
 from server.tally import HEALTH
 from server.watch import Watch
@@ -177,6 +178,7 @@ def _api(rooms: Rooms) -> Api:
         by_fingerprint=store.cases.by_fingerprint,
         events=store.events,
         at_hand=lambda clerk: store.console_sessions.at_hand(clerk, rooms.clock()),
+        ocsp_answer=OwnAnswers(partial(_asked, rooms), store.generations.find),
     )
 
 

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from enroll.console import home, issue, login
+from enroll.console import cases, certificates, ending, home, issue, login, search
 from enroll.console.desk import Desk, House, Link, go, page
 from enroll.console.login import COOKIE
-from enroll.console.session import TOUCHED_AFTER, Session, session_id
+from enroll.console.session import TOUCHED_AFTER, WATCHING, Session, session_id
 from enroll.console.window import Window
 from enroll.http import Gate, counts_as_refusal
 from jpki.clerk import Clerk
-from jpki.errors import JpkiError
+from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 PREFIX = "/console"
-_LINKS: Sequence[Link] = (home.LINK,)
+_LINKS: Sequence[Link] = (home.LINK, cases.LINK)
 """The navigation, in its order."""
 _OPEN = {"console.show_login", "console.log_in"}
 """What a clerk without a session may see."""
@@ -46,8 +46,19 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
     def add_navigation() -> dict[str, object]:
         return {"navigation": _navigation, "training": house.training}
 
-    for each in (login, home, issue):
+    for each in (login, home, issue, search, certificates, cases, ending):
         each.add(blueprint, house)
+
+    @blueprint.route("/<path:address>", methods=["GET", "POST"])
+    def show_unknown(address: str) -> Answer:
+        del address
+        raise JpkiError(
+            Kind.NOT_FOUND,
+            "page-unknown",
+            Text("この画面はありません。", "There is no such page."),
+            Text("メニューから選ぶか、番号で探してください。", "Choose from the menu, or search by a number."),
+        )
+
     return blueprint
 
 
@@ -58,7 +69,7 @@ def _session(house: House, clerk: Clerk) -> Session | None:
     now = house.clock()
     if session is None or session.clerk != clerk.id or not session.holds(now):
         return None
-    if now - session.seen_at >= TOUCHED_AFTER and issue.WATCHING not in request.args:
+    if now - session.seen_at >= TOUCHED_AFTER and WATCHING not in request.args:
         house.sessions.seen(session.id, now)
     return session
 

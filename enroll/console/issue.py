@@ -16,6 +16,7 @@ from enroll.case_paths import EVENTS, WHO
 from enroll.console.desk import Desk, House, desk, go, page
 from enroll.console.glyphs import conspicuous, pieces
 from enroll.console.japanese_dates import age, in_era
+from enroll.console.session import WATCHING
 from enroll.messages import CaseTold, CertificatesTold, CertificateTold, PossibilitiesTold, ResidentTold
 from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -25,8 +26,6 @@ from jpki.errors import Fault, JpkiError, Kind
 from jpki.event import Event
 from jpki.text import Text
 
-WATCHING = "watching"
-"""In the address under which a waiting page asks for itself again: no clerk's hand is at it."""
 _SECONDS = 2
 _KIND = "<any('new','renewal','re-issue'):kind>"
 _KINDS, _PINLESS = "kinds", "pinless"

@@ -14,6 +14,8 @@ IDLE = timedelta(minutes=15)
 LONGEST = timedelta(hours=12)
 """A working day; then the clerk logs in anew."""
 
+WATCHING = "watching"
+"""In the query of a page that looks again by itself: whoever left it open is not there by that."""
 TOUCHED_AFTER = timedelta(minutes=1)
 """How old the note of a session's last use may be: not every page writes to the store."""
 

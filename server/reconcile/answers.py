@@ -53,7 +53,7 @@ class Answers:
         yield Difference(f"{format_serial(serial)}/{generation.id}", Fault.OCSP_DIFFERS, expected, said or "-")
 
     def _said(self, serial: Serial, generation: Generation) -> str | None:
-        answer = self.responder.answer("POST", "", {}, _question(serial, generation))
+        answer = self.responder.answer("POST", "", {}, question_about(serial, generation))
         response = ocsp.load_der_ocsp_response(answer.body)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return None
@@ -63,7 +63,8 @@ class Answers:
         return _revoked(Reason.UNSPECIFIED if reason is None else Reason(reason.value))
 
 
-def _question(serial: Serial, generation: Generation) -> bytes:
+def question_about(serial: Serial, generation: Generation) -> bytes:
+    """Return the OCSP request about a serial of a generation, in DER."""
     key = Hash(SHA256())
     key.update(generation.key_bits)
     name = Hash(SHA256())

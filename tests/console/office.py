@@ -77,8 +77,7 @@ class OfficeServed:
         """Open a clerk's browser and log in."""
         with self.visited(name, width, scripts=scripts, language=language) as page:
             page.goto(f"{self.url}/console/login")
-            # The browser puts the cursor there a moment after the page has loaded.
-            page.wait_for_selector(":focus")
+            focused(page)
             page.keyboard.press("Enter")
             page.wait_for_url("**/console/")
             yield page
@@ -94,6 +93,11 @@ class OfficeServed:
                 {"origin": self.url, "pfx": certified.bundle, "passphrase": certified.password.decode()}
             ],
         )
+
+
+def focused(page: Page) -> None:
+    """Wait until something of the page itself has the focus, as it has before a person presses a key."""
+    page.locator("main :focus").wait_for()
 
 
 def require_for_everyone(page: Page, width: int) -> None:

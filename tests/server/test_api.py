@@ -73,6 +73,7 @@ POST /cases                          reception                                 b
 GET  /cases                          reception approval auditor                query
 GET  /cases/<number>                 reception approval auditor                case
 GET  /cases/<number>/certificates    reception approval auditor                case
+GET  /cases/<number>/effects         reception approval auditor                case
 POST /cases/<number>/resident        reception approval                        case
 GET  /cases/<number>/possibilities   reception approval                        case
 POST /cases/<number>/amendment       reception                                 case
@@ -87,8 +88,12 @@ POST /cases/<number>/cancellation    reception                                 c
 POST /cases/<number>/return          approval                                  case
 POST /cases/<number>/take-over       reception                                 body
 GET  /terminal                       reception                                 anywhere
+POST /effects                        reception                                 body
 POST /search                         reception approval auditor                anywhere
 GET  /certificates/<serial>          reception approval auditor                anywhere
+GET  /certificates/<serial>/timeline reception approval auditor                anywhere
+GET  /certificates/<serial>/details  reception approval auditor                anywhere
+GET  /certificates/<serial>/answer   reception approval auditor                anywhere
 GET  /holders/<code>/certificates    reception approval auditor                anywhere
 GET  /holders/<code>/history         reception approval auditor                anywhere
 POST /holders/<code>/suspension      reception                                 body
@@ -111,6 +116,7 @@ BODIES: dict[str, Any] = {
     "/cases": NEW,
     "/cases/<number>/amendment": {"purposes": ["authentication"]},
     "/cases/<number>/card": {"number": "c-1", "not_after": "2099-12-31T23:59:59+09:00", "mode": "ordinary"},
+    "/effects": NEW,
     "/cases/<number>/issuance": {"requests": {"signing": "AAAA"}},
     "/cases/<number>/refusal": {"ground": "not-eligible"},
     "/cases/<number>/take-over": {"counter": TOWN},
