@@ -28,6 +28,7 @@ from server.documents import judge_upload
 from server.freshness import warning_of
 from server.gate import ClerkGate
 from server.metrics import Metrics
+from server.oversight import oversight_of
 from server.repeats import Repeats
 from server.tally import HEALTH
 from server.watch import Watch
@@ -164,6 +165,7 @@ def _api(rooms: Rooms) -> Api:
         by_fingerprint=store.cases.by_fingerprint,
         events=store.events,
         at_hand=lambda clerk: store.console_sessions.at_hand(clerk, rooms.clock()),
+        oversight=oversight_of(rooms, {"ocsp": lambda: _responders(rooms), "crl": lambda: _lists(rooms)}),
     )
 
 

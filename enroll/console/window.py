@@ -8,7 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from enroll.messages import read, read_query
-from enroll.routes import ROUTES, Api, Call, Route, require_permitted
+from enroll.routes import Api, Call, Route, require_permitted
+from enroll.table import ROUTES
 from jpki.clerk import Clerk
 from jpki.errors import JpkiError
 
