@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from jpki.acts import Act
 from jpki.case import Applicant, CaseKind, CaseState, Document, ExpressGround, Ground, Step
 from jpki.clerk import Role
 from jpki.counter import CounterKind
@@ -93,60 +92,4 @@ CERTIFICATE_STATES: Mapping[State, Text] = {
     State.HELD: Text("一時停止中", "on hold"),
     State.REVOKED: Text("失効", "revoked"),
     State.VOID: Text("発行せず", "never signed"),
-}
-ACTS: Mapping[Act, Text] = {
-    Act.CEREMONY: Text("鍵のセレモニーを開始した", "a key ceremony was opened"),
-    Act.CEREMONY_WILL_SIGN: Text("セレモニーの記録に署名する", "a ceremony's record is about to be signed"),
-    Act.CEREMONY_CLOSED: Text("鍵のセレモニーを終えた", "a key ceremony was closed"),
-    Act.GENERATION_COMPROMISED: Text("認証局の鍵を危殆化とした", "a CA key was declared compromised"),
-    Act.GENERATION_ISSUES: Text("認証局の鍵で発行を始めた", "a CA key began to issue"),
-    Act.KEY_WILL_BE_DESTROYED: Text("鍵を廃棄する", "a key is about to be destroyed"),
-    Act.KEY_DESTROYED: Text("鍵を廃棄した", "a key was destroyed"),
-    Act.RESERVED: Text("証明書の発行番号を取った", "a certificate's serial was reserved"),
-    Act.WILL_SIGN: Text("証明書に署名する", "a certificate is about to be signed"),
-    Act.SIGNED: Text("証明書に署名した", "a certificate was signed"),
-    Act.ACTIVATED: Text("証明書を有効にした", "a certificate came to life"),
-    Act.VOIDED: Text("証明書の発行をやめた", "a certificate was given up before it lived"),
-    Act.REVOKED: Text("証明書を失効させた", "a certificate was revoked"),
-    Act.HELD: Text("証明書を一時停止した", "a certificate was put on hold"),
-    Act.RELEASED: Text("一時停止を解除した", "a certificate was released"),
-    Act.DELEGATE_WILL_SIGN: Text("運用の証明書に署名する", "a certificate of the house is about to be signed"),
-    Act.DELEGATE_SIGNED: Text("運用の証明書に署名した", "a certificate of the house was signed"),
-    Act.VERIFIER_REGISTERED: Text("署名検証者を登録した", "a verifier was registered"),
-    Act.VERIFIER_CERTIFIED: Text("署名検証者に証明書を渡した", "a verifier was given a certificate"),
-    Act.VERIFIER_CHANGED: Text("署名検証者の登録を変更した", "a verifier was changed"),
-    Act.KEY_BLOCKED: Text("弱い鍵を受付不可にした", "a weak key was blocked"),
-    Act.TRUST_ADDED: Text("信頼する認証局を加えた", "a trust anchor was added"),
-    Act.TRUST_REMOVED: Text("信頼する認証局を外した", "a trust anchor was removed"),
-    Act.CLOCK_ACCEPTED: Text("時計の時刻を認めた", "the clock's time was accepted"),
-    Act.SEALING_KEY_MADE: Text("台帳の暗号鍵を作る", "a sealing key is about to be made"),
-    Act.SEALING_KEY_DESTROYED: Text("台帳の暗号鍵を廃棄する", "a sealing key is about to be destroyed"),
-    Act.ROLE_ADMITTED: Text("データベースの利用者を加えた", "a database role was admitted"),
-    Act.CASE_OPENED: Text("申請を受け付けた", "a case was opened"),
-    Act.CASE_STEP: Text("申請を進めた", "a case moved on"),
-    Act.RESIDENT_SHOWN: Text("住民の記録を見た", "the register's answer was shown"),
-    Act.HOLDER_LOOKED_UP: Text("利用者を検索した", "a holder was looked up"),
-    Act.CLERK_ADDED: Text("職員を追加した", "a clerk was added"),
-    Act.CLERK_CERTIFIED: Text("職員に証明書を渡した", "a clerk was given a certificate"),
-    Act.CLERK_CHANGED: Text("職員を停止又は再開した", "a clerk was suspended or resumed"),
-    Act.COUNTER_ADDED: Text("窓口を追加した", "a counter was added"),
-    Act.COUNTER_CLOSED: Text("窓口を閉じた", "a counter was closed"),
-    Act.CAMPAIGN_OPENED: Text("一括処理を開始した", "a campaign was opened"),
-    Act.CAMPAIGN_CHANGED: Text("一括処理を変更した", "a campaign was changed"),
-    Act.EVENTS_RECEIVED: Text("住民の異動を受け取った", "resident events were received"),
-    Act.EVENTS_HANDLED: Text("住民の異動を処理した", "resident events were handled"),
-    Act.EVENT_SETTLED: Text("要確認の異動を片付けた", "a resident event was settled"),
-    Act.EVENTS_REPLAYED: Text("住民の異動をやり直しにした", "resident events were replayed"),
-    Act.CRL_WILL_SIGN: Text("失効リストに署名する", "a revocation list is about to be signed"),
-    Act.CRL_PUBLISHED: Text("失効リストを公開した", "a revocation list was published"),
-    Act.AUDIT_ERASED: Text("古い監査記録の本文を消去した", "old bodies of the audit were erased"),
-    Act.BACKUP_MADE: Text("バックアップを作る", "a backup is about to be made"),
-    Act.RESTORED: Text("バックアップから復旧した", "the ledger was restored from a backup"),
-    Act.RECORD_LOST: Text("復旧の前に失われた記録がある", "a record was lost before a restore"),
-}
-ACTORS: Mapping[str, Text] = {
-    "clerk": Text("職員", "clerk"),
-    "operator": Text("運用者", "operator"),
-    "system": Text("自動処理", "the house itself"),
-    "register": Text("住民基本台帳", "register of residents"),
 }

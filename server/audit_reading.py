@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from enroll import overseen, words
+from enroll import overseen
 from enroll.messages import Words
 from enroll.overseen import MOST_LINES
+from enroll.oversight_words import ACTS
 from jpki.certificate import Purpose
 from jpki.clock import start_of_day
 from jpki.errors import JpkiError, Kind
@@ -136,7 +137,7 @@ def _line(recorded: Recorded) -> overseen.AuditLine:
         role=event.actor.role,
         actor=event.actor.name,
         act=event.act,
-        words=Words.of(words.ACTS[event.act]),
+        words=Words.of(ACTS[event.act]),
         subjects=list(event.subjects),
         details=event.details,
     )

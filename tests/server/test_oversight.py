@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from enroll import words
+from enroll.oversight_words import ACTS
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.campaign import CampaignId
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, Clerk, Role
 from jpki.clock import day_in_japan, iso, system_clock
-from jpki.ids import format_serial
+from jpki.ids import Serial, format_serial
 from server.audit.file import read_lines
 from server.audit.lines import records
 from server.audit.trust import Trust
@@ -105,7 +105,7 @@ def test_what_failed_is_listed_in_pages_and_waits_again_after_a_retry(
 ) -> None:
     opened = town.done(chief, "/campaigns", {"ending_by": str(near_the_end(town, time))})
     number, book = opened["number"], town.rooms.store.campaigns
-    serials = []
+    serials: list[Serial] = []
     for _ in range(2):
         taken = book.take(CampaignId(number), 1, time())
         serials += taken.serials
@@ -139,7 +139,7 @@ def test_the_audit_is_read_by_act_actor_and_day(town: ApiTown, time: SteppingClo
     front = town.office.front
     opened = told(town, auditor, "/audit?act=case%20opened")["lines"]
     assert [each["act"] for each in opened] == ["case opened"]
-    assert opened[0]["words"] == words.ACTS[Act.CASE_OPENED].as_json()
+    assert opened[0]["words"] == ACTS[Act.CASE_OPENED].as_json()
     assert opened[0]["actor"] == f"{front.id}@{TOWN}"
     of_front = told(town, auditor, f"/audit?actor={front.id}")["lines"]
     assert of_front
@@ -229,9 +229,9 @@ def test_the_log_that_is_handed_out_is_the_one_that_is_exported(
 
 
 def test_every_act_has_words() -> None:
-    assert set(words.ACTS) == set(Act)
-    assert len({text.ja for text in words.ACTS.values()}) == len(Act)
-    assert len({text.en for text in words.ACTS.values()}) == len(Act)
+    assert set(ACTS) == set(Act)
+    assert len({text.ja for text in ACTS.values()}) == len(Act)
+    assert len({text.en for text in ACTS.values()}) == len(Act)
 
 
 # --- counters and the house ----------------------------------------------------------------------------------------
