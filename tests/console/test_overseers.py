@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from enroll.console.chart import Chart, total
 from enroll.overseen import WeekTold
+from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
 from jpki.clerk import EVERY_COUNTER, ClerkState, Role
 from jpki.clock import day_in_japan, system_clock
@@ -69,6 +70,7 @@ OVERSEERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 
 
 def test_pages_are_refused_to_every_role_that_has_no_use_for_them(town: ApiTown, time: SteppingClock) -> None:
+    town.rooms.store.campaigns.open(day_in_japan(time()), LOCAL_OPERATOR, time())
     for role in Role:
         everywhere, here = seated(town, role), Browser(town, clerk_row(town.rooms, {TOWN: [role]}))
         logged_in(here)
