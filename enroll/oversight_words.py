@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from jpki.acts import Act
 from jpki.campaign import CampaignState
 from jpki.counter import CounterState
+from jpki.resident_event import Doubt, Kind
 from jpki.text import Text
 
 ACTS: Mapping[Act, Text] = {
@@ -87,3 +88,47 @@ FAILURES: Mapping[str, Text] = {
     "already-revoked": Text("すでに失効している", "it is revoked already"),
 }
 """What kept a campaign from doing a certificate, by the error's code, where it happens often."""
+EVENT_KINDS: Mapping[Kind, Text] = {
+    Kind.MOVED: Text("引っ越した", "moved"),
+    Kind.RENAMED: Text("氏名が変わった", "has another name"),
+    Kind.CORRECTED: Text("記載が訂正された", "the entry was corrected"),
+    Kind.MOVED_ABROAD: Text("国外へ転出した（附票に残る）", "moved abroad, and stays in the register of domiciles"),
+    Kind.DIED: Text("亡くなった", "died"),
+    Kind.DELETED: Text("住民票が消除された", "the entry was deleted"),
+    Kind.DEPARTED: Text("国外へ転出した", "left the country"),
+    Kind.RESIDENCY_LOST: Text("在留の資格がなくなった", "the basis of residency ended"),
+    Kind.CARD_RETURNED: Text("カードを返納した", "gave the card back"),
+    Kind.CARD_EXPIRED: Text("カードの有効期限が切れた", "the card expired"),
+    Kind.NUMBER_CHANGED: Text("個人番号の変更でカードが失効した", "the number was changed, so the card ended"),
+}
+DOUBTS: Mapping[Doubt, Text] = {
+    Doubt.SEQUENCE_REUSED: Text(
+        "どちらが正しいか通知元に確かめ、正しい内容を新しい通番で送ってもらってください。",
+        "Ask the source which one is true, and to tell that under a new number.",
+    ),
+    Doubt.HOLDER_UNKNOWN: Text(
+        "利用者コードに誤りがないか通知元に確かめてください。証明書を持たない人なら、そのまま片付けられます。",
+        "Ask the source whether the code is right. Nothing is left to do for one who has no certificate.",
+    ),
+    Doubt.DEAD_BEFORE: Text(
+        "死亡と異動のどちらが正しいか、通知元に確かめてください。",
+        "Ask the source which is true, the death or what came after it.",
+    ),
+    Doubt.ISSUED_SINCE: Text(
+        "異動の後に発行された証明書が今の記載どおりか確かめ、違えば失効の申請を受け付けてください。",
+        "See whether the newer certificate says what is true now; if not, open a case to revoke it.",
+    ),
+    Doubt.REGISTER_DISAGREES: Text(
+        "住民の記録を見て、どちらが正しいか通知元に確かめてください。",
+        "Look at the register, and ask the source which is true.",
+    ),
+    Doubt.REGISTER_UNREADABLE: Text(
+        "住民基本台帳の担当に、回答の形式を直してもらってください。直れば自動で処理し直せます。",
+        "Have the register's answer put right; then the event can be handled again.",
+    ),
+    Doubt.NOT_COMPARED: Text(
+        "訂正の内容を証明書の記載と見比べ、違えば失効の申請を受け付けてください。",
+        "Compare the correction with the certificate; if they differ, open a case to revoke it.",
+    ),
+}
+"""What a clerk does about a doubt."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from enroll.console import audit, authority, campaigns, home, login, people
+from enroll.console import audit, authority, campaigns, events, home, login, people
 from enroll.console.desk import Desk, House, Link, go, page
 from enroll.console.login import COOKIE
 from enroll.console.session import TOUCHED_AFTER, Session, session_id
@@ -16,7 +16,7 @@ from jpki.errors import JpkiError
 from jpki.text import Text
 
 PREFIX = "/console"
-_LINKS: Sequence[Link] = (home.LINK, campaigns.LINK, audit.LINK, people.LINK, authority.LINK)
+_LINKS: Sequence[Link] = (home.LINK, campaigns.LINK, events.LINK, audit.LINK, people.LINK, authority.LINK)
 """The navigation, in its order."""
 _OPEN = {"console.show_login", "console.log_in"}
 """What a clerk without a session may see."""
@@ -46,7 +46,7 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
     def add_navigation() -> dict[str, object]:
         return {"navigation": _navigation, "training": house.training}
 
-    for each in (login, home, campaigns, audit, people, authority):
+    for each in (login, home, campaigns, events, audit, people, authority):
         each.add(blueprint, house)
     return blueprint
 

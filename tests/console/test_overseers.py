@@ -1,6 +1,7 @@
 """What administrators and auditors find at the console, and what nobody else does."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,18 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enroll import oversight_words, words
 from enroll.console.chart import Chart, total
+from enroll.console.events import OUTCOMES
 from enroll.overseen import WeekTold
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
 from jpki.clerk import EVERY_COUNTER, ClerkState, Role
 from jpki.clock import day_in_japan, system_clock
 from jpki.counter import CounterCode, CounterState
+from jpki.resident_event import Doubt, EventState, ResidentEvent, Settlement, SourceName
+from jpki.resident_event import Kind as EventKind
 from tests.conftest import SteppingClock
 from tests.console.test_session import Browser, logged_in
 from tests.server.api_world import ApiTown, api_at
 from tests.server.conftest import copied, new_home
-from tests.server.office_world import TOWN, clerk_row, resident_of
+from tests.server.office_world import HANA, OTHER_TOWN, TOWN, clerk_row, resident_of
 
 __all__ = ["new_home"]
 
@@ -272,12 +277,65 @@ def test_the_log_is_downloaded_as_it_is_exported(
     assert answer.data == (tmp_path / "exported").read_bytes()
 
 
+# --- resident events -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doubtful(town: ApiTown) -> int:
+    """An event of the town that contradicts an earlier one."""
+    event = ResidentEvent(
+        source=SourceName(TOWN), sequence=1, kind=EventKind.MOVED, holder=HANA, effective_at=town.office.now
+    )
+    for each in (event, replace(event, kind=EventKind.DIED)):
+        town.rooms.store.events.receive([each], LOCAL_OPERATOR, town.office.now)
+    (listed,) = town.rooms.store.events.listed(EventState.REFUSED, 0, 9)
+    return listed.number
+
+
+def test_a_doubtful_event_is_settled_by_a_reason_of_the_list(town: ApiTown, doubtful: int) -> None:
+    second = logged_in(Browser(town, town.office.second))
+    assert "亡くなった" in second.get("/events").text
+    page = second.get(f"/events/{doubtful}").text
+    assert "同じ通番で別の内容が届きました" in page
+    assert HANA in page
+    for because in ("", "nonsense"):
+        wrong = second.post(f"/events/{doubtful}", {"because": because})
+        assert wrong.status_code == 422
+        assert "理由が選ばれていません" in wrong.text
+    settled = second.post(f"/events/{doubtful}", {"because": "told-in-error"})
+    assert (settled.status_code, settled.headers["Location"]) == (303, f"/console/events?settled={doubtful}")
+    assert "要確認の異動はありません" in second.get(f"/events?settled={doubtful}").text
+    (listed,) = town.rooms.store.events.listed(EventState.IGNORED, 0, 9)
+    assert (listed.number, listed.because) == (doubtful, Settlement.TOLD_IN_ERROR)
+    assert second.get(f"/events/{doubtful}").status_code == 404
+
+
+def test_whoever_does_not_approve_looks_at_events_and_settles_none(town: ApiTown, doubtful: int) -> None:
+    reception = logged_in(Browser(town, clerk_row(town.rooms, {TOWN: [Role.RECEPTION]})))
+    for browser in (reception, seated(town, Role.AUDITOR)):
+        assert "亡くなった" in browser.get("/events").text
+        assert 'name="because"' not in browser.get(f"/events/{doubtful}").text
+        assert browser.post(f"/events/{doubtful}", {"because": "told-in-error"}).status_code == 403
+    elsewhere = logged_in(Browser(town, town.office.elsewhere), OTHER_TOWN)
+    assert "要確認の異動はありません" in elsewhere.get("/events").text
+    assert elsewhere.get(f"/events/{doubtful}").status_code == 404
+    assert seated(town, Role.ADMINISTRATOR).get("/events").status_code == 403
+
+
+def test_every_event_doubt_and_reason_has_words_and_an_outcome() -> None:
+    assert set(oversight_words.EVENT_KINDS) == set(EventKind)
+    assert set(oversight_words.DOUBTS) == set(Doubt)
+    assert set(OUTCOMES) == set(Settlement)
+
+
 # --- counters and clerks ---------------------------------------------------------------------------------------------
 
 
 def test_a_clerk_is_suspended_and_resumed(town: ApiTown, chief: Browser) -> None:
     front = town.office.front
+    clerk_row(town.rooms, {TOWN: list(Role)})
     page = chief.get("/people").text
+    assert all(role.ja in page for role in words.ROLES.values())
     assert f"/people/clerks/{front.id}/suspension" in page
     assert front.name in page
     assert chief.post(f"/people/clerks/{front.id}/suspension").status_code == 303
