@@ -6,20 +6,21 @@ finds what the dead one brought to life, delivers what it had signed, and closes
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from cryptography import x509
 
 from ca.issuer import Order
 from ca.key_policy import holder_key, read_csr
 from ca.profile import Profile
+from ca.validity import renewal_opens
 from enroll.delivery import Delivery, HandOver, serial_of
 from enroll.orders import Terms, renewal_order
 from enroll.renewal import holder_of
 from jpki.acts import Actor
 from jpki.campaign import CampaignId
 from jpki.certificate import CARD, Purpose
-from jpki.clock import Clock
+from jpki.clock import Clock, day_in_japan, end_of_day
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
 from jpki.ids import HolderCode, PartitionId, Serial
@@ -127,6 +128,25 @@ class Worker:
             return {}
         beside = self.ledger.live(holders, Purpose.AUTHENTICATION, CARD, self.clock())
         return {holder: record.validity.not_after for holder, record in beside.items()}
+
+
+def require_window(profile: Profile, ending_by: date, now: datetime) -> None:
+    """Require that all that end until a day in Japan are in their renewal window.
+
+    Raises:
+        JpkiError: CONFLICT `renewal-closed`.
+    """
+    opens = renewal_opens(profile, end_of_day(ending_by))
+    if opens > day_in_japan(now):
+        raise JpkiError(
+            Kind.CONFLICT,
+            "renewal-closed",
+            Text(
+                f"{ending_by} に終わる証明書の更新は {opens} から受け付けます。",
+                f"Certificates that end on {ending_by} can be renewed from {opens} on.",
+            ),
+            Text("もっと早い日を指定してください。", "Name an earlier day."),
+        )
 
 
 def _no_request() -> JpkiError:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from enroll.municipalities import municipalities
 from jpki.case import CaseKind
 from jpki.counter import Counter, CounterCode, CounterKind
+from jpki.errors import Fault, JpkiError, Kind
+from jpki.text import Text
 
 _ALL = frozenset(CaseKind)
 MAY: Mapping[CounterKind, frozenset[CaseKind]] = {
@@ -32,3 +34,24 @@ def of_municipality(code: CounterCode) -> Counter | None:
     if known is None:
         return None
     return Counter(code=code, kind=CounterKind.MUNICIPALITY, name=known.name, municipality=known.code)
+
+
+def require_delegated(kind: CounterKind, municipality: str | None) -> None:
+    """Require that a counter to add names the municipality that delegated it, and a consulate none.
+
+    Raises:
+        JpkiError: UNPROCESSABLE `municipality-unfit`.
+    """
+    by_whom = None if municipality is None else of_municipality(CounterCode(municipality))
+    if (kind is CounterKind.CONSULATE) != (by_whom is None) or (municipality is not None and by_whom is None):
+        problem = Text(
+            "在外公館以外の窓口には、委託した市区町村の6桁のコードが必要です。",
+            "Every counter but a consulate's needs the six digits of the municipality behind it.",
+        )
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "municipality-unfit",
+            problem,
+            Text("市区町村のコードを確認してください。", "Check the municipality's code."),
+            [Fault("municipality-unfit", problem, "/municipality")],
+        )

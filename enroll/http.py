@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from enroll import openapi
 from enroll.messages import LARGEST_BODY, read, read_query
-from enroll.routes import PREFIX, ROUTES, Api, Call, Route, require_permitted
+from enroll.routes import PREFIX, Api, Call, Route, require_permitted
+from enroll.table import ROUTES
 from jpki.clerk import Clerk
 from jpki.errors import JpkiError, Kind
 from jpki.look import PAGE_HEADERS

@@ -7,6 +7,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from cryptography import x509
@@ -793,27 +794,17 @@ def _words(kind: str) -> Text:
 
 def _pointer(place: Sequence[int | str]) -> str:
     """Return where it is; a name that the caller chose is left out, for it may say anything (rule R21)."""
-    known = [str(part) for part in place if isinstance(part, int) or part in _NAMES]
+    known = [str(part) for part in place if isinstance(part, int) or part in _names()]
     return "".join(f"/{part}" for part in known)
 
 
-_NAMES = {
-    name
-    for model in (
-        NewCase,
-        ExpressWish,
-        Amendment,
-        CardRead,
-        IdentityCheck,
-        Issuance,
-        Refusal,
-        AtCounter,
-        Wanted,
-        EventsHandedIn,
-        SettlementTaken,
-    )
-    for name in model.model_fields
-} | {"signing", "authentication", "cursor", "limit"}
+@cache
+def _names() -> frozenset[str]:
+    """Return every name that we gave to something that is taken, wherever its type is written down."""
+    models: list[type[Taken]] = [Taken]
+    for model in models:
+        models += model.__subclasses__()
+    return frozenset({name for model in models for name in model.model_fields} | {"signing", "authentication"})
 
 
 def no_holder_code() -> JpkiError:

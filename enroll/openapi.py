@@ -7,7 +7,8 @@ from typing import Any
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from enroll import messages
-from enroll.routes import PREFIX, ROUTES, Route
+from enroll.routes import PREFIX, Route
+from enroll.table import ROUTES
 
 _REFERENCE = "#/components/schemas/{model}"
 _REFUSALS: Mapping[int, str] = {
@@ -24,6 +25,7 @@ _REFUSALS: Mapping[int, str] = {
     503: "Away for a while",
 }
 _NAMES: Mapping[str, tuple[str, str]] = {
+    "campaign": ("The number of a campaign.", r"^[0-9]{1,9}$"),
     "number": ("A case number, as people write it.", r"^[0-9]{6}-[0-9A-Z]{4}-[0-9A-Z]{4}$"),
     "code": ("A holder code, or a counter's.", r"^[A-Za-z0-9_-]{1,64}$"),
     "serial": ("A serial: 32 hexadecimal digits, 0x…, colons, or decimal.", r"^(0x)?[0-9A-Fa-f:]{1,60}$"),

@@ -20,6 +20,7 @@ from enroll.history import History
 from enroll.life import passages, said_by
 from enroll.messages import Model
 from enroll.office import Application, Office
+from enroll.overseen import Oversight
 from enroll.resident_events import receive
 from jpki.acts import Act, AuditEvent
 from jpki.case import Case, CaseNumber, CasePlace, Express, Step, parse_case_number
@@ -82,6 +83,7 @@ class Api:
     """The case that lies before a clerk."""
     ocsp_answer: Callable[[Status], RevocationEvidence | None]
     """What our own responder tells a verifier of a certificate now; None where it does not answer."""
+    oversight: Oversight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ _LONGEST_NUMBER = 18
 _CLERKS = frozenset({Role.RECEPTION, Role.APPROVAL})
 _READERS = _CLERKS | {Role.AUDITOR}
 _ANYBODY = frozenset(Role)
-_OVERSEERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+OVERSEERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 
 
 # --- clerks and counters -------------------------------------------------------------------------------------------
@@ -121,14 +123,15 @@ def _me(_: Api, call: Call) -> BaseModel:
 
 
 def _counters(api: Api, _: Call) -> BaseModel:
-    return messages.CountersTold(counters=[_counter_told(each) for each in api.counters()])
+    return messages.CountersTold(counters=[counter_told(each) for each in api.counters()])
 
 
 def _counter(api: Api, call: Call) -> BaseModel:
-    return _counter_told(api.counter(CounterCode(call.names["code"])))
+    return counter_told(api.counter(CounterCode(call.names["code"])))
 
 
-def _counter_told(counter: Counter) -> messages.CounterTold:
+def counter_told(counter: Counter) -> messages.CounterTold:
+    """Return what is told of a counter."""
     return messages.CounterTold(
         code=counter.code,
         kind=counter.kind,
@@ -504,7 +507,7 @@ ROUTES: Sequence[Route] = (
         method="GET",
         path="/clerks",
         summary=Text("職員の一覧", "All clerks"),
-        permission=Permission(_OVERSEERS, Scope.EVERYWHERE),
+        permission=Permission(OVERSEERS, Scope.EVERYWHERE),
         tells=messages.ClerksTold,
         act=_clerks,
     ),

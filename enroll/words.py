@@ -81,6 +81,7 @@ ROLES: Mapping[Role, Text] = {
     Role.APPROVAL: Text("承認", "approval"),
     Role.ADMINISTRATOR: Text("管理者", "administrator"),
     Role.AUDITOR: Text("監査", "auditor"),
+    Role.REGISTER: Text("住民基本台帳のシステム", "a register's system"),
 }
 COUNTER_KINDS: Mapping[CounterKind, Text] = {
     CounterKind.MUNICIPALITY: Text("市区町村", "municipality"),

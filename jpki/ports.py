@@ -538,6 +538,14 @@ class CampaignBook(Protocol):
         """
         ...
 
+    def failures(self, campaign: CampaignId, after: Serial | None, count: int) -> Sequence[tuple[Serial, str]]:
+        """Return up to `count` certificates that could not be done and the error codes, those after one, by serial.
+
+        Raises:
+            JpkiError: NOT_FOUND `campaign-unknown`.
+        """
+        ...
+
 
 # --- lists -----------------------------------------------------------------------------------------------------
 

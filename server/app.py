@@ -40,6 +40,7 @@ from server.documents import judge_upload
 from server.freshness import warning_of
 from server.gate import ClerkGate
 from server.metrics import Metrics
+from server.oversight import oversight_of
 from server.own_answers import OwnAnswers
 from server.repeats import Repeats
 from server.tally import HEALTH
@@ -179,6 +180,7 @@ def _api(rooms: Rooms) -> Api:
         events=store.events,
         at_hand=lambda clerk: store.console_sessions.at_hand(clerk, rooms.clock()),
         ocsp_answer=OwnAnswers(partial(_asked, rooms), store.generations.find),
+        oversight=oversight_of(rooms, {"ocsp": lambda: _responders(rooms), "crl": lambda: _lists(rooms)}),
     )
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from flask import Blueprint, Response
 
 from enroll.case_paths import PATHS, WHO
+from enroll.console.campaigns import aim
 from enroll.console.desk import Desk, House, Link, desk, page
 from enroll.counters import MAY
 from enroll.messages import CasesTold, CaseTold
+from enroll.overseen import CampaignsTold, CampaignTold, OverviewTold
+from jpki.campaign import CampaignState
 from jpki.case import CaseKind, CaseState, Step
 from jpki.counter import CounterCode
 from jpki.text import Text
@@ -37,6 +40,9 @@ def add(blueprint: Blueprint, house: House) -> None:
             waiting=_waiting(here),
             kinds=_kinds(here),
             standing=house.standing(),
+            overview=here.window.ask("get-overview", OverviewTold) if here.window.may("get-overview") else None,
+            campaigns=_running(here),
+            aim=aim,
         )
 
 
@@ -61,6 +67,14 @@ def _of(case: CaseTold, here: Desk) -> Waiting:
     step = next_step(case.kind, case.state)
     mine = step is not None and here.clerk.may(WHO[step], CounterCode(case.counter))
     return Waiting(case, step, mine)
+
+
+def _running(here: Desk) -> Sequence[CampaignTold]:
+    """Return the campaigns that are not done yet."""
+    if not here.window.may("get-campaigns"):
+        return []
+    found = here.window.ask("get-campaigns", CampaignsTold).campaigns
+    return [each for each in found if each.left and each.state is not CampaignState.CANCELLED]
 
 
 def _kinds(here: Desk) -> Sequence[CaseKind]:

@@ -5,7 +5,20 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from enroll.console import cases, certificates, ending, home, issue, login, search
+from enroll.console import (
+    audit,
+    authority,
+    campaigns,
+    cases,
+    certificates,
+    ending,
+    events,
+    home,
+    issue,
+    login,
+    people,
+    search,
+)
 from enroll.console.desk import Desk, House, Link, go, page
 from enroll.console.login import COOKIE
 from enroll.console.session import TOUCHED_AFTER, WATCHING, Session, session_id
@@ -16,7 +29,15 @@ from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
 PREFIX = "/console"
-_LINKS: Sequence[Link] = (home.LINK, cases.LINK)
+_LINKS: Sequence[Link] = (
+    home.LINK,
+    cases.LINK,
+    campaigns.LINK,
+    events.LINK,
+    audit.LINK,
+    people.LINK,
+    authority.LINK,
+)
 """The navigation, in its order."""
 _OPEN = {"console.show_login", "console.log_in"}
 """What a clerk without a session may see."""
@@ -46,7 +67,10 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
     def add_navigation() -> dict[str, object]:
         return {"navigation": _navigation, "training": house.training}
 
-    for each in (login, home, issue, search, certificates, cases, ending):
+    for each in (
+        *(login, home, issue, search, certificates, cases, ending),
+        *(campaigns, events, audit, people, authority),
+    ):
         each.add(blueprint, house)
 
     @blueprint.route("/<path:address>", methods=["GET", "POST"])

@@ -8,8 +8,9 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from enroll.messages import read, read_query
-from enroll.routes import ROUTES, Api, Call, Route, require_permitted
-from jpki.clerk import Clerk
+from enroll.routes import Api, Call, Route, Scope, require_permitted
+from enroll.table import ROUTES
+from jpki.clerk import EVERY_COUNTER, Clerk
 from jpki.errors import JpkiError
 
 _ROUTES: Mapping[str, Route] = {route.name: route for route in ROUTES}
@@ -34,6 +35,9 @@ class Window:
         """
         route = _ROUTES[name]
         try:
+            if not self.clerk.may(route.permission.roles, None):
+                # As at the API's gate: nobody hears what was wrong in a body that is not theirs to send.
+                require_permitted(self.api, route, Call(self.clerk, {}, None))
             call = Call(self.clerk, names, _taken(route, body or {}))
             require_permitted(self.api, route, call)
             told = route.act(self.api, call)
@@ -44,8 +48,9 @@ class Window:
         return told
 
     def may(self, name: str) -> bool:
-        """Tell whether the clerk may use the route at some counter: what a page need not offer otherwise."""
-        return self.clerk.may(_ROUTES[name].permission.roles, None)
+        """Tell whether the clerk may use the route somewhere: what a page need not offer otherwise."""
+        permission = _ROUTES[name].permission
+        return self.clerk.may(permission.roles, EVERY_COUNTER if permission.scope is Scope.EVERYWHERE else None)
 
 
 def _taken(route: Route, body: Mapping[str, object]) -> BaseModel | None:

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 
 from jpki.acts import Act, AuditEvent
 from jpki.signature import PublicKey, check
+from jpki.text import Text
 from server.audit.body import decode
 from server.audit.chain import GENESIS, Entry, Head, Record, Signer, Tip, entry_hash, head_message
 from server.audit.lines import Unreadable
@@ -36,6 +37,30 @@ class Flaw(StrEnum):
     REWRITTEN = "rewritten"
     ANCHOR_DIFFERS = "anchor-differs"
     CUT = "cut"
+
+    @property
+    def text(self) -> Text:
+        """What is wrong, in a sentence."""
+        return _FLAWS[self]
+
+
+_FLAWS = {
+    Flaw.UNREADABLE: Text("読めない行があります。", "a line cannot be read"),
+    Flaw.MISSING: Text("記録がありません。", "the entry is missing"),
+    Flaw.REPEATED: Text("記録が重複しているか、順序が違います。", "the entry is repeated, or out of order"),
+    Flaw.BODY_CHANGED: Text("本文が改ざんされています。", "the body was changed"),
+    Flaw.BODY_MISSING: Text("消去の記録がないのに本文がありません。", "the body is gone without an act of erasing"),
+    Flaw.HASH_WRONG: Text("ハッシュが前の記録とつながりません。", "the hash does not follow from the entry before"),
+    Flaw.UNCHAINED: Text("連鎖にない記録があります。", "there is something that was never chained"),
+    Flaw.HEAD_MISPLACED: Text("署名が欠けているか、順序が違います。", "a signed head is missing or out of order"),
+    Flaw.SIGNER_UNKNOWN: Text("署名者を信頼できません。", "the head's signer is not believed"),
+    Flaw.SIGNATURE_WRONG: Text("署名が正しくありません。", "the head's signature is wrong"),
+    Flaw.REWRITTEN: Text(
+        "ここから次の署名までが書き換えられています。", "from here to the next head the chain was rewritten"
+    ),
+    Flaw.ANCHOR_DIFFERS: Text("手元に保管された署名と異なります。", "the head is not the one that was kept"),
+    Flaw.CUT: Text("ここから後が切り取られています。", "from here on the audit was cut off"),
+}
 
 
 @dataclass(frozen=True, slots=True)

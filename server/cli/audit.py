@@ -18,7 +18,7 @@ from jpki.text import Text
 from server.audit.file import read_lines
 from server.audit.lines import records
 from server.audit.trust import Trust
-from server.audit.verify import Flaw, Heads, Report, Restoration, keep_heads, verify
+from server.audit.verify import Heads, Report, Restoration, keep_heads, verify
 from server.cli.frame import EXIT_FAILED, HomeType, Output, SerialType, command, home_option, opened
 from server.home import Home, read_at_most
 from server.store.audit_log import Recorded
@@ -152,7 +152,7 @@ def _report(report: Report, file: Path | None, output: Output) -> int:
 
 def _report_lines(report: Report, file: Path | None) -> Sequence[Text]:
     if report.fault is not None:
-        number, flaw = report.fault.number, _FLAWS[report.fault.flaw]
+        number, flaw = report.fault.number, report.fault.flaw.text
         where = "" if file is None else f"{file}: "
         return [Text(f"{where}第{number}号：{flaw.ja}", f"{where}number {number}: {flaw.en}")]
     waiting = report.entries - report.sealed
@@ -181,25 +181,6 @@ def _lost_line(lost: int) -> Text:
         f"  注意：保管された署名{lost}件の記録は復旧で失われました。",
         f"  note: the acts under {lost} of the heads that you kept were lost before a restore",
     )
-
-
-_FLAWS = {
-    Flaw.UNREADABLE: Text("読めない行があります。", "a line cannot be read"),
-    Flaw.MISSING: Text("記録がありません。", "the entry is missing"),
-    Flaw.REPEATED: Text("記録が重複しているか、順序が違います。", "the entry is repeated, or out of order"),
-    Flaw.BODY_CHANGED: Text("本文が改ざんされています。", "the body was changed"),
-    Flaw.BODY_MISSING: Text("消去の記録がないのに本文がありません。", "the body is gone without an act of erasing"),
-    Flaw.HASH_WRONG: Text("ハッシュが前の記録とつながりません。", "the hash does not follow from the entry before"),
-    Flaw.UNCHAINED: Text("連鎖にない記録があります。", "there is something that was never chained"),
-    Flaw.HEAD_MISPLACED: Text("署名が欠けているか、順序が違います。", "a signed head is missing or out of order"),
-    Flaw.SIGNER_UNKNOWN: Text("署名者を信頼できません。", "the head's signer is not believed"),
-    Flaw.SIGNATURE_WRONG: Text("署名が正しくありません。", "the head's signature is wrong"),
-    Flaw.REWRITTEN: Text(
-        "ここから次の署名までが書き換えられています。", "from here to the next head the chain was rewritten"
-    ),
-    Flaw.ANCHOR_DIFFERS: Text("手元に保管された署名と異なります。", "the head is not the one that was kept"),
-    Flaw.CUT: Text("ここから後が切り取られています。", "from here on the audit was cut off"),
-}
 
 
 def _act_line(recorded: Recorded) -> Text:

@@ -9,8 +9,7 @@ from typing import Any, TextIO
 
 import click
 
-from ca.validity import renewal_opens
-from enroll.campaign import CardRequests
+from enroll.campaign import CardRequests, require_window
 from enroll.mass_revocation import require_known, surveyed
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import (
@@ -26,8 +25,8 @@ from jpki.campaign import (
     Survey,
 )
 from jpki.certificate import HOLDER_PURPOSES
-from jpki.clock import JST, day_in_japan, end_of_day, iso, start_of_day
-from jpki.errors import JpkiError, Kind
+from jpki.clock import JST, iso, start_of_day
+from jpki.errors import JpkiError
 from jpki.ids import GenerationId, Serial, format_serial, parse_serial
 from jpki.revocation import Reason
 from jpki.text import Text
@@ -60,7 +59,7 @@ def renew(home: Home, day: datetime, output: Output, *, dry_run: bool) -> None:
     """Open a campaign over the live certificates that end before a day; `jpki campaign run` then works on it."""
     rooms = opened(home)
     ending_by = day.date() - timedelta(days=1)
-    _require_window(rooms, ending_by)
+    require_window(rooms.profile, ending_by, rooms.clock())
     expected = rooms.store.campaigns.forecast(ending_by, rooms.clock())
     fields: dict[str, Any] = {
         "expiring_before": day.date().isoformat(),
@@ -258,25 +257,6 @@ def _issued(
         since=since,
         until=until,
     )
-
-
-def _require_window(rooms: Rooms, ending_by: date) -> None:
-    """Require that all that end until then are in their renewal window.
-
-    Raises:
-        JpkiError: CONFLICT `renewal-closed`.
-    """
-    opens = renewal_opens(rooms.profile, end_of_day(ending_by))
-    if opens > day_in_japan(rooms.clock()):
-        raise JpkiError(
-            Kind.CONFLICT,
-            "renewal-closed",
-            Text(
-                f"{ending_by} に終わる証明書の更新は {opens} から受け付けます。",
-                f"Certificates that end on {ending_by} can be renewed from {opens} on.",
-            ),
-            Text("--expiring-before を早めてください。", "Name an earlier --expiring-before."),
-        )
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

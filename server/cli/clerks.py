@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from enroll.counters import of_municipality
+from enroll.counters import require_delegated
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, LONGEST_CLERK_NAME, Clerk, ClerkId, ClerkState, Role
@@ -113,7 +113,7 @@ def add_counter(code: str, home: Home, kind: str, name: str, municipality: str |
     rooms = opened(home)
     _require_length(code, LONGEST_COUNTER_CODE)
     _require_length(name, LONGEST_COUNTER_NAME)
-    _require_delegated(CounterKind(kind), municipality)
+    require_delegated(CounterKind(kind), municipality)
     new = Counter(code=CounterCode(code), kind=CounterKind(kind), name=name, municipality=municipality)
     rooms.store.counters.add(new, LOCAL_OPERATOR, rooms.clock())
     output.result("jpki.counter/1", _counter_fields(new), [_counter_line(new)])
@@ -173,20 +173,6 @@ def _require_length(text: str, longest: int) -> None:
             "text-length",
             Text("名称又は符号が空か、長すぎます。", "A name or a code is empty or too long."),
             Text(f"{longest}文字までにしてください。", f"Take at most {longest} characters."),
-        )
-
-
-def _require_delegated(kind: CounterKind, municipality: str | None) -> None:
-    by_whom = None if municipality is None else of_municipality(CounterCode(municipality))
-    if (kind is CounterKind.CONSULATE) != (by_whom is None) or (municipality is not None and by_whom is None):
-        raise JpkiError(
-            Kind.UNPROCESSABLE,
-            "municipality-unfit",
-            Text(
-                "在外公館以外の窓口には、委託した市区町村の6桁のコードが必要です。",
-                "Every counter but a consulate's needs the six digits of the municipality behind it.",
-            ),
-            Text("--municipality を確認してください。", "Check --municipality."),
         )
 
 

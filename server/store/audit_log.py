@@ -1,14 +1,17 @@
 """Reading the audit: for auditors, for reconciling and restoring, and for checking the chain."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from heapq import merge
+from typing import Any
 
 from cryptography import x509
 from sqlalchemy import Connection, Row, select
 
-from jpki.acts import AuditEvent
+from jpki.acts import Act, AuditEvent
 from server.audit.body import decode
 from server.audit.chain import Entry, Head, Opening, Record, Signer, Tip
 from server.audit.lines import Unreadable, from_line
@@ -18,6 +21,9 @@ from server.store.audit import damaged, tip_of
 from server.store.database import Database
 
 _PAGE = 1000
+_LOOKED_THROUGH = 20_000
+_JITTER = timedelta(hours=1)
+"""Acts are numbered as they are chained, and not quite in the order in which they were done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,32 @@ class Recorded:
 
     number: int
     event: AuditEvent | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which acts somebody looks for: one kind, of one actor, from one moment until before another, as far as given.
+
+    An actor is a name with or without the counter behind it (`clerk-3` is also `clerk-3@131016`).
+    """
+
+    act: Act | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def takes(self, event: AuditEvent | None) -> bool:
+        """Tell whether an act is one of them; one whose body was erased is where anything is."""
+        if event is None:
+            return self == Wanted()
+        return (
+            (self.act is None or event.act is self.act)
+            and (
+                self.actor is None or event.actor.name.partition("@")[0] == self.actor or event.actor.name == self.actor
+            )
+            and (self.since is None or event.at >= self.since)
+            and (self.until is None or event.at < self.until)
+        )
 
 
 class SqlAuditLog:
@@ -44,6 +76,30 @@ class SqlAuditLog:
             for each in recorded(connection, since, subject):
                 if subject is None or (each.event is not None and subject in each.event.subjects):
                     yield each
+
+    def latest(self, wanted: Wanted, before: int | None, count: int) -> tuple[Sequence[Recorded], int | None]:
+        """Return up to `count` acts that are wanted, the latest first, and where to go on; None where nothing is left.
+
+        No more than `_LOOKED_THROUGH` entries are looked through at once, so that the answer may be short of `count`.
+
+        Raises:
+            JpkiError: CONFLICT `audit-damaged` at a body that tells of no act.
+        """
+        found: list[Recorded] = []
+        with self._database.reading() as connection:
+            top = tip_of(connection).number + 1 if before is None else before
+            if wanted.until is not None:
+                top = min(top, _first_after(connection, wanted.until + _JITTER, top))
+            floor = max(0, top - 1 - _LOOKED_THROUGH)
+            for row in _rows_back(connection, top, floor, wanted):
+                event = None if row.body is None else _decoded(row.body, row.number)
+                if event is not None and wanted.since is not None and event.at < wanted.since - _JITTER:
+                    return found, None
+                if wanted.takes(event):
+                    found.append(Recorded(row.number, event))
+                if len(found) == count:
+                    return found, row.number if row.number > 1 else None
+        return found, floor + 1 if floor else None
 
     def records(self, after: Position = START) -> Iterator[Record | Unreadable]:
         """Yield what a log that ends at `after` lacks: entries, heads and their signers, as one picture."""
@@ -79,6 +135,19 @@ class SqlAuditLog:
         with self._database.reading() as connection:
             return connection.execute(newest).scalar_one_or_none() or 0
 
+    def newest_head(self) -> Head | None:
+        """Return the newest head as it is written down, None before the first and where it cannot be read."""
+        head = tables.audit_head
+        with self._database.reading() as connection:
+            row = connection.execute(select(head).order_by(head.c.number.desc()).limit(1)).one_or_none()
+        found = None if row is None else _head(row)
+        return found if isinstance(found, Head) else None
+
+    def signer(self, fingerprint: bytes) -> Signer | None:
+        """Return the certificate that signed heads name by this fingerprint."""
+        with self._database.reading() as connection:
+            return _signers(connection).get(fingerprint)
+
     def unchained_body(self) -> int | None:
         """Return the lowest number under which a body lies that no entry of the chain knows."""
         chain, body = tables.audit_chain, tables.audit_body
@@ -111,6 +180,33 @@ def _rows(connection: Connection, since: int, subject: str | None = None) -> Ite
     while page := connection.execute(query.where(chain.c.number > since)).all():
         yield from page
         since = page[-1].number
+
+
+def _rows_back(connection: Connection, before: int, floor: int, wanted: Wanted) -> Iterator[Row[Any]]:
+    """Yield rows below `before` and above `floor`, the last first; those without the act's words are left out."""
+    chain, body = tables.audit_chain, tables.audit_body
+    query = select(chain.c.number, body.c.body).outerjoin(body, body.c.number == chain.c.number)
+    if wanted.act is not None:
+        query = query.where(body.c.body.contains(json.dumps(wanted.act), autoescape=True))
+    query = query.where(chain.c.number > floor).order_by(chain.c.number.desc()).limit(_PAGE)
+    while page := connection.execute(query.where(chain.c.number < before)).all():
+        yield from page  # type: ignore[misc] # a row of two columns is one of any
+        before = page[-1].number
+
+
+def _first_after(connection: Connection, moment: datetime, top: int) -> int:
+    """Return the number of the first act from `moment` on, `top` where there is none, by halving what may hold it."""
+    body = tables.audit_body
+    low, high = 1, top
+    while low < high:
+        middle = (low + high) // 2
+        # Bodies are erased from the beginning on: where one is missing, all before it are.
+        text = connection.execute(select(body.c.body).where(body.c.number == middle)).scalar_one_or_none()
+        if text is None or _decoded(text, middle).at < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _decoded(body: str, number: int) -> AuditEvent:

@@ -234,6 +234,16 @@ class SqlCampaigns:
                     _FINISHED, [{**each, "in_campaign": campaign, "until": taken.until} for each in outcomes]
                 )
 
+    def failures(self, campaign: CampaignId, after: Serial | None, count: int) -> Sequence[tuple[Serial, str]]:
+        """Return up to `count` certificates that could not be done and the error codes, those after one, by serial."""
+        failed = [_item.c.campaign == campaign, _item.c.state == ItemState.FAILED]
+        if after is not None:
+            failed.append(_item.c.serial > after)
+        query = select(_item.c.serial, _item.c.error).where(*failed).order_by(_item.c.serial).limit(count)
+        with self._database.reading() as connection:
+            _row(connection, campaign)
+            return [(Serial(row.serial), row.error or "") for row in connection.execute(query)]
+
     def close_abandoned(self, at: datetime) -> int:
         """Cancel what workers that are dead by now had taken of cancelled campaigns; return how many there were."""
         cancelled = select(_campaign.c.id).where(_campaign.c.state == CampaignState.CANCELLED)

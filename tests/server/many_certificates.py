@@ -17,8 +17,11 @@ from server.wiring import Rooms
 _CHUNK = 5000
 
 
-def with_many(rooms: Rooms, count: int) -> Sequence[Serial]:
-    """Add so many live signing certificates, each of another holder and over two partitions; return their serials."""
+def with_many(rooms: Rooms, count: int, weeks: int = 0) -> Sequence[Serial]:
+    """Add so many live signing certificates, each of another holder and over two partitions; return their serials.
+
+    They end in a thousand days, or, the most in the first, over so many weeks from now on.
+    """
     generation = rooms.living(Purpose.SIGNING)[0]
     partition = tables.partition
     with rooms.store.database.reading() as connection:
@@ -26,24 +29,28 @@ def with_many(rooms: Rooms, count: int) -> Sequence[Serial]:
         partitions = connection.execute(query).scalars().all()
     serials = sorted(new_serial(system_randomness) for _ in range(count))
     now = whole_second(rooms.clock())
-    ends = now + timedelta(days=1000)
+    far = now + timedelta(days=1000)
     for start in range(0, count, _CHUNK):
         some = serials[start : start + _CHUNK]
         holders = [f"M-{serial:032x}" for serial in some]
+        ends = [
+            now + timedelta(weeks=weeks * number * number // count**2, days=1) if weeks else far
+            for number in range(start, start + len(some))
+        ]
         owned = [
-            {"serial": serial, "holder": holder, "purpose": Purpose.SIGNING, "carrier": CARD, "not_after": ends}
-            for serial, holder in zip(some, holders, strict=True)
+            {"serial": serial, "holder": holder, "purpose": Purpose.SIGNING, "carrier": CARD, "not_after": end}
+            for serial, holder, end in zip(some, holders, ends, strict=True)
         ]
         statuses = [
             {
                 "serial": serial,
                 "generation": generation.id,
                 "partition": partitions[serial % len(partitions)],
-                "not_after": ends,
+                "not_after": end,
                 "state": State.ACTIVE,
                 "position": 0,
             }
-            for serial in some
+            for serial, end in zip(some, ends, strict=True)
         ]
         with rooms.store.database.writing() as connection:
             certificates = [{**each, "profile_hash": "0" * 64, "not_before": now} for each in owned]

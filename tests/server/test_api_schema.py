@@ -17,7 +17,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from enroll.openapi import document, openapi_path
-from enroll.routes import PREFIX, ROUTES, Route
+from enroll.routes import PREFIX, Route
+from enroll.table import ROUTES
 from jpki.clerk import EVERY_COUNTER, Role
 from jpki.clock import system_clock
 from tests.conftest import SteppingClock
