@@ -3,7 +3,7 @@
 import base64
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
@@ -17,6 +17,9 @@ from jpki.ids import Serial
 from jpki.ports import Admission
 from jpki.text import Text
 from jpki.verifier import VerifierId
+
+_BELIEVED = timedelta(minutes=1)
+_MOST_BELIEVED = 1000
 
 
 def serial_of(peer: Mapping[str, Any] | None) -> Serial | None:
@@ -37,14 +40,15 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
     """Believe the header Client-Cert (RFC 9440) where a configured proxy sends it, and refuse it everywhere else.
 
     The proxy has verified the certificate; that it is one of `roots` is verified here again, for a proxy may be set up
-    to believe others.
+    to believe others. What was verified counts for a minute: a browser asks for many things after each other.
     """
+    believed = _Believed(roots, clock)
 
     @app.before_request
     def hear() -> None:
         told = request.headers.getlist("Client-Cert")
         if request.remote_addr in proxies:
-            g.client = _borne(told, roots(), clock()) if told else None
+            g.client = believed.serial(told) if told else None
         elif told or "Client-Cert-Chain" in request.headers:
             if request.blueprint != "ocsp":
                 raise _not_from_proxy()
@@ -52,8 +56,30 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
             g.client = None
 
 
-def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> Serial:
-    """Return the serial of the certificate that the header holds: a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5)."""
+class _Believed:
+    """The certificates that proxies told of lately; safe to share between threads, for each step is one of a dict's."""
+
+    def __init__(self, roots: Callable[[], Sequence[Generation]], clock: Clock) -> None:
+        self._roots = roots
+        self._clock = clock
+        self._known: dict[tuple[str, ...], tuple[x509.Certificate, datetime]] = {}
+
+    def serial(self, told: Sequence[str]) -> Serial:
+        """Return the serial of the certificate that the header holds, if it is one of ours and valid now."""
+        now, field = self._clock(), tuple(told)
+        certificate, at = self._known.get(field, (None, now))
+        if certificate is None or not at <= now < at + _BELIEVED:
+            certificate = _borne(field, self._roots())
+            if len(self._known) >= _MOST_BELIEVED:
+                self._known.clear()
+            self._known[field] = certificate, now
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise _malformed()
+        return Serial(certificate.serial_number)
+
+
+def _borne(told: Sequence[str], roots: Sequence[Generation]) -> x509.Certificate:
+    """Return the certificate that the header holds: a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5)."""
     try:
         (field,) = told
         if not (field.startswith(":") and field.endswith(":") and len(field) > 2):
@@ -61,14 +87,12 @@ def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> S
         certificate = x509.load_der_x509_certificate(base64.b64decode(field[1:-1], validate=True))
     except ValueError:
         raise _malformed() from None
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise _malformed()
     for root in roots:
         try:
             certificate.verify_directly_issued_by(root.certificate)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return Serial(certificate.serial_number)
+        return certificate
     raise _malformed()
 
 
