@@ -17,12 +17,17 @@ from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, end_of_day, start_of_day, system_clock
 from jpki.errors import JpkiError
 from jpki.ids import HolderCode, parse_serial
+from jpki.randomness import system_randomness
 from jpki.revocation import Reason
+from server.founding import found
 from server.home import Home
+from server.settings import Settings
 from server.store import campaigns
 from server.wiring import open_rooms
 from tests.server.conftest import AgedHome
 from tests.server.console import Jpki
+from tests.server.people import card_key, request, someone
+from tests.server.postgresql import running
 
 
 @pytest.fixture
@@ -93,6 +98,21 @@ def test_where_nothing_can_be_printed_nothing_is_begun(
 def test_what_ends_is_read_in_pages_of_any_size(aged: AgedHome, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     monkeypatch.setattr(campaigns, "_LOOKED_UP", page)
     assert held_by(aged) == PAIR
+
+
+@pytest.mark.slow
+def test_postgresql_reads_the_same_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaigns, "_LOOKED_UP", 1)
+    now = system_clock()
+    with running() as server:
+        settings = Settings(database=server.new_database("ending"))
+        rooms = found(Home(tmp_path / "home"), settings, lambda: now, system_randomness)
+        for number, code in enumerate(("H-2", "H-1", "H-10")):
+            holder = someone(code)
+            rooms.desk.issue(holder, Purpose.AUTHENTICATION, request(card_key(300 + number)), BY)
+        endings = list(rooms.store.campaigns.ending(day_in_japan(now) + timedelta(days=6 * 366), now))
+        rooms.close()
+    assert sorted(each.holder for each in endings) == ["H-1", "H-10", "H-2"]
 
 
 def test_what_was_revoked_held_or_renewed_ends_no_more(aged: AgedHome) -> None:

@@ -59,7 +59,7 @@ def test_a_register_is_spoken_to_with_all_of_tls_or_without(url: str, files: int
     assert "registry" in refused.value.problem.en
 
 
-@pytest.mark.parametrize("telephone", ["", "0", "0120-", "call us", "0120-00-0000 <b>", "０１２０", "1" * 22])
+@pytest.mark.parametrize("telephone", ["", "0", "01", "0120-", "call us", "0120-00-0000 <b>", "０１２０", "1" * 22])
 def test_a_telephone_number_that_is_none_is_refused(telephone: str) -> None:
     with pytest.raises(JpkiError, match="suspension_telephone"):
         check_settings({"suspension_telephone": telephone})
