@@ -17,7 +17,7 @@ from jpki.case import CaseKind, CaseState, parse_case_number
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
 from jpki.clock import system_clock
-from jpki.ids import HolderCode, Serial
+from jpki.ids import HolderCode, Serial, format_serial
 from jpki.randomness import system_randomness
 from jpki.revocation import State
 from tests.conftest import SteppingClock
@@ -41,6 +41,8 @@ def time() -> SteppingClock:
 @pytest.fixture
 def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
     with api_at(copied(new_home, tmp_path / "home"), time) as opened:
+        if "console.show_issue" not in opened.app.view_functions:
+            opened.app.add_url_rule("/console/issue/<number>", "console.show_issue", lambda number: number)
         opened.office.register.enter(resident_of())
         yield opened
 
@@ -229,6 +231,9 @@ def test_a_release_takes_four_eyes(town: ApiTown, front: Browser, second: Browse
     assert case_of(second.post(f"/cases/{number}/approval")) == number
     assert case_of(front.post(f"/cases/{number}/completion")) == number
     assert states(town, pair) == [State.HELD, State.ACTIVE]
+    life = town.get(town.office.front, f"/certificates/{format_serial(pair[AUTHENTICATION])}/timeline").json["passages"]
+    assert [each["state"] for each in life] == ["issued", "active", "held", "active", None]
+    assert life[3]["words"]["ja"] == "一時停止が解除され、また使えるようになりました。"
     assert "Refresh" not in front.get(f"/cases/{number}").headers
 
 
@@ -335,6 +340,25 @@ def test_another_counters_case_is_taken_over_by_whoever_has_its_number(
     assert "承認する" in taken
     # Whoever gave it away by that sees that it is elsewhere now, and may take it back.
     assert "ほかの窓口の申請" in front.get(f"/cases/{number}").text
+
+
+def test_whoever_issues_goes_on_with_a_case_in_the_wizard_and_whoever_approves_here(
+    town: ApiTown, front: Browser, second: Browser
+) -> None:
+    case = town.office.opened()
+    address, wizard = f"/cases/{case.number}", f"/console/issue/{case.number}"
+    sent_on = front.get(address)
+    assert (sent_on.status_code, sent_on.headers["Location"]) == (303, wizard)
+    town.done(town.office.front, f"/cases/{case.number}/identity-check", {"card": town.card()})
+    reception = logged_in(Browser(town, clerk_row(town.rooms, {TOWN: [Role.RECEPTION]})))
+    assert reception.get(address).headers["Location"] == wizard
+    assert "承認する" in front.get(address).text
+    assert "承認する" in second.get(address).text
+    case_of(second.post(f"{address}/approval"))
+    assert second.get(address).status_code == 200
+    assert front.get(address).headers["Location"] == wizard
+    town.done(town.office.front, f"{address}/cancellation")
+    assert "（取下げ）" in front.get(address).text
 
 
 # --- what waits for approval ---------------------------------------------------------------------------------------
