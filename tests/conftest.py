@@ -5,7 +5,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from hsm_adapter import wrapping
+from tests import cheap_keys
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,10 +58,9 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _stretched_once() -> Iterator[None]:
-    """Stretch each passphrase once for each salt: copies of a home share theirs, and scrypt is slow on purpose."""
+def _cheap_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wrapping, "_stretched", cache(wrapping._stretched))  # noqa: SLF001 - the same, remembered
+        cheap_keys.of_this_process().install(patch)
         yield
 
 
