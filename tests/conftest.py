@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +35,13 @@ def town_of(nodeid: str) -> str:
     return "tests/interop" if file.startswith("tests/interop/") else file
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make keys cheap before the first file is collected."""
+    patch = pytest.MonkeyPatch()
+    cheap_keys.of_this_process().install(patch)
+    config.add_cleanup(patch.undo)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
     """Distribute by town, in the order of the collection."""
@@ -55,13 +62,6 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the outside cases are not here: no {folder.name}/ beside the project, and no JPKI_SHARED")
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cheap_keys() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        cheap_keys.of_this_process().install(patch)
-        yield
 
 
 @pytest.fixture(scope="session")
