@@ -29,9 +29,11 @@ paper: .venv/runtime ## Install what prints receipts and letters; libpango besid
 ##@ Develop
 .PHONY: test
 test: .venv/dev debian ## Set up, then run every check and every test
-	@$(MAKE) lint
-	@# One more than there are cores: many tests wait for a process of their own.
-	@$(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) --durations 15
+	@# Types take half a minute of one core, so they are checked beside the tests, and told of after them. There is one
+	@# process of tests more than there are cores: many tests wait for a process of their own.
+	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; $(MAKE) lint >"$$said" 2>&1 & \
+	  tests=0; $(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) --durations 15 || tests=$$?; \
+	  lint=0; wait $$! || lint=$$?; cat "$$said"; exit $$((tests || lint))
 
 .PHONY: check
 check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in under a minute

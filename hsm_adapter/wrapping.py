@@ -37,7 +37,7 @@ def unwrap(key: AESGCM, wrapped: bytes) -> bytes:
 def seal(key: bytes, passphrase: bytes, randomness: Randomness) -> bytes:
     """Return the key's file: the key wrapped by what scrypt makes of the passphrase."""
     salt = randomness(_SALT_OCTETS)
-    sealed = salt + wrap(_stretched(passphrase, salt), key, randomness)
+    sealed = salt + wrap(AESGCM(_stretched(passphrase, salt)), key, randomness)
     return _BEGIN + base64.encodebytes(sealed) + _END
 
 
@@ -53,9 +53,10 @@ def open_sealed(file: bytes, passphrase: bytes) -> AESGCM:
         ValueError: when the passphrase is wrong or the file is damaged.
     """
     sealed = base64.b64decode(file.removeprefix(_BEGIN).removesuffix(_END))
-    return AESGCM(unwrap(_stretched(passphrase, sealed[:_SALT_OCTETS]), sealed[_SALT_OCTETS:]))
+    salt, wrapped = sealed[:_SALT_OCTETS], sealed[_SALT_OCTETS:]
+    return AESGCM(unwrap(AESGCM(_stretched(passphrase, salt)), wrapped))
 
 
-def _stretched(passphrase: bytes, salt: bytes) -> AESGCM:
+def _stretched(passphrase: bytes, salt: bytes) -> bytes:
     """Return the passphrase's own key. The cost is one of those that OWASP recommends: 32 MiB, a quarter second."""
-    return AESGCM(Scrypt(salt=salt, length=KEY_OCTETS, n=2**15, r=8, p=3).derive(passphrase))
+    return Scrypt(salt=salt, length=KEY_OCTETS, n=2**15, r=8, p=3).derive(passphrase)

@@ -3,9 +3,8 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from hsm_adapter import wrapping
+from tests import cheap_keys
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,17 +22,48 @@ settings.load_profile("house")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+_LONGEST = (
+    "tests/interop",
+    "tests/server/test_crashes.py",
+    "tests/server/test_nodes.py",
+    "tests/server/test_reconcile_load.py",
+    "tests/server/test_mass_revocation.py",
+    "tests/server/test_resident_events.py",
+    "tests/server/test_real_parts.py",
+    "tests/server/test_campaign.py",
+    "tests/server/test_status_machine.py",
+    "tests/server/test_cli_stamps.py",
+    "tests/server/test_list_increments.py",
+    "tests/server/test_office_machine.py",
+    "tests/interop/test_canary.py",
+    "tests/interop/test_generations.py",
+    "tests/signing/test_sandbox.py",
+)
+"""What takes half a minute or more, the longest first: whatever begins last should be short."""
+_OF_ITS_OWN = ("tests/interop/test_canary.py", "tests/interop/test_generations.py")
+"""Files of interop/ that found an authority of their own."""
+_ALONE = ("tests/server/test_crashes.py", "tests/server/test_nodes.py", "tests/server/test_reconcile_load.py")
+"""Files of long tests that share nothing: any process may have any of them."""
+
+
 class ByTown(LoadScopeScheduling):
-    """Gives each file to one process, and all of interop/: what they share is made and served once."""
+    """Gives each file to one process, and most of interop/: what they share is made and served once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return town_of(nodeid)
+        return nodeid if nodeid.startswith(_ALONE) else town_of(nodeid)
 
 
 def town_of(nodeid: str) -> str:
     """Return whose towns, servers and databases a test shares."""
     file = nodeid.partition("::")[0]
-    return "tests/interop" if file.startswith("tests/interop/") else file
+    return "tests/interop" if file.startswith("tests/interop/") and file not in _OF_ITS_OWN else file
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make keys cheap before the first file is collected."""
+    patch = pytest.MonkeyPatch()
+    cheap_keys.of_this_process().install(patch)
+    config.add_cleanup(patch.undo)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -44,9 +74,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin where there are most slow tests: at the end the short ones keep every process busy."""
+    """Begin with the longest, then where there are most slow tests: at the end short ones keep every process busy."""
     slow = Counter(town_of(item.nodeid) for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[town_of(item.nodeid)])
+    rank = {town: number for number, town in enumerate(_LONGEST)}
+    items.sort(key=lambda item: (rank.get(town_of(item.nodeid), len(rank)), -slow[town_of(item.nodeid)]))
 
 
 @pytest.fixture(scope="session")
@@ -56,14 +87,6 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the outside cases are not here: no {folder.name}/ beside the project, and no JPKI_SHARED")
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _stretched_once() -> Iterator[None]:
-    """Stretch each passphrase once for each salt: copies of a home share theirs, and scrypt is slow on purpose."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wrapping, "_stretched", cache(wrapping._stretched))  # noqa: SLF001 - the same, remembered
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from functools import cache
 from hashlib import sha256
-from math import isqrt, prod
+from math import gcd, isqrt, prod
 from time import process_time
 
 import pytest
@@ -55,9 +55,13 @@ def primes() -> tuple[int, int]:
     return numbers.p, numbers.q
 
 
+_SMALL_PRIMES = prod(number for number in range(3, 2000) if all(number % each for each in range(2, isqrt(number) + 1)))
+
+
 def next_prime(number: int) -> int:
     candidate = number + 2
-    while pow(2, candidate - 1, candidate) != 1:
+    # Most are divided by a small prime, which is found out a hundred times as fast.
+    while gcd(candidate, _SMALL_PRIMES) > 1 or pow(2, candidate - 1, candidate) != 1:
         candidate += 2
     return candidate
 
@@ -121,12 +125,8 @@ def test_r17_broken_der_is_refused_and_nothing_else_happens(at: int) -> None:
 
 
 def test_r17_a_small_exponent_is_refused() -> None:
-    p, q = primes()
-    while (p - 1) % 3 == 0:
-        p = next_prime(p)
-    while (q - 1) % 3 == 0:
-        q = next_prime(q)
-    assert code(from_primes(p, q, 3)) == "key-weak"
+    key = rsa.generate_private_key(3, 2048)
+    assert code(world.request(key)) == "key-weak"
 
 
 def test_r17_exponent_one_is_refused() -> None:

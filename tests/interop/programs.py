@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import NoReturn
 
 import pytest
 
-import server.cli.frame
 from tests import forked
 
 ENVIRONMENT = {
@@ -61,11 +59,9 @@ def jpki(*words: str | Path) -> Done:
 
 
 def _be_jpki(words: Sequence[str], out: Path, err: Path) -> NoReturn:
-    os.environ.clear()
-    os.environ.update(ENVIRONMENT)
     for stream, file in enumerate((Path(os.devnull), out, err)):
         os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), stream)
-    sys.exit(server.cli.frame.run(words))
+    forked.become_jpki(words, ENVIRONMENT)
 
 
 def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:

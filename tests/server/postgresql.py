@@ -1,5 +1,6 @@
 """A PostgreSQL server of the tests' own: on a free loopback port, stopped after, its data thrown away."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,30 +89,45 @@ class Server:
         _run([self._programs / "pg_ctl", "-D", self._folder / "data", *words], self._as_postgres)
 
 
+def _new_folder() -> Path:
+    """Make a folder for the server, which does not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="jpki-postgresql-"))
+    if os.getuid() == 0:
+        owner = pwd.getpwnam(_USER)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    return folder
+
+
+@cache
+def _empty_cluster() -> Path:
+    """Make what every server begins with, once in each process of the tests: a copy is made in a tenth of the time."""
+    folder = _new_folder()
+    atexit.register(shutil.rmtree, folder)
+    words: list[str | Path] = [
+        "-D",
+        folder / "data",
+        "-U",
+        _USER,
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]
+    _run([_bin() / "initdb", *words], as_postgres=os.getuid() == 0)
+    return folder / "data"
+
+
 @contextmanager
 def running() -> Iterator[Server]:
     """Run a server while the block runs."""
     programs = _bin()
     as_postgres = os.getuid() == 0
-    folder = Path(tempfile.mkdtemp(prefix="jpki-postgresql-"))
-    if as_postgres:
-        owner = pwd.getpwnam(_USER)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    folder = _new_folder()
     server = Server(folder, programs, _free_port(), as_postgres=as_postgres)
     try:
-        words: list[str | Path] = [
-            "-D",
-            folder / "data",
-            "-U",
-            _USER,
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]
-        _run([programs / "initdb", *words], as_postgres)
+        _run(["cp", "-a", _empty_cluster(), folder / "data"], as_postgres)
         server.start()
         yield server
     finally:

@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 
 from server.cli.frame import run
+from tests.forked import Command
 from tests.server.conftest import AgedHome, Town, serial_in
 from tests.server.console import Jpki
 from tests.server.people import holder_file
@@ -85,14 +86,13 @@ class Served:
 
     url: str
     said: str
-    process: subprocess.Popen[str]
+    process: Command
 
 
 @contextmanager
 def serving(command: Path, home: Path, *words: str) -> Iterator[Served]:
     """Serve the home in a process of its own on a free port."""
-    line: list[str | Path] = [command, "serve", "--home", home, "--port", "0", "--lang", "en", *words]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+    with Command(command, "serve", "--home", home, "--port", "0", "--lang", "en", *words) as process:
         try:
             yield wait_for_url(process)
         finally:
@@ -100,8 +100,7 @@ def serving(command: Path, home: Path, *words: str) -> Iterator[Served]:
             process.wait(20)
 
 
-def wait_for_url(process: subprocess.Popen[str]) -> Served:
-    assert process.stderr is not None
+def wait_for_url(process: Command) -> Served:
     said = ""
     for line in iter(process.stderr.readline, ""):
         if found := re.search(r"(?<=Answering on )\S+", line):

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +26,7 @@ from cryptography.x509.ocsp import (
 )
 
 from ocsp.request import MAX_REQUEST_OCTETS
+from tests.forked import Command
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Jpki
 from tests.server.people import holder_file
@@ -38,9 +38,20 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def serving(command: Path, home: Path, *more: str) -> Iterator[str]:
     """Serve the home's OCSP door, and give its host and port."""
-    words = [command, "serve", "--home", home, "--port", "0", "--lang", "en", "--door", "ocsp", "--fast", *more]
-    with subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    words: list[str | Path] = [
+        "serve",
+        "--home",
+        home,
+        "--port",
+        "0",
+        "--lang",
+        "en",
+        "--door",
+        "ocsp",
+        "--fast",
+        *more,
+    ]
+    with Command(command, *words) as process:
         try:
             found = (re.search(r"(?<=Answering on http://)\S+", line) for line in process.stderr)
             yield next(match[0] for match in found if match is not None)

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from server.metrics import Metrics
 from server.tally import ONE_IN, Board, Tally
 from server.wiring import Rooms, open_rooms
 from tests.conftest import PROJECT
+from tests.forked import Command
 from tests.server.conftest import AgedHome, Town
 from tests.server.test_cli_serve import wait_for_url
 from tests.server.test_fast_door import request_for, wait_until
@@ -254,13 +254,12 @@ FAST = ("--door", "ocsp", "--fast")
 
 
 @contextmanager
-def served(command: Path, home: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+def served(command: Path, home: Path, *words: str) -> Iterator[tuple[Command, str, list[str]]]:
     """Serve the home by two workers: the process, the address, and the lines of its log as they come."""
-    line = [command, "serve", "--home", home, "--port", "0", "--lang", "en", "--workers", "2", *words]
-    with subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True) as process:
+    line: list[str | Path] = ["serve", "--home", home, "--port", "0", "--lang", "en", "--workers", "2", *words]
+    with Command(command, *line) as process:
         try:
             url = wait_for_url(process).url
-            assert process.stderr is not None
             log: list[str] = []
             reader = threading.Thread(target=log.extend, args=(process.stderr,))
             reader.start()
@@ -272,7 +271,7 @@ def served(command: Path, home: Path, *words: str) -> Iterator[tuple[subprocess.
             reader.join()
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
+def workers(process: Command) -> list[int]:
     return list(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii").split()))
 
 
@@ -335,6 +334,8 @@ def test_counts_are_exact_and_outlive_every_worker(town: Town, installed: Path, 
 def test_of_a_worker_that_is_stopped_the_journal_is_not_heard(town: Town, installed: Path) -> None:
     with served(installed, town.home, *FAST) as (process, address, _):
         stopped, _ = workers(process)
+        # Once it follows the journal it has a thread for that, and wrote down what it heard.
+        wait_until(lambda: len(list(Path(f"/proc/{stopped}/task").iterdir())) > 1)
         os.kill(stopped, signal.SIGSTOP)
         try:
             # The kernel gives some connections to the stopped one, which takes none.

@@ -34,6 +34,7 @@ from server.store.tables import metadata
 from server.store.verifiers import SqlVerifiers
 from server.wiring import open_rooms
 from tests.conftest import SteppingClock
+from tests.forked import Command
 from tests.server.console import Jpki
 from tests.server.people import holder_file
 from tests.server.postgresql import Server, running
@@ -208,16 +209,13 @@ def test_generations_follow_each_other_on_postgresql(jpki: Jpki, pg_home: Path, 
 
 @contextmanager
 def serving(installed: Path, home: Path, *more: str) -> Iterator[str]:
-    words = [installed, "serve", "--home", home, "--port", "0", "--lang", "en", *more]
-    process = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        line = next(line for line in process.stderr if line.startswith("Answering on"))
-        yield line.split()[2]
-    finally:
-        process.terminate()
-        process.wait()
-        process.stderr.close()
+    with Command(installed, "serve", "--home", home, "--port", "0", "--lang", "en", *more) as process:
+        try:
+            line = next(line for line in process.stderr if line.startswith("Answering on"))
+            yield line.split()[2]
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def test_r16_nodes_on_one_database_agree_within_a_second(

@@ -30,6 +30,7 @@ from server.home import Home
 from server.jobs import COPIES
 from server.list_fetch import NodeFetch
 from server.wiring import open_rooms
+from tests.forked import Command
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Jpki
 from tests.server.people import HOLDER_FILE
@@ -48,7 +49,7 @@ class Served:
 
     port: int
     root: Path
-    process: subprocess.Popen[str]
+    process: Command
 
     def connected(self, client: Path | None) -> http.client.HTTPSConnection:
         """Connect as the bearer of a folder with a key and a certificate."""
@@ -77,9 +78,7 @@ class Served:
 
 @contextmanager
 def serving(command: Path, home: Path, *more: str) -> Iterator[Served]:
-    words = [command, "serve", "--home", home, "--port", "0", "--lang", "en", "--tls", *more]
-    with subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    with Command(command, "serve", "--home", home, "--port", "0", "--lang", "en", "--tls", *more) as process:
         try:
             found = (re.search(r"Answering on https://127\.0\.0\.1:(\d+)", line) for line in process.stderr)
             port = int(next(match[1] for match in found if match is not None))
