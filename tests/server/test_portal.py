@@ -151,9 +151,3 @@ def test_the_telephone_for_lost_cards_is_on_the_portal_whichever_doors_are_open(
         assert page.xpath("//section[@aria-labelledby='holder']//a[starts-with(@href, 'tel:')]/@href") == [
             "tel:+81120000000"
         ]
-
-
-@pytest.mark.parametrize("telephone", ["", "0120", "0120 000 000", "tel:0120000000", "0120-000-000-", "x" * 10])
-def test_a_telephone_that_is_none_is_refused(telephone: str) -> None:
-    with pytest.raises(JpkiError, match="suspension_telephone"):
-        check_settings({"suspension_telephone": telephone})
