@@ -3,7 +3,7 @@
 import base64
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
@@ -21,6 +21,8 @@ from jpki.ports import Admission
 from jpki.text import Text
 from jpki.verifier import VerifierId
 
+_BELIEVED = timedelta(minutes=1)
+_MOST_BELIEVED = 1000
 _TOLD = {
     NameOID.COUNTRY_NAME: "countryName",
     NameOID.ORGANIZATION_NAME: "organizationName",
@@ -57,14 +59,15 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
     """Believe the header Client-Cert (RFC 9440) where a configured proxy sends it, and refuse it everywhere else.
 
     The proxy has verified the certificate; that it is one of `roots` is verified here again, for a proxy may be set up
-    to believe others.
+    to believe others. What was verified counts for a minute: a browser asks for many things after each other.
     """
+    believed = _Believed(roots, clock)
 
     @app.before_request
     def hear() -> None:
         told = request.headers.getlist("Client-Cert")
         if request.remote_addr in proxies:
-            g.client = _borne(told, roots(), clock()) if told else None
+            g.client = believed.bearer(told) if told else None
         elif told or "Client-Cert-Chain" in request.headers:
             if request.blueprint != "ocsp":
                 raise _not_from_proxy()
@@ -72,8 +75,31 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
             g.client = None
 
 
-def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> tuple[Purpose, Serial]:
-    """Return whose CA's the certificate is that the header holds, a byte sequence (RFC 9440 2.2), and its serial."""
+class _Believed:
+    """The certificates that proxies told of lately; safe to share between threads, for each step is one of a dict's."""
+
+    def __init__(self, roots: Callable[[], Sequence[Generation]], clock: Clock) -> None:
+        self._roots = roots
+        self._clock = clock
+        self._known: dict[tuple[str, ...], tuple[x509.Certificate, Purpose, datetime]] = {}
+
+    def bearer(self, told: Sequence[str]) -> tuple[Purpose, Serial]:
+        """Return whose CA's the certificate is that the header holds, and its serial, if it is valid now."""
+        now, field = self._clock(), tuple(told)
+        known = self._known.get(field)
+        if known is None or not known[2] <= now < known[2] + _BELIEVED:
+            known = (*_borne(field, self._roots()), now)
+            if len(self._known) >= _MOST_BELIEVED:
+                self._known.clear()
+            self._known[field] = known
+        certificate, ca, _ = known
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise _malformed()
+        return ca, Serial(certificate.serial_number)
+
+
+def _borne(told: Sequence[str], roots: Sequence[Generation]) -> tuple[x509.Certificate, Purpose]:
+    """Return the certificate that the header holds, a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5), and whose CA's."""
     try:
         (field,) = told
         if not (field.startswith(":") and field.endswith(":") and len(field) > 2):
@@ -81,14 +107,12 @@ def _borne(told: Sequence[str], roots: Sequence[Generation], now: datetime) -> t
         certificate = x509.load_der_x509_certificate(base64.b64decode(field[1:-1], validate=True))
     except ValueError:
         raise _malformed() from None
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise _malformed()
     for root in roots:
         try:
             certificate.verify_directly_issued_by(root.certificate)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return root.purpose, Serial(certificate.serial_number)
+        return certificate, root.purpose
     raise _malformed()
 
 

@@ -35,12 +35,12 @@ class ClerkGate:
         certificate = access.client()
         if certificate is None:
             raise _missing()
-        found = self._clerks.bearer(certificate)
-        if found is None:
+        known = self._clerks.bearer(certificate, _minute(self._clock()) - 1)
+        if known is None:
             raise _unknown()
+        found, refusals = known
         self._require_measure(found)
-        minute = _minute(self._clock())
-        if self._clerks.refusals(found.id, minute - 1) >= MOST_REFUSALS:
+        if refusals >= MOST_REFUSALS:
             raise _locked_out()
         if found.state is ClerkState.SUSPENDED:
             self.refused(found)

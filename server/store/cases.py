@@ -6,7 +6,20 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
@@ -59,7 +72,7 @@ class SqlCases:
         try:
             with self._database.writing() as connection:
                 self._database.advance_clock(connection, at)
-                connection.execute(insert(tables.case).values(_values(case)))
+                connection.execute(_OPEN, _values(case))
                 details: dict[str, str | int] = {
                     "kind": case.kind,
                     "counter": case.counter,
@@ -85,16 +98,16 @@ class SqlCases:
 
     def case(self, number: CaseNumber) -> Case:
         """Return a case."""
-        found = self._cases(select(tables.case).where(tables.case.c.number == number))
-        if not found:
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"number": number}).first()
+        if row is None:
             raise _unknown(number)
-        return found[0]
+        return _case(row)
 
     def resident(self, number: CaseNumber) -> Resident | None:
         """Open what the register answered."""
-        table = tables.case_resident
         with self._database.reading() as connection:
-            row = connection.execute(select(table).where(table.c.number == number)).first()
+            row = connection.execute(_RESIDENT, {"number": number}).first()
             if row is None:
                 return None
             key = self._seal.key(connection, row.data_key)
@@ -102,15 +115,9 @@ class SqlCases:
 
     def certificates(self, number: CaseNumber) -> Sequence[CaseCertificate]:
         """Return what was ordered in a case."""
-        link, certificate = tables.case_certificate, tables.certificate
-        query = (
-            select(link.c.serial, link.c.version, certificate.c.purpose)
-            .join(certificate, certificate.c.serial == link.c.serial)
-            .where(link.c.number == number)
-            .order_by(link.c.version, certificate.c.not_before)
-        )
         with self._database.reading() as connection:
-            return [CaseCertificate(row.serial, Purpose(row.purpose), row.version) for row in connection.execute(query)]
+            rows = connection.execute(_ORDERED, {"number": number})
+            return [CaseCertificate(row.serial, Purpose(row.purpose), row.version) for row in rows]
 
     def at_counter(
         self, counter: CounterCode, after: CasePlace | None, count: int, at: datetime
@@ -171,15 +178,31 @@ class SqlCases:
         connection.execute(insert(tables.case_resident).values(number=number, data_key=key.id, sealed=sealed))
 
 
+_ONE = select(tables.case).where(tables.case.c.number == bindparam("number"))
+_OPEN = insert(tables.case)
+_STEP = update(tables.case).where(
+    tables.case.c.number == bindparam("of_number"),
+    tables.case.c.version == bindparam("was_version"),
+    tables.case.c.state == bindparam("was_state"),
+)
+_RESIDENT = select(tables.case_resident).where(tables.case_resident.c.number == bindparam("number"))
+_ORDERED = (
+    select(tables.case_certificate.c.serial, tables.case_certificate.c.version, tables.certificate.c.purpose)
+    .join(tables.certificate, tables.certificate.c.serial == tables.case_certificate.c.serial)
+    .where(tables.case_certificate.c.number == bindparam("number"))
+    .order_by(tables.case_certificate.c.version, tables.certificate.c.not_before)
+)
+
+
 def apply(connection: Connection, change: Change, by: Actor, at: datetime) -> None:
     """Take a step in the running transaction.
 
     Raises:
         JpkiError: CONFLICT `case-changed`.
     """
-    case, before, after = tables.case, change.before, change.after
-    same = (case.c.number == before.number, case.c.version == before.version, case.c.state == before.state)
-    if connection.execute(update(case).where(*same).values(_values(after))).rowcount == 0:
+    before, after = change.before, change.after
+    was = {"of_number": before.number, "was_version": before.version, "was_state": before.state}
+    if connection.execute(_STEP, _values(after) | was).rowcount == 0:
         raise changed(before.number)
     if after.state.is_closed or after.state is CaseState.RECEIVED:
         forget(connection, before.number)

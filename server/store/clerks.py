@@ -1,10 +1,10 @@
 """Clerks in SQL: who they are, where they may do what, and which client certificates they bear."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clerk import Clerk, ClerkId, ClerkState, Role
@@ -59,11 +59,14 @@ class SqlClerks:
             set_state(connection, clerk, state)
             _note(connection, Act.CLERK_CHANGED, clerk, by, at, {"state": state})
 
-    def bearer(self, certificate: Serial) -> Clerk | None:
-        """Return who bears a client certificate."""
-        borne = tables.clerk_certificate
-        found = self._clerks(select(borne.c.clerk).where(borne.c.serial == certificate))
-        return found[0] if found else None
+    def bearer(self, certificate: Serial, since_minute: int) -> tuple[Clerk, int] | None:
+        """Return who bears a client certificate, and how often the clerk was refused since a minute, that included."""
+        with self._database.reading() as connection:
+            found = _read(connection.execute(_BEARER, {"certificate": certificate}))
+            if not found:
+                return None
+            values = {"client": found[0].id, "minute": since_minute}
+            return found[0], connection.execute(_REFUSALS, values).scalar() or 0
 
     def clerk(self, clerk: ClerkId) -> Clerk:
         """Return a clerk.
@@ -71,14 +74,17 @@ class SqlClerks:
         Raises:
             JpkiError: NOT_FOUND `clerk-unknown`.
         """
-        found = self._clerks(select(tables.clerk.c.id).where(tables.clerk.c.id == clerk))
+        with self._database.reading() as connection:
+            found = _read(connection.execute(_WITH_ROLES.where(tables.clerk.c.id == clerk)))
         if not found:
             raise _unknown(clerk)
         return found[0]
 
     def clerks(self) -> Sequence[Clerk]:
         """Return all clerks in order of their ids."""
-        return self._clerks(select(tables.clerk.c.id))
+        identifier = tables.clerk.c.id
+        with self._database.reading() as connection:
+            return _read(connection.execute(_WITH_ROLES.order_by(func.length(identifier), identifier)))
 
     def refused(self, client: str, minute: int) -> None:
         """Count a refusal of a client in a minute of the epoch, and forget what is long past."""
@@ -89,31 +95,37 @@ class SqlClerks:
                 connection.execute(delete(table).where(table.c.minute < minute - _REMEMBERED_MINUTES))
                 connection.execute(insert(table).values(client=client, minute=minute, count=1))
 
-    def refusals(self, client: str, since_minute: int) -> int:
-        """Return how often a client was refused since a minute, that one included."""
-        table = tables.clerk_refusal
-        query = select(func.sum(table.c.count)).where(table.c.client == client, table.c.minute >= since_minute)
-        with self._database.reading() as connection:
-            return connection.execute(query).scalar() or 0
 
-    def _clerks(self, wanted: Select[Any]) -> Sequence[Clerk]:
-        clerk, role = tables.clerk, tables.clerk_role
-        roles: dict[str, dict[CounterCode, set[Role]]] = {}
-        with self._database.reading() as connection:
-            for row in connection.execute(select(role).where(role.c.clerk.in_(wanted))):
-                roles.setdefault(row.clerk, {}).setdefault(CounterCode(row.counter), set()).add(Role(row.role))
-            rows = connection.execute(
-                select(clerk).where(clerk.c.id.in_(wanted)).order_by(func.length(clerk.c.id), clerk.c.id)
-            )
-            return [
-                Clerk(
-                    id=ClerkId(row.id),
-                    name=row.name,
-                    state=ClerkState(row.state),
-                    roles={place: frozenset(those) for place, those in roles.get(row.id, {}).items()},
-                )
-                for row in rows
-            ]
+_WITH_ROLES = select(tables.clerk, tables.clerk_role.c.counter, tables.clerk_role.c.role).select_from(
+    tables.clerk.outerjoin(tables.clerk_role, tables.clerk_role.c.clerk == tables.clerk.c.id)
+)
+_BEARER = _WITH_ROLES.where(
+    tables.clerk.c.id.in_(
+        select(tables.clerk_certificate.c.clerk).where(tables.clerk_certificate.c.serial == bindparam("certificate"))
+    )
+)
+_REFUSALS = select(func.sum(tables.clerk_refusal.c.count)).where(
+    tables.clerk_refusal.c.client == bindparam("client"), tables.clerk_refusal.c.minute >= bindparam("minute")
+)
+
+
+def _read(rows: Iterable[Row[Any]]) -> Sequence[Clerk]:
+    """Return the clerks in the order of their first rows: each has a row for every role."""
+    named: dict[str, Row[Any]] = {}
+    roles: dict[str, dict[CounterCode, set[Role]]] = {}
+    for row in rows:
+        named.setdefault(row.id, row)
+        if row.role is not None:
+            roles.setdefault(row.id, {}).setdefault(CounterCode(row.counter), set()).add(Role(row.role))
+    return [
+        Clerk(
+            id=ClerkId(row.id),
+            name=row.name,
+            state=ClerkState(row.state),
+            roles={place: frozenset(those) for place, those in roles.get(row.id, {}).items()},
+        )
+        for row in named.values()
+    ]
 
 
 def add_clerk(connection: Connection, clerk: ClerkId, name: str, roles: Roles) -> None:

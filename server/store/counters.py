@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from enroll.counters import by_itself, of_municipality
 from jpki.acts import Act, Actor, AuditEvent
@@ -70,8 +70,11 @@ class SqlCounters:
             return [_counter(row) for row in connection.execute(select(table).order_by(table.c.code))]
 
 
+_ONE = select(tables.counter).where(tables.counter.c.code == bindparam("code"))
+
+
 def _find(connection: Connection, code: CounterCode) -> Counter | None:
-    row = connection.execute(select(tables.counter).where(tables.counter.c.code == code)).first()
+    row = connection.execute(_ONE, {"code": code}).first()
     return None if row is None else _counter(row)
 
 

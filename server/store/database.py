@@ -37,6 +37,7 @@ from server.store.reserve import DISK_FULL, Reserve
 SCHEMA = "0013"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
+_LATEST = select(tables.clock.c.latest)
 _ASKED = "asked"
 """The execution option that holds when, by the monotonic clock, a transaction that writes was asked for."""
 VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
@@ -235,7 +236,7 @@ class Database:
         Raises:
             JpkiError: UNAVAILABLE `clock-went-back`.
         """
-        latest = connection.execute(select(tables.clock.c.latest)).scalar_one()
+        latest = connection.execute(_LATEST).scalar_one()
         waited = monotonic() - connection.get_execution_options()[_ASKED]
         if (latest - at).total_seconds() > tolerance_seconds + waited:
             raise JpkiError(

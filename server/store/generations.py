@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
@@ -44,7 +45,7 @@ class SqlGenerations:
 
     def ever(self, purpose: Purpose) -> Sequence[Generation]:
         """Return every generation there ever was, the newest first: documents outlive their CA's key."""
-        return self._where(tables.generation.c.purpose == purpose)
+        return self._read(_EVER, purpose=purpose)
 
     def answering(self, purpose: Purpose, at: datetime) -> Sequence[Generation]:
         """Return those that lists and OCSP answers come from, the compromised included, the newest first."""
@@ -65,7 +66,7 @@ class SqlGenerations:
         Raises:
             JpkiError: NOT_FOUND `generation-unknown`.
         """
-        found = self._where(tables.generation.c.id == identifier)
+        found = self._read(_ONE, id=identifier)
         if not found:
             raise _unknown(identifier)
         return found[0]
@@ -78,10 +79,9 @@ class SqlGenerations:
             made = {row.purpose: row.number for row in connection.execute(query)}
         return {purpose: made.get(purpose, 0) for purpose in Purpose}
 
-    def _where(self, *conditions: ColumnElement[bool]) -> Sequence[Generation]:
-        table = tables.generation
+    def _read(self, query: Select[Any], **wanted: str) -> Sequence[Generation]:
         with self._database.reading() as connection:
-            rows = connection.execute(select(table).where(*conditions).order_by(table.c.number.desc())).all()
+            rows = connection.execute(query, wanted).all()
         return [
             Generation(
                 id=GenerationId(row.id),
@@ -96,6 +96,14 @@ class SqlGenerations:
             )
             for row in rows
         ]
+
+
+_ONE = select(tables.generation).where(tables.generation.c.id == bindparam("id"))
+_EVER = (
+    select(tables.generation)
+    .where(tables.generation.c.purpose == bindparam("purpose"))
+    .order_by(tables.generation.c.number.desc())
+)
 
 
 # --- within the transactions of ceremonies (server/store/ceremonies.py) --------------------------------------------

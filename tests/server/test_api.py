@@ -25,6 +25,7 @@ from jpki.counter import CounterCode
 from jpki.ids import Serial, format_serial
 from jpki.resident_event import EventState
 from server.gate import MOST_REFUSALS
+from server.store import tables
 from tests.conftest import SteppingClock
 from tests.server.api_world import V1, ApiTown, api_at, header_of
 from tests.server.conftest import copied
@@ -199,6 +200,29 @@ def test_rfc_9440_what_the_proxy_tells_is_checked_again(town: ApiTown, time: Ste
         headers = header_of(self_signed(serial))
     answer = town.client.get(f"{V1}/me", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (400, "client-cert-malformed")
+
+
+def test_rfc_9440_what_was_verified_counts_for_a_minute_and_not_for_another_certificate(
+    town: ApiTown, time: SteppingClock
+) -> None:
+    shown = dict(town.headers(town.office.front))
+    for _ in range(2):
+        assert town.client.get(f"{V1}/me", headers=shown).json["id"] == town.office.front.id
+    with town.rooms.store.database.writing() as connection:
+        gone = tables.generation.update().values(compromised_at=time(), issue_until=time())
+        connection.execute(gone.where(tables.generation.c.purpose == "infrastructure"))
+    assert town.client.get(f"{V1}/me", headers=shown).status_code == 200
+    other = header_of(client_certificate_of_nobody(town))
+    assert town.client.get(f"{V1}/me", headers=other).json["code"] == "client-cert-malformed"
+    time.advance(seconds=61)
+    assert town.client.get(f"{V1}/me", headers=shown).json["code"] == "client-cert-malformed"
+
+
+def client_certificate_of_nobody(town: ApiTown) -> x509.Certificate:
+    certificate = x509.load_der_x509_certificate(
+        base64.b64decode(town.headers(town.office.front)["Client-Cert"].strip(":"))
+    )
+    return self_signed(certificate.serial_number)
 
 
 def self_signed(serial: int) -> x509.Certificate:

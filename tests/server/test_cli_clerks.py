@@ -86,7 +86,7 @@ def test_the_administrator_of_an_older_home_becomes_a_clerk_with_the_certificate
         bundle, password = home / "clerks" / "administrator-1.p12", home / "secrets" / "administrator-1-password"
         _, certificate, _ = load_key_and_certificates(bundle.read_bytes(), password.read_bytes())
         assert certificate is not None
-        assert rooms.store.clerks.bearer(Serial(certificate.serial_number)) == before
+        assert rooms.store.clerks.bearer(Serial(certificate.serial_number), 0) == (before, 0)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`jpki doctor`: a new home is well, and each thing that can be wrong is found and named with what to do."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from jpki.acts import LOCAL_OPERATOR
+from jpki.case import Express, ExpressGround
 from jpki.certificate import Purpose
-from jpki.clock import system_clock, whole_second
+from jpki.clock import day_in_japan, start_of_day, system_clock, whole_second
+from jpki.ids import HolderCode
 from jpki.partition import COMPLETE
+from jpki.resident_event import Kind, ResidentEvent, SourceName
 from server.app import Door, create_app
 from server.doctor import examine
 from server.freshness import warning_of
@@ -20,6 +25,7 @@ from server.store import tables
 from server.store.database import Database
 from server.wiring import open_rooms
 from tests.server.console import Jpki
+from tests.server.office_world import office_at
 
 
 def failing(jpki: Jpki, home: Path) -> dict[str, Any]:
@@ -110,6 +116,37 @@ def test_a_clock_that_went_back_is_found(jpki: Jpki, home: Path) -> None:
     database.close()
     found = failing(jpki, home)
     assert "accept-clock" in found["clock"]["action"]["en"]
+
+
+def test_resident_events_that_nobody_handles_are_found(jpki: Jpki, home: Path) -> None:
+    now = system_clock()
+    told = ResidentEvent(
+        source=SourceName("131016"), sequence=1, kind=Kind.DIED, holder=HolderCode("T-1"), effective_at=now
+    )
+    with closing(open_rooms(Home(home))) as rooms:
+        rooms.store.events.receive([told], LOCAL_OPERATOR, now)
+        assert jpki.done("doctor", "--home", home)["healthy"]
+        with rooms.store.database.writing() as connection:
+            earlier = whole_second(now) - timedelta(minutes=6)
+            connection.execute(update(tables.resident_event).values(received_at=earlier, effective_at=earlier))
+        assert failing(jpki, home)["resident-events"]["code"] == "resident-events-wait"
+        jpki.done("events", "run", "--home", home, "--workers", "1")
+        assert jpki.done("doctor", "--home", home)["healthy"]
+
+
+def test_overdue_express_cases_are_found(jpki: Jpki, home: Path) -> None:
+    with office_at(home, system_clock) as town:
+        today = day_in_japan(town.now)
+        case = town.opened(express=Express(ground=ExpressGround.RETURNEE, happened_on=today))
+        assert case.due == today + timedelta(days=7)
+        assert jpki.done("doctor", "--home", home)["healthy"]
+        with town.rooms.store.database.writing() as connection:
+            connection.execute(update(tables.case).values(opened_at=start_of_day(today - timedelta(days=7))))
+        assert jpki.done("doctor", "--home", home)["healthy"]
+        with town.rooms.store.database.writing() as connection:
+            before = start_of_day(today - timedelta(days=7)) - timedelta(seconds=1)
+            connection.execute(update(tables.case).values(opened_at=before))
+        assert failing(jpki, home)["express"]["code"] == "express-overdue"
 
 
 def test_a_readable_secret_is_found(jpki: Jpki, home: Path) -> None:

@@ -1,15 +1,19 @@
 """The store on PostgreSQL: the same contract, and migrations on data."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from psycopg.errors import DiskFull
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
+from server.store.clerks import SqlClerks
 from server.store.database import Database
 from server.store.faults import translated
 from server.store.reserving import require_free, take_places
@@ -103,6 +107,28 @@ def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(
         connection.rollback()
     assert refused.value.code == "certificate-live"
     assert store.ledger.status(wish.serial) is None
+
+
+def test_clerks_who_are_added_at_once_are_numbered_one_after_the_other(new_database: Callable[[], Database]) -> None:
+    database = new_database()
+    database.found(NOON)
+    first = SqlClerks(database)
+    second = SqlClerks(database)
+    begun, waiting = threading.Event(), threading.Event()
+
+    def slowly(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the first one between its look at how many there are and the writing of its row."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO clerk ") and not begun.is_set():
+            begun.set()
+            waiting.wait(1)
+
+    event.listen(database._engine, "before_cursor_execute", slowly)  # noqa: SLF001 - what lies between two statements
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(first.add, "x", {}, LOCAL_OPERATOR, NOON)
+        assert begun.wait(20)
+        other = threads.submit(second.add, "y", {}, LOCAL_OPERATOR, NOON)
+        assert {one.result(20), other.result(20)} == {"clerk-1", "clerk-2"}
 
 
 def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:
