@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.campaign import CampaignState, ItemState
-from jpki.case import CaseState
+from jpki.case import CaseState, Step
 from jpki.clerk import ClerkId, ClerkState
 from jpki.clock import whole_second
 from jpki.ids import GenerationId, Serial
@@ -266,6 +266,7 @@ class Replay:
         state = CaseState(str(event.details["state"]))
         values: dict[str, object] = {"state": state, "version": event.details["version"], "changed_at": event.at}
         values |= {name: event.details[name] for name in ("counter", "purposes") if name in event.details}
+        values |= _by_whose_hands(event, state)
         self._run(update(case).where(case.c.number == number).values(values))
         if state.is_closed or state is CaseState.RECEIVED:
             cases.forget(self._connection, number)
@@ -295,6 +296,14 @@ class Replay:
 
     def _run(self, statement: Any) -> None:  # noqa: ANN401 - SQLAlchemy's insert, update and delete have no common type
         self._connection.execute(statement)
+
+
+def _by_whose_hands(event: AuditEvent, state: CaseState) -> Mapping[str, str | None]:
+    """Return who has checked and approved since a case's step: four eyes are asked for after a restore, too."""
+    if state is CaseState.RECEIVED:
+        return {"checked_by": None, "approved_by": None}
+    column = {Step.CHECK_IDENTITY: "checked_by", Step.APPROVE: "approved_by"}.get(Step(str(event.details["step"])))
+    return {} if column is None else {column: event.actor.name.partition("@")[0]}
 
 
 _ACTS: Mapping[Act, Callable[[Replay, AuditEvent], None]] = {

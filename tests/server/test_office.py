@@ -751,6 +751,23 @@ def test_after_a_restore_a_case_stands_as_the_audit_says_and_what_was_erased_sta
     assert residents_kept(office) == 0
 
 
+def test_after_a_restore_four_eyes_are_still_two_clerks(office: OfficeTown) -> None:
+    express = Express(ground=ExpressGround.RETURNEE, happened_on=day_in_japan(office.now))
+    case = office.opened(express=express)
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    with office.rooms.store.database.writing() as connection:
+        connection.execute(tables.case.update().values(state=CaseState.RECEIVED, version=1, checked_by=None))
+        replay = Replay(connection)
+        for body in connection.execute(select(tables.audit_outbox.c.body)).scalars():
+            event = decode(body)
+            if event.act is Act.CASE_STEP:
+                replay.take(event)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.approve(case.number, office.front)
+    assert code_of(refused) == "four-eyes"
+    assert office.rooms.office.approve(case.number, office.second).checked_by == office.front.id
+
+
 def test_after_a_restore_a_case_is_for_the_kinds_that_were_asked_for_last(office: OfficeTown) -> None:
     case = office.opened()
     office.rooms.office.amend(case.number, AUTHENTICATION, office.front)
