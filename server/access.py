@@ -21,6 +21,8 @@ from jpki.ports import Admission
 from jpki.text import Text
 from jpki.verifier import VerifierId
 
+_BELIEVED = timedelta(minutes=1)
+_MOST_BELIEVED = 1000
 _TOLD = {
     NameOID.COUNTRY_NAME: "countryName",
     NameOID.ORGANIZATION_NAME: "organizationName",
@@ -67,7 +69,7 @@ def hear_proxies(app: Flask, proxies: Collection[str], roots: Callable[[], Seque
     def hear() -> None:
         told = request.headers.getlist("Client-Cert")
         if request.remote_addr in proxies:
-            g.client = believed.client(told) if told else None
+            g.client = believed.bearer(told) if told else None
         elif told or "Client-Cert-Chain" in request.headers:
             if request.blueprint != "ocsp":
                 raise _not_from_proxy()
@@ -81,26 +83,25 @@ class _Believed:
     def __init__(self, roots: Callable[[], Sequence[Generation]], clock: Clock) -> None:
         self._roots = roots
         self._clock = clock
-        self._known: dict[tuple[str, ...], tuple[Purpose, x509.Certificate, datetime]] = {}
+        self._known: dict[tuple[str, ...], tuple[x509.Certificate, Purpose, datetime]] = {}
 
-    def client(self, told: Sequence[str]) -> tuple[Purpose, Serial]:
+    def bearer(self, told: Sequence[str]) -> tuple[Purpose, Serial]:
         """Return whose CA's the certificate is that the header holds, and its serial, if it is valid now."""
         now, field = self._clock(), tuple(told)
         known = self._known.get(field)
-        if known is not None and known[2] <= now < known[2] + _BELIEVED:
-            purpose, certificate, _ = known
-        else:
-            purpose, certificate = _borne(field, self._roots())
+        if known is None or not known[2] <= now < known[2] + _BELIEVED:
+            known = (*_borne(field, self._roots()), now)
             if len(self._known) >= _MOST_BELIEVED:
                 self._known.clear()
-            self._known[field] = purpose, certificate, now
+            self._known[field] = known
+        certificate, ca, _ = known
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise _malformed()
-        return purpose, Serial(certificate.serial_number)
+        return ca, Serial(certificate.serial_number)
 
 
-def _borne(told: Sequence[str], roots: Sequence[Generation]) -> tuple[Purpose, x509.Certificate]:
-    """Return the certificate that the header holds, a byte sequence (RFC 9440 2.2), and whose CA's it is."""
+def _borne(told: Sequence[str], roots: Sequence[Generation]) -> tuple[x509.Certificate, Purpose]:
+    """Return the certificate that the header holds, a byte sequence (RFC 9440 2.2, RFC 8941 3.3.5), and whose CA's."""
     try:
         (field,) = told
         if not (field.startswith(":") and field.endswith(":") and len(field) > 2):
@@ -113,7 +114,7 @@ def _borne(told: Sequence[str], roots: Sequence[Generation]) -> tuple[Purpose, x
             certificate.verify_directly_issued_by(root.certificate)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return root.purpose, certificate
+        return certificate, root.purpose
     raise _malformed()
 
 
