@@ -153,6 +153,8 @@ def _console(rooms: Rooms, needed: Mapping[str, health.Check]) -> Blueprint:
         clock=rooms.clock,
         randomness=rooms.randomness,
         training=rooms.settings.training,
+        suspension_telephone=rooms.settings.suspension_telephone,
+        base_url=rooms.settings.base_url,
         status_of=lambda error: problems.STATUS[error.kind],
         standing=lambda: portal.standing(needed),
     )

@@ -31,6 +31,10 @@ class House:
     randomness: Randomness
     training: bool
     """Whether clerks learn here, with nobody's real certificates."""
+    suspension_telephone: str | None
+    """Takes calls about lost cards, day and night."""
+    base_url: str
+    """Where verifiers and holders find the house."""
     status_of: Callable[[JpkiError], int]
     """The HTTP status of an error."""
     standing: Callable[[], Sequence[tuple[Text, str]]]

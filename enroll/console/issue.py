@@ -18,6 +18,7 @@ from enroll.console.glyphs import conspicuous, pieces
 from enroll.console.japanese_dates import age, in_era
 from enroll.console.session import WATCHING
 from enroll.messages import CaseTold, CertificatesTold, CertificateTold, PossibilitiesTold, ResidentTold
+from enroll.paper.receipt import Receipt, receipt
 from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan
@@ -26,8 +27,8 @@ from jpki.errors import Fault, JpkiError, Kind
 from jpki.event import Event
 from jpki.text import Text
 
-_SECONDS = 2
 _KIND = "<any('new','renewal','re-issue'):kind>"
+_STEP = "<any('pinless','kinds','approval','delivery','cancellation','refusal'):step>"
 _KINDS, _PINLESS = "kinds", "pinless"
 _PINLESS_KINDS = {"purposes": [Purpose.AUTHENTICATION]}
 """All that a PIN-less card takes; such a card is refused by a case for more."""
@@ -64,7 +65,11 @@ def add(blueprint: Blueprint, house: House) -> None:
     def show_issue(number: str) -> Response | Answer:
         return _case(house, number, request.args.get("step"))
 
-    @blueprint.post("/issue/<number>/<any('pinless','kinds','approval','delivery','cancellation','refusal'):step>")
+    @blueprint.get(f"/issue/<number>/{_STEP}")
+    def show_after_step(number: str, step: str) -> Answer:
+        return go(_address(number, _KINDS if step in (_KINDS, _PINLESS) else None))
+
+    @blueprint.post(f"/issue/<number>/{_STEP}")
     def take_step(number: str, step: str) -> Response | Answer:
         here = desk()
         try:
@@ -72,6 +77,10 @@ def add(blueprint: Blueprint, house: House) -> None:
         except JpkiError as error:
             return _case(house, number, step, _readable(error))
         return go(_address(number, _KINDS if step == _PINLESS else None))
+
+    @blueprint.get("/issue/<number>/receipt")
+    def print_receipt(number: str) -> Response | Answer:
+        return _printed(house, number)
 
     @blueprint.post("/issue/<number>/take-over")
     def take_over_issue(number: str) -> Answer:
@@ -174,14 +183,23 @@ class _Before:
         )
 
     def waiting_page(self, step: str, /, **shown: Any) -> Response:  # noqa: ANN401 - what templates are given
-        """Return a page that asks for itself again, with scripts or without; its reader, or an error, stops that."""
+        """Return a page that looks again by itself: its reader, or an error, stops that.
+
+        Without scripts the browser loads it anew. A script asks whether there is anything new, and gets 204 while there
+        is not, so that nothing moves under its reader's hands.
+        """
         address = _address(self.case.number, _KINDS if self.step in (_KINDS, _PINLESS) else None)
-        is_still = "still" in request.args or self.error is not None
         mark = "&" if "?" in address else "?"
-        answer = self.page(step, address=address, stop=f"{address}{mark}still=1", is_still=is_still, **shown)
-        if not is_still:
-            answer.headers["Refresh"] = f"{_SECONDS}; url={address}{mark}{WATCHING}=1"
-        return answer
+        if "HX-Request" in request.headers and request.args.get(WATCHING) == step:
+            return Response(status=204)
+        is_still = "still" in request.args or self.error is not None
+        return self.page(
+            step,
+            address=address,
+            watch=None if is_still else f"{address}{mark}{WATCHING}={step}",
+            stop=f"{address}{mark}still=1",
+            **shown,
+        )
 
 
 def _case(house: House, number: str, step: str | None, error: JpkiError | None = None) -> Response | Answer:
@@ -267,6 +285,31 @@ def _delivery(before: _Before) -> Response:
 def _receipt(before: _Before) -> Response:
     is_today = day_in_japan(before.case.changed_at) == day_in_japan(before.house.clock())
     return before.page("receipt", certificates=_certificates(before), is_today=is_today)
+
+
+def _printed(house: House, number: str) -> Response | Answer:
+    """Return the receipt on paper (PDF), as nobody keeps it."""
+    here = desk()
+    case = here.window.ask("get-cases-number", CaseTold, number=number)
+    counter = house.api.counter(CounterCode(case.counter))
+    if case.state is not CaseState.DELIVERED:
+        return go(_address(case.number))
+    asked = here.window.ask("get-cases-number-certificates", CertificatesTold, number=case.number)
+    facts = Receipt(
+        case=CaseNumber(case.number),
+        kind=case.kind,
+        counter=counter.name,
+        opened_on=day_in_japan(case.opened_at),
+        done_on=day_in_japan(case.changed_at),
+        days={each.purpose: day_in_japan(each.not_after) for each in asked.certificates},
+        suspension_telephone=house.suspension_telephone,
+        base_url=house.base_url,
+    )
+    answer = Response(receipt(facts), content_type="application/pdf")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Content-Disposition"] = f'inline; filename="{case.number}.pdf"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _closed(before: _Before) -> Response:

@@ -71,7 +71,7 @@ def test_whatever_old_machines_count_as_two_is_explained(text: str) -> None:
     assert {each.written for each in explained(text)} == set(text)
 
 
-@given(st.text(), st.data())
+@given(st.text() | st.text("山髙か𠮷a\u3099\U000e0101\ufe00"), st.data())
 def test_the_pieces_are_the_text_and_every_substitute_is_explained(text: str, data: st.DataObject) -> None:
     flags = "".join(data.draw(st.lists(st.sampled_from("01"), min_size=len(text), max_size=len(text))))
     found = pieces(text, flags)

@@ -54,6 +54,14 @@ def front(town: ApiTown, time: SteppingClock) -> Browser:
     return logged_in(Browser(town, town.office.front))
 
 
+class Scripted(Browser):
+    """What a script on a page asks, with the browser's certificate and cookies."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._client = browser._client  # noqa: SLF001 - the same cookies
+        self._borne = browser._borne | {"HX-Request": "true"}  # noqa: SLF001 - the same certificate
+
+
 def entered(town: ApiTown, years: int = 36, **more: object) -> HolderCode:
     code = HolderCode(f"H-{len(town.office.register.residents) + 1:04}")
     return town.office.register.enter(resident_of(code, years, town.office.now, **more))
@@ -89,6 +97,14 @@ def main_of(browser: Browser, path: str, status: int = 200) -> str:
 def read(page: str) -> str:
     """Return what the page says, without its marks."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page.partition("<main>")[2]))
+
+
+def watched_by(page: str) -> str | None:
+    """Return the address that a page asks for again by itself: the same without scripts and with them."""
+    found = {re.search(pattern, page) for pattern in (r'content="2; url=/console([^"]+)"', r'hx-get="/console([^"]+)"')}
+    addresses = {None if each is None else each[1].replace("&amp;", "&") for each in found}
+    (address,) = addresses
+    return address
 
 
 def checked(town: ApiTown, front: Browser, number: str, *kinds: str) -> None:
@@ -244,12 +260,13 @@ def test_a_proxy_s_application_waits_for_another_clerk_and_goes_on_by_itself(
     assert "別の職員の承認が必要です： 代理人からの申請です。" in told
     checked(town, front, number)
     assert stands(town, number) is CaseState.IDENTITY_CHECKED
-    answer = front.get(f"/issue/{number}")
-    assert "別の職員の承認を待っています。" in answer.text
-    assert "/approval" not in answer.text
-    assert answer.headers["Refresh"] == f"2; url=/console/issue/{number}?watching=1"
+    page = front.get(f"/issue/{number}").text
+    assert "別の職員の承認を待っています。" in page
+    assert "/approval" not in page
+    watched = watched_by(page)
+    assert watched == f"/issue/{number}?watching=approval"
     town.done(town.office.second, f"/cases/{number}/approval")
-    assert "利用者が暗証番号を決め" in main_of(front, f"/issue/{number}?watching=1")
+    assert "利用者が暗証番号を決め" in main_of(front, watched)
 
 
 def test_four_eyes_count_as_no_refusals_of_the_clerk(town: ApiTown, front: Browser) -> None:
@@ -267,24 +284,39 @@ def test_another_clerk_at_the_counter_may_approve_on_the_page(town: ApiTown, hol
     assert first.post(f"/issue/{number}/kinds", {"purposes": BOTH}).status_code == 303
     assert "承認する" not in main_of(first, f"/issue/{number}")
     other = logged_in(Browser(town, town.office.front))
-    page = other.get(f"/issue/{number}")
-    assert "承認する" in read(page.text)
-    assert "Refresh" not in page.headers
+    page = other.get(f"/issue/{number}").text
+    assert "承認する" in read(page)
+    assert watched_by(page) is None
     assert other.post(f"/issue/{number}/approval").status_code == 303
     assert stands(town, number) is CaseState.APPROVED
 
 
 def test_a_waiting_page_looks_again_by_itself_until_its_reader_stops_that(front: Browser, holder: HolderCode) -> None:
     number = opened(front, holder)
-    waiting = f"/issue/{number}?step=kinds"
-    answer = front.get(waiting)
-    assert answer.headers["Refresh"] == f"2; url=/console{waiting}&watching=1"
-    stop = re.search(r'href="/console([^"]+still=1)"', answer.text)
+    page = front.get(f"/issue/{number}?step=kinds").text
+    assert watched_by(page) == f"/issue/{number}?step=kinds&watching=reader"
+    stop = re.search(r'href="/console([^"]+still=1)"', page)
     assert stop is not None
-    still = front.get(stop[1].replace("&amp;", "&"))
-    assert "Refresh" not in still.headers
-    assert "今の状態を見る" in still.text
-    assert "Refresh" not in front.get(f"/issue/{number}").headers
+    still = front.get(stop[1].replace("&amp;", "&")).text
+    assert watched_by(still) is None
+    assert "今の状態を見る" in still
+    assert watched_by(front.get(f"/issue/{number}").text) is None
+
+
+def test_a_script_gets_a_page_only_when_there_is_something_new(
+    town: ApiTown, front: Browser, holder: HolderCode
+) -> None:
+    number = opened(front, holder)
+    asked = Scripted(front)
+    assert asked.get(f"/issue/{number}?step=kinds&watching=reader").status_code == 204
+    presented(town, number)
+    moved = asked.get(f"/issue/{number}?step=kinds&watching=reader")
+    assert (moved.status_code, "発行する証明書を選ぶ" in read(moved.text)) == (200, True)
+    checked(town, front, number)
+    assert "利用者が暗証番号を決め" in main_of(asked, f"/issue/{number}?watching=approval")
+    assert asked.get(f"/issue/{number}?watching=card").status_code == 204
+    issued(town, number)
+    assert "確かめて交付する" in main_of(asked, f"/issue/{number}?watching=card")
 
 
 def test_a_page_that_looks_by_itself_keeps_no_session_alive(
@@ -293,9 +325,9 @@ def test_a_page_that_looks_by_itself_keeps_no_session_alive(
     number = opened(front, holder)
     for _ in range(3):
         time.advance(minutes=4)
-        assert front.get(f"/issue/{number}?step=kinds&watching=1").status_code == 200
+        assert front.get(f"/issue/{number}?step=kinds&watching=reader").status_code == 200
     time.now += IDLE - timedelta(minutes=12) + timedelta(seconds=1)
-    assert is_sent_to_log_in(front.get(f"/issue/{number}?step=kinds&watching=1"))
+    assert is_sent_to_log_in(front.get(f"/issue/{number}?step=kinds&watching=reader"))
 
 
 def test_when_the_register_is_away_the_page_says_so_and_asks_again(
@@ -332,6 +364,28 @@ def test_the_tomorrow_of_e_tax_is_told_on_the_day_of_issue_alone(
     assert "明日から" in main_of(front, f"/issue/{number}")
     time.advance(days=1)
     assert "明日から" not in main_of(logged_in(Browser(town, town.office.front)), f"/issue/{number}")
+
+
+def test_the_receipt_is_printed_once_the_case_is_delivered(town: ApiTown, front: Browser, holder: HolderCode) -> None:
+    number = opened(front, holder)
+    early = front.get(f"/issue/{number}/receipt")
+    assert early.headers["Location"] == f"/console/issue/{number}"
+    checked(town, front, number)
+    issued(town, number)
+    front.post(f"/issue/{number}/delivery")
+    assert f"/issue/{number}/receipt" in front.get(f"/issue/{number}").text
+    answer = front.get(f"/issue/{number}/receipt")
+    if answer.status_code == 503:
+        pytest.skip("what makes PDFs is not installed")
+    assert (answer.status_code, answer.mimetype, answer.data[:5]) == (200, "application/pdf", b"%PDF-")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Disposition"] == f'inline; filename="{number}.pdf"'
+
+
+def test_the_address_of_a_step_leads_to_the_case(front: Browser, holder: HolderCode) -> None:
+    number = opened(front, holder)
+    assert front.get(f"/issue/{number}/delivery").headers["Location"] == f"/console/issue/{number}"
+    assert front.get(f"/issue/{number}/kinds").headers["Location"] == f"/console/issue/{number}?step=kinds"
 
 
 def test_what_was_discarded_on_the_way_is_not_on_the_receipt(town: ApiTown, front: Browser, holder: HolderCode) -> None:
@@ -472,7 +526,7 @@ def test_without_a_card_the_identity_is_not_checked(town: ApiTown, front: Browse
     assert answer.status_code == 403
     assert "カードが読み取られていません" in read(answer.text)
     assert "カードを読み取り機に置く" in read(answer.text)
-    assert "Refresh" not in answer.headers
+    assert watched_by(answer.text) is None
     assert stands(town, number) is CaseState.RECEIVED
 
 
