@@ -53,7 +53,7 @@ def jpki(*words: str | Path) -> Done:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = forked.process(_be_jpki, [str(word) for word in words], out, err)
         process.start()
-        process.join(60)
+        process.join(180)
         assert process.exitcode is not None, f"jpki {words[0]} did not end"
         return Done(process.exitcode, out.read_bytes(), err.read_bytes())
 
