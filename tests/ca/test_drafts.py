@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.draft import Draft
-from ca.holder_names import GENDERS, birth_date
+from ca.holder_names import GENDERS, birth_date, read_general_names
 from ca.key_policy import HolderKey
 from ca.lint import lint, lint_template
 from ca.profile import CARD_V1, CARD_V2, MOBILE_V1, MOBILE_V2, Profile
@@ -203,6 +203,22 @@ def test_the_lint_reads_times_as_rfc_5280_has_them(tag: der.Tag, text: str, rule
         der.Reader(octets).read(der.Tag.SEQUENCE).replace(written, der.sequence(begin, der.tlv(tag, text.encode())))
     )
     assert broken_rules(der.sequence(content), wanted) == rules
+
+
+def test_octets_that_follow_where_nothing_may_are_refused() -> None:
+    wanted, more = draft(Purpose.SIGNING), der.tlv(der.Tag.NULL)
+    assert broken_rules(wanted.to_be_signed() + more, wanted) == {"malformed"}
+    explicit, oid, text = der.context(0), der.object_identifier(oids.NAME), der.utf8_string("x")
+    right = der.tlv(explicit, oid, der.tlv(explicit, text))
+    assert read_general_names(der.sequence(right)) == [(oids.NAME, "x")]
+    for wrong in (
+        der.sequence(right) + more,
+        der.sequence(right, more),
+        der.sequence(der.tlv(explicit, oid, der.tlv(explicit, text), more)),
+        der.sequence(der.tlv(explicit, oid, der.tlv(explicit, text, more))),
+    ):
+        with pytest.raises(der.DerError):
+            read_general_names(wrong)
 
 
 def broken_rules(to_be_signed: bytes, wanted: Draft) -> set[str]:
