@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from ca import names
 from ca.holder_names import general_names
 from ca.key_policy import HolderKey
-from ca.template import Template, encoded_extension
+from ca.template import Template
 from jpki import der
 from jpki.certificate import Purpose, Validity
 from jpki.clock import JST
@@ -19,7 +19,10 @@ from jpki.ids import Serial
 from jpki.randomness import Randomness, alphanumeric
 
 _VERSION_3 = der.tlv(der.context(0), der.integer(2))
+_EXTENSIONS = der.context(3)
 _COMMON_NAME = der.object_identifier(NameOID.COMMON_NAME.dotted_string)
+_SUBJECT_ALTERNATIVE = der.object_identifier(ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string)
+_SUBJECT_KEY = der.object_identifier(ExtensionOID.SUBJECT_KEY_IDENTIFIER.dotted_string)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +55,23 @@ class Draft:
 
         It is the same, octet for octet, as what cryptography's builder makes of the same input (tests/ca).
         """
-        fixed = self.template
+        fixed, holder = self.template, self.disclosed
         extensions = der.sequence(
             fixed.usage,
-            b"" if self.disclosed is None else _subject_alternative_name(self.disclosed),
+            b"" if holder is None else der.sequence(_SUBJECT_ALTERNATIVE, der.octet_string(general_names(holder))),
             fixed.between,
-            encoded_extension(_SUBJECT_KEY, der.octet_string(_key_identifier(self.key.info))),
+            der.sequence(_SUBJECT_KEY, der.octet_string(der.octet_string(_key_identifier(self.key.info)))),
         )
+        common_name = der.sequence(_COMMON_NAME, der.utf8_string(self.common_name))
         return der.sequence(
             _VERSION_3,
             der.integer(self.serial),
             *fixed.signature_and_issuer,
             der.sequence(der.time(self.validity.not_before), der.time(self.validity.not_after)),
-            self._subject(),
+            der.sequence(_place(self._municipality), der.tlv(der.Tag.SET, common_name)),
             self.key.info,
-            der.tlv(der.context(3), extensions),
+            der.tlv(_EXTENSIONS, extensions),
         )
-
-    def _subject(self) -> bytes:
-        common_name = der.sequence(_COMMON_NAME, der.utf8_string(self.common_name))
-        return der.sequence(_place(self._municipality), der.tlv(der.Tag.SET, common_name))
 
 
 def common_name(purpose: Purpose, validity: Validity, randomness: Randomness) -> str:
@@ -80,14 +80,6 @@ def common_name(purpose: Purpose, validity: Validity, randomness: Randomness) ->
         issued = validity.not_before.astimezone(JST)
         return f"{issued:%Y%m%d%H%M%S}{alphanumeric(randomness, 12)}"
     return alphanumeric(randomness, 22)
-
-
-_SUBJECT_ALTERNATIVE = ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string
-_SUBJECT_KEY = ExtensionOID.SUBJECT_KEY_IDENTIFIER.dotted_string
-
-
-def _subject_alternative_name(holder: Holder) -> bytes:
-    return encoded_extension(_SUBJECT_ALTERNATIVE, general_names(holder))
 
 
 def _key_identifier(info: bytes) -> bytes:

@@ -7,14 +7,17 @@ own.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID as Oid
+from cryptography.x509.oid import NameOID
 
+from ca import names
 from ca.draft import Draft
 from ca.extensions import key_usage
-from ca.holder_names import GENDERS, birth_date
+from ca.holder_names import GENDERS, birth_date, read_general_names
 from ca.profile import Profile
 from ca.template import Template
 from jpki import der, oids
@@ -22,10 +25,12 @@ from jpki.certificate import Purpose
 from jpki.der import Reader, Tag
 from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
+from jpki.holder import Municipality
 from jpki.partition import Partition
 from jpki.signature import algorithm_for
 from jpki.text import Text
 
+_VALIDITIES = 4096
 _FIXED_ORDER = [
     (Oid.KEY_USAGE, True),
     (Oid.ISSUER_ALTERNATIVE_NAME, False),
@@ -52,11 +57,11 @@ def lint(to_be_signed: bytes, draft: Draft) -> None:
         JpkiError: INTERNAL `lint-failed`, naming the rules broken; nothing was signed.
     """
     try:
-        read = _read(to_be_signed, signing=draft.purpose is Purpose.SIGNING)
-        broken = [*_broken_field_rules(read, draft), *_broken_rules(read.certificate, draft)]
-    except (der.DerError, ValueError, x509.InvalidVersion):
+        broken = [name for name, held in _rules(_read(to_be_signed, draft.purpose), draft).items() if not held]
+    except (der.DerError, ValueError):
         broken = ["malformed"]
-    _require(broken)
+    if broken:
+        _require(broken)
 
 
 class LintedTemplates:
@@ -95,98 +100,109 @@ def _require(broken: Iterable[str]) -> None:
 # --- a certificate's own fields ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Read:
-    """The parts of a TBSCertificate, each as the octets of its element; extensions as they stand one after another."""
+    """The parts of a TBSCertificate: elements as their octets, and the extensions after the holder's, one by one."""
 
-    certificate: x509.Certificate
+    version: bytes
+    serial: int
     signature_and_issuer: tuple[bytes, bytes]
+    validity: tuple[datetime, datetime]
     subject: bytes
     key: bytes
     usage: bytes
-    alternative_name: bytes
+    told: list[tuple[str, str]]
     rest: bytes
 
 
-def _read(to_be_signed: bytes, *, signing: bool) -> _Read:
-    fields = Reader(Reader(to_be_signed).read(Tag.SEQUENCE))
-    fields.read(der.context(0))
-    fields.read(Tag.INTEGER)
-    algorithm, issuer = fields.read_element(Tag.SEQUENCE), fields.read_element(Tag.SEQUENCE)
-    fields.read(Tag.SEQUENCE)
+def _read(to_be_signed: bytes, purpose: Purpose) -> _Read:
+    whole = Reader(to_be_signed)
+    fields = Reader(whole.read(Tag.SEQUENCE))
+    whole.finish()
+    version, serial = fields.read(_VERSION), der.read_integer(fields.read(Tag.INTEGER))
+    signature_and_issuer = fields.read_element(Tag.SEQUENCE), fields.read_element(Tag.SEQUENCE)
+    validity = _validity(fields.read(Tag.SEQUENCE))
     subject, key = fields.read_element(Tag.SEQUENCE), fields.read_element(Tag.SEQUENCE)
-    extensions = Reader(Reader(fields.read(der.context(3))).read(Tag.SEQUENCE))
+    explicit = Reader(fields.read(_EXTENSIONS))
+    extensions = Reader(explicit.read(Tag.SEQUENCE))
     fields.finish()
-    return _Read(
-        certificate=x509.load_der_x509_certificate(der.sequence(to_be_signed, algorithm, der.bit_string(b""))),
-        signature_and_issuer=(algorithm, issuer),
-        subject=subject,
-        key=key,
-        usage=extensions.read_element(Tag.SEQUENCE),
-        alternative_name=extensions.read_element(Tag.SEQUENCE) if signing else b"",
-        rest=extensions.rest(),
-    )
+    explicit.finish()
+    usage = extensions.read_element(Tag.SEQUENCE)
+    told = _disclosed(extensions.read(Tag.SEQUENCE)) if purpose is Purpose.SIGNING else []
+    return _Read(version, serial, signature_and_issuer, validity, subject, key, usage, told, extensions.rest())
 
 
-def _broken_field_rules(read: _Read, draft: Draft) -> Iterator[str]:
-    template = draft.template
-    rules = {
+_VERSION, _EXTENSIONS = der.context(0), der.context(3)
+_VERSION_3 = der.integer(2)
+
+
+def _rules(read: _Read, draft: Draft) -> dict[str, bool]:
+    """Return, by the rule's name, which hold."""
+    template, validity = draft.template, draft.validity
+    issuer, (not_before, not_after) = template.generation, read.validity
+    return {
+        "version": read.version == _VERSION_3,
+        "serial": read.serial == draft.serial and read.serial >> 126 == 1,
         "issuer": read.signature_and_issuer == template.signature_and_issuer,
-        "subject": read.subject == draft.subject.public_bytes(),
+        "validity": not_before == validity.not_before and not_after == validity.not_after,
+        "outlives-issuer": issuer.not_before <= not_before and not_after <= issuer.not_after,
+        "longest-validity": not_after - not_before <= timedelta(days=template.profile.longest_days),
+        "subject": read.subject == _subject(draft),
         "public-key": read.key == draft.key.info,
         "key-usage": read.usage == template.usage,
-        "attributes": _disclosed(read.alternative_name) == _attributes(draft),
+        "attributes": read.told == _attributes(draft),
         "extensions": read.rest.startswith(template.between),
         "subject-key": read.rest[len(template.between) :] == _subject_key_identifier(draft),
     }
-    yield from (name for name, held in rules.items() if not held)
 
 
-def _broken_rules(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
-    issuer = draft.template.generation
-    not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    rules = {
-        "version": certificate.version is x509.Version.v3,
-        "serial": certificate.serial_number == draft.serial and certificate.serial_number >> 126 == 1,
-        "validity": (not_before, not_after) == (draft.validity.not_before, draft.validity.not_after),
-        "outlives-issuer": issuer.not_before <= not_before and not_after <= issuer.not_after,
-        "longest-validity": not_after - not_before <= timedelta(days=draft.template.profile.longest_days),
-    }
-    yield from (name for name, held in rules.items() if not held)
+@lru_cache(_VALIDITIES)
+def _validity(content: bytes) -> tuple[datetime, datetime]:
+    """Read a Validity's content; kept, for those of a batch begin together and end on birthdays."""
+    fields = Reader(content)
+    both = _moment(fields), _moment(fields)
+    fields.finish()
+    return both
+
+
+def _moment(fields: Reader) -> datetime:
+    """Read a Time, of the form that its year asks for (RFC 5280 4.1.2.5)."""
+    if fields.peek() == Tag.UTC_TIME:
+        short = fields.read(Tag.UTC_TIME).decode("ascii")
+        text = ("20" if short < "50" else "19") + short
+    else:
+        text = fields.read(Tag.GENERALIZED_TIME).decode("ascii")
+        if text < "2050":
+            raise ValueError(text)
+    if len(text) != len("YYYYMMDDhhmmssZ") or not text[:-1].isdigit():
+        raise ValueError(text)
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _subject(draft: Draft) -> bytes:
+    """Return the subject as cryptography writes it."""
+    common_name = draft.common_name.encode()
+    municipality = None if draft.disclosed is None else draft.disclosed.municipality
+    return _before_common_name(municipality, len(common_name)) + common_name
+
+
+@cache
+def _before_common_name(municipality: Municipality | None, length: int) -> bytes:
+    """Return a subject's octets up to a common name of so many octets, which is its last."""
+    return names.subject(municipality, (NameOID.COMMON_NAME, "0" * length)).public_bytes()[:-length]
 
 
 def _disclosed(extension: bytes) -> list[tuple[str, str]]:
-    """Return what the certificate will tell of its holder, read from its octets, in order of appearance."""
-    if not extension:
-        return []
-    fields = Reader(Reader(extension).read(Tag.SEQUENCE))
+    """Return what the certificate will tell of its holder, read from the extension's content."""
+    fields = Reader(extension)
     if fields.read_element(Tag.OBJECT_IDENTIFIER) != _ALTERNATIVE_NAME:
         return []
-    names = Reader(Reader(fields.read(Tag.OCTET_STRING)).read(Tag.SEQUENCE))
+    told = read_general_names(fields.read(Tag.OCTET_STRING))
     fields.finish()
-    told = []
-    while names.peek() is not None:
-        name = Reader(names.read(der.context(0)))
-        oid = name.read_element(Tag.OBJECT_IDENTIFIER)
-        value = Reader(name.read(der.context(0)))
-        told.append((_FIELDS.get(oid, ""), value.read(Tag.UTF8_STRING).decode()))
-        value.finish()
-        name.finish()
     return told
 
 
 _ALTERNATIVE_NAME = der.object_identifier(Oid.SUBJECT_ALTERNATIVE_NAME.dotted_string)
-_FIELDS = {
-    der.object_identifier(oid): oid
-    for oid in (
-        oids.NAME,
-        oids.BIRTH_DATE,
-        oids.GENDER,
-        oids.ADDRESS,
-        oids.NAME_SUBSTITUTES,
-        oids.ADDRESS_SUBSTITUTES,
-    )
-}
 
 
 def _attributes(draft: Draft) -> list[tuple[str, str]]:

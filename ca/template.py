@@ -59,11 +59,8 @@ class Template:
 
 def extension(value: x509.ExtensionType, critical: bool) -> bytes:  # noqa: FBT001 - a pair, as everywhere here
     """Return one Extension's DER (RFC 5280 4.1); false is the default and so not encoded (X.690 11.5)."""
-    return encoded_extension(value.oid.dotted_string, value.public_bytes(), critical=critical)
-
-
-def encoded_extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
-    """Return one Extension's DER around the octets of its value."""
     return der.sequence(
-        der.object_identifier(oid), der.boolean(value=True) if critical else b"", der.octet_string(value)
+        der.object_identifier(value.oid.dotted_string),
+        der.boolean(value=True) if critical else b"",
+        der.octet_string(value.public_bytes()),
     )

@@ -3,13 +3,15 @@
 from datetime import date, datetime, timedelta
 
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
+from ca.holder_names import read_general_names
 from ca.profile import Profile
 from ca.validity import renewal_opens
 from enroll.municipalities import municipalities
 from jpki import oids
 from jpki.clock import day_in_japan, end_of_day
-from jpki.der import Reader, Tag
+from jpki.der import Tag, context, object_identifier, span
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Gender, Holder
 from jpki.ids import HolderCode, Serial, format_serial
@@ -50,12 +52,7 @@ def last_renewable(profile: Profile, now: datetime) -> date:
 
 def holder_of(code: HolderCode, certificate: x509.Certificate, municipality: str) -> Holder:
     """Read back the holder that a signing certificate discloses; the register holds the municipality's code."""
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    fields = {
-        each.type_id.dotted_string: Reader(each.value).read(Tag.UTF8_STRING).decode()
-        for each in names
-        if isinstance(each, x509.OtherName)
-    }
+    fields = dict(read_general_names(_alternative_names(certificate)))
     return Holder(
         code=code,
         name=fields[oids.NAME],
@@ -66,6 +63,27 @@ def holder_of(code: HolderCode, certificate: x509.Certificate, municipality: str
         address_substitutes=fields[oids.ADDRESS_SUBSTITUTES],
         municipality=municipalities()[municipality],
     )
+
+
+def _alternative_names(certificate: x509.Certificate) -> bytes:
+    """Return the GeneralNames of the subjectAltName; cryptography would read all other extensions too."""
+    octets = certificate.tbs_certificate_bytes
+    at, _ = span(octets, 0, Tag.SEQUENCE)
+    for tag in _BEFORE_EXTENSIONS:
+        _, at = span(octets, at, tag)
+    explicit, _ = span(octets, at, context(3))
+    after, _ = span(octets, explicit, Tag.SEQUENCE)
+    while True:
+        inside, after = span(octets, after, Tag.SEQUENCE)
+        _, at = span(octets, inside, Tag.OBJECT_IDENTIFIER)
+        if octets[inside:at] == _ALTERNATIVE_NAME:
+            start, end = span(octets, at, Tag.OCTET_STRING)
+            return octets[start:end]
+
+
+_ALTERNATIVE_NAME = object_identifier(ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string)
+_BEFORE_EXTENSIONS = (context(0), Tag.INTEGER, *[Tag.SEQUENCE] * 5)
+"""Version, serial, and from the algorithm to the public key."""
 
 
 def birthday_of(not_after: datetime) -> date:

@@ -131,7 +131,7 @@ class Session:
         if not isinstance(public, PublicKey):
             raise TypeError("neither RSA nor elliptic-curve")
         key = token_key(public, lambda octets: self.sign(label, identifier, octets))
-        return [signature.sign(key, message) for message in messages]
+        return list(map(signature.checked(key), messages))
 
     def wrap(self, label: str | None, identifier: bytes | None, octets: bytes) -> bytes:
         """Return a nonce of the token's own and `octets` by AES-GCM."""

@@ -67,8 +67,7 @@ class SoftwareKeys:
 
     def sign_many(self, uri: KeyUri, messages: Sequence[bytes]) -> Sequence[bytes]:
         """Sign one after another."""
-        key = self.signer(uri)
-        return [signature.sign(key, message) for message in messages]
+        return list(map(signature.checked(self.signer(uri)), messages))
 
     def create_wrapping_key(self, label: str) -> KeyUri:
         """Make a wrapping key and store it under `label`, flushed to disk."""

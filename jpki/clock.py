@@ -1,8 +1,9 @@
 """Time: always aware, always passed in. `system_clock` is the only place that asks the machine."""
 
 import re
+from calendar import monthrange
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]
@@ -47,11 +48,8 @@ def years_later(day: date, years: int) -> date:
 
 def months_earlier(day: date, months: int) -> date:
     """Return the day `months` earlier, or the last day of that month where it has no such day (民法 143)."""
-    first = day.replace(day=1)
-    for _ in range(months):
-        first = (first - timedelta(days=1)).replace(day=1)
-    last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-    return first.replace(day=min(day.day, last.day))
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def read_moment(text: str, of_day: Callable[[date], datetime] = end_of_day) -> datetime:

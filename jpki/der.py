@@ -50,12 +50,14 @@ def tlv(tag: int, *contents: bytes) -> bytes:
 
 def sequence(*elements: bytes) -> bytes:
     """Return a SEQUENCE of encoded elements."""
-    return tlv(Tag.SEQUENCE, *elements)
+    content = b"".join(elements)
+    return header(Tag.SEQUENCE, len(content)) + content
 
 
 def integer(value: int) -> bytes:
     """Return an INTEGER of a non-negative value, minimal (X.690 8.3)."""
-    return tlv(Tag.INTEGER, value.to_bytes(value.bit_length() // 8 + 1))
+    length = value.bit_length() // 8 + 1
+    return header(Tag.INTEGER, length) + value.to_bytes(length)
 
 
 def enumerated(value: int) -> bytes:
@@ -70,7 +72,7 @@ def boolean(value: bool) -> bytes:  # noqa: FBT001 - it is the value itself
 
 def octet_string(content: bytes) -> bytes:
     """Return an OCTET STRING."""
-    return tlv(Tag.OCTET_STRING, content)
+    return header(Tag.OCTET_STRING, len(content)) + content
 
 
 def bit_string(content: bytes) -> bytes:
@@ -80,7 +82,8 @@ def bit_string(content: bytes) -> bytes:
 
 def utf8_string(text: str) -> bytes:
     """Return a UTF8String."""
-    return tlv(Tag.UTF8_STRING, text.encode())
+    octets = text.encode()
+    return header(Tag.UTF8_STRING, len(octets)) + octets
 
 
 @cache
@@ -105,12 +108,44 @@ def generalized_time(moment: datetime) -> bytes:
 _GENERALIZED_FROM = 2050
 
 
+@lru_cache(maxsize=4096)
 def time(moment: datetime) -> bytes:
-    """Return a Time: UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 4.1.2.5)."""
+    """Return a Time: UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 4.1.2.5).
+
+    Kept, for many begin at one moment and end on birthdays.
+    """
     in_utc = moment.astimezone(UTC)
     if in_utc.year >= _GENERALIZED_FROM:
         return generalized_time(in_utc)
     return tlv(Tag.UTC_TIME, in_utc.strftime("%y%m%d%H%M%SZ").encode())
+
+
+def span(data: bytes, at: int, tag: int) -> tuple[int, int]:
+    """Return where the content begins and ends of the element at `at`, which must bear `tag`.
+
+    Raises:
+        DerError: it bears another, is cut short, or its length is not definite and minimal.
+    """
+    try:
+        if data[at] != tag:
+            raise DerError(f"expected tag {tag:#04x}")
+        length = data[at + 1]
+    except IndexError:
+        raise DerError("cut short") from None
+    start = at + 2
+    if length & 0x80:
+        count = length & 0x7F
+        octets = data[start : start + count]
+        if not 0 < count <= 4 or len(octets) != count or octets[0] == 0:
+            raise DerError("length is not minimal and definite")
+        length = int.from_bytes(octets)
+        if length < 0x80:
+            raise DerError("length is not minimal")
+        start += count
+    end = start + length
+    if end > len(data):
+        raise DerError("content is cut short")
+    return start, end
 
 
 class Reader:
@@ -128,16 +163,14 @@ class Reader:
 
     def read(self, tag: int) -> bytes:
         """Read the next element, which must bear `tag`, and return its content."""
-        start, end = self._next(tag)
-        self._position = end
-        return self._data[start:end]
+        start, self._position = span(self._data, self._position, tag)
+        return self._data[start : self._position]
 
     def read_element(self, tag: int) -> bytes:
         """Read the next element, which must bear `tag`, and return it whole, tag and length included."""
         begin = self._position
-        _, end = self._next(tag)
-        self._position = end
-        return self._data[begin:end]
+        _, self._position = span(self._data, begin, tag)
+        return self._data[begin : self._position]
 
     def read_optional(self, tag: int) -> bytes | None:
         """Read the next element if it bears `tag`, and return its content, else None."""
@@ -155,28 +188,6 @@ class Reader:
         """
         if self._position != len(self._data):
             raise DerError("octets follow the last element")
-
-    def _next(self, tag: int) -> tuple[int, int]:
-        data, at = self._data, self._position
-        if at >= len(data) or data[at] != tag:
-            raise DerError(f"expected tag {tag:#04x}")
-        at += 1
-        if at >= len(data):
-            raise DerError("no length")
-        length = data[at]
-        at += 1
-        if length & 0x80:
-            count = length & 0x7F
-            octets = data[at : at + count]
-            if not 0 < count <= 4 or len(octets) != count or octets[0] == 0:
-                raise DerError("length is not minimal and definite")
-            length = int.from_bytes(octets)
-            if length < 0x80:
-                raise DerError("length is not minimal")
-            at += count
-        if at + length > len(data):
-            raise DerError("content is cut short")
-        return at, at + length
 
 
 def read_integer(content: bytes) -> int:

@@ -82,12 +82,30 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     Raises:
         JpkiError: INTERNAL `signature-faulty` when the check fails: a broken token must not reach a holder.
     """
-    signature = _signature(key, message, algorithm_for(key).message)
-    try:
-        check(key.public_key(), message, signature)
-    except InvalidSignature:
-        raise _faulty() from None
-    return signature
+    return checked(key)(message)
+
+
+def checked(key: PrivateKey) -> Callable[[bytes], bytes]:
+    """Return what signs messages with `key` as `sign` does; what kind of key it is was looked at then."""
+    make, verify = unchecked(key), _verifying(key.public_key())
+
+    def signing(message: bytes) -> bytes:
+        signature = make(message)
+        try:
+            verify(message, signature)
+        except InvalidSignature:
+            raise _faulty() from None
+        return signature
+
+    return signing
+
+
+def _verifying(key: PublicKey) -> Callable[[bytes, bytes], None]:
+    how = algorithm_for(key).message
+    if isinstance(key, rsa.RSAPublicKey):
+        padding = PKCS1v15()
+        return lambda message, signature: key.verify(signature, message, padding, how.hash)
+    return lambda message, signature: key.verify(signature, message, how.ecdsa)
 
 
 def unchecked(key: PrivateKey) -> Callable[[bytes], bytes]:
@@ -159,10 +177,14 @@ def _faulty() -> JpkiError:
 
 def assembled(to_be_signed: bytes, signature: bytes) -> bytes:
     """Return the certificate that a TBSCertificate and its signature make; the octets themselves name the algorithm."""
-    fields = der.Reader(der.Reader(to_be_signed).read(der.Tag.SEQUENCE))
-    fields.read(der.context(0))
-    fields.read(der.Tag.INTEGER)
-    return der.sequence(to_be_signed, fields.read_element(der.Tag.SEQUENCE), der.bit_string(signature))
+    at, _ = der.span(to_be_signed, 0, der.Tag.SEQUENCE)
+    _, at = der.span(to_be_signed, at, _VERSION)
+    _, at = der.span(to_be_signed, at, der.Tag.INTEGER)
+    _, end = der.span(to_be_signed, at, der.Tag.SEQUENCE)
+    return der.sequence(to_be_signed, to_be_signed[at:end], der.bit_string(signature))
+
+
+_VERSION = der.context(0)
 
 
 def signed(key: PrivateKey, to_be_signed: bytes) -> bytes:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     select,
     true,
     tuple_,
@@ -46,6 +47,8 @@ from jpki.ids import SERIAL_OCTETS, HolderCode, PartitionId, Serial
 from jpki.revocation import SIGNED_STATES, Reason, State
 from jpki.text import Text
 from server.store import audit, tables
+from server.store.among import Among
+from server.store.bulk import Bulk
 from server.store.database import Database
 
 LEASE, SHORT_LEASE = timedelta(minutes=5), timedelta(seconds=30)
@@ -163,7 +166,7 @@ class SqlCampaigns:
 
     def among(self, campaign: CampaignId, serials: Sequence[Serial]) -> AbstractSet[Serial]:
         """Return those of these certificates that the campaign is about."""
-        query = select(_item.c.serial).where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
+        query = select(_item.c.serial).where(_item.c.campaign == campaign, Among(_item.c.serial, serials))
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
@@ -215,7 +218,7 @@ class SqlCampaigns:
             until = at + (LEASE if renews else SHORT_LEASE)
             connection.execute(
                 update(_item)
-                .where(_item.c.campaign == campaign, _item.c.serial.in_(serials))
+                .where(_item.c.campaign == campaign, Among(_item.c.serial, serials))
                 .values(state=ItemState.TAKEN, taken_until=until)
             )
         return Taken(tuple(serials), until, left=True)
@@ -224,15 +227,14 @@ class SqlCampaigns:
         self, campaign: CampaignId, taken: Taken, done: Mapping[Serial, Serial | None], failed: Mapping[Serial, str]
     ) -> None:
         """Record what came of what was taken."""
-        outcomes: list[dict[str, Any]] = [
-            *({"of": old, "state": ItemState.DONE, "successor": new, "error": None} for old, new in done.items()),
-            *({"of": old, "state": ItemState.FAILED, "successor": None, "error": code} for old, code in failed.items()),
+        outcomes = [
+            *((ItemState.DONE.value, new, None, old) for old, new in done.items()),
+            *((ItemState.FAILED.value, None, code, old) for old, code in failed.items()),
         ]
         if outcomes:
             with self._database.writing() as connection:
-                connection.execute(
-                    _FINISHED, [{**each, "in_campaign": campaign, "until": taken.until} for each in outcomes]
-                )
+                meanwhile = (campaign, ItemState.TAKEN.value, taken.until)
+                _FINISHED.execute(connection, [(*each, *meanwhile) for each in outcomes])
 
     def failures(self, campaign: CampaignId, after: Serial | None, count: int) -> Sequence[tuple[Serial, str]]:
         """Return up to `count` certificates that could not be done and the error codes, those after one, by serial."""
@@ -258,15 +260,16 @@ class SqlCampaigns:
             ).rowcount
 
 
-_FINISHED = (
+_FINISHED = Bulk(
     update(_item)
     .where(
         _item.c.campaign == bindparam("in_campaign"),
         _item.c.serial == bindparam("of"),
-        _item.c.state == ItemState.TAKEN,
+        _item.c.state == bindparam("taken"),
         _item.c.taken_until == bindparam("until"),
     )
-    .values(state=bindparam("state"), successor=bindparam("successor"), error=bindparam("error"), taken_until=None)
+    .values(state=bindparam("outcome"), successor=bindparam("new"), error=bindparam("code"), taken_until=null()),
+    ("outcome", "new", "code", "of", "in_campaign", "taken", "until"),
 )
 
 

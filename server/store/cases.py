@@ -54,6 +54,7 @@ from jpki.ports import Reservation
 from jpki.resident import Registration, Resident
 from jpki.text import Text
 from server.store import audit, tables
+from server.store.among import Among
 from server.store.database import Database
 from server.store.seal import Seal
 
@@ -246,7 +247,7 @@ def require_own_case(connection: Connection, serials: Sequence[Serial], change: 
         JpkiError: CONFLICT `case-changed`.
     """
     link = tables.case_certificate
-    numbers = set(connection.execute(select(link.c.number).where(link.c.serial.in_(serials))).scalars())
+    numbers = set(connection.execute(select(link.c.number).where(Among(link.c.serial, serials))).scalars())
     own = set() if change is None else {change.before.number}
     for number in numbers - own:
         raise changed(CaseNumber(number))

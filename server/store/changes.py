@@ -1,16 +1,18 @@
 """Changes of state: each moves the status rows, and tells the journal of what a verifier can see (rule R26)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, String, case, delete, func, insert, literal, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import whole_second
 from jpki.ids import Serial, format_serial
 from jpki.revocation import LISTED_STATES, Reason, State, Status
 from server.store import audit, refusals, tables
+from server.store.among import Among
 from server.store.rows import statuses_of
+from server.store.types import Moment
 
 PENDING = "pending"
 LIVE = "live"
@@ -24,7 +26,7 @@ def move(connection: Connection, serials: Sequence[Serial], old: State, new: Sta
         JpkiError: CONFLICT `state-changed`, naming one that was not in the state `old`.
     """
     status = tables.status
-    here = status.c.serial.in_(serials)
+    here = Among(status.c.serial, serials)
     moved = connection.execute(update(status).where(here, status.c.state == old).values(state=new))
     if moved.rowcount != len(serials):
         found = connection.execute(select(status.c.serial).where(here, status.c.state == new)).scalars()
@@ -41,87 +43,117 @@ def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: da
     if reserved:
         move(connection, reserved, State.RESERVED, State.VOID)
         note(connection, at, by, Act.VOIDED, reserved)
-    doubtful = [each for each in statuses if each.state in (State.INTENDED, State.ISSUED)]
+    doubtful = [each.serial for each in statuses if each.state in (State.INTENDED, State.ISSUED)]
     if doubtful:
-        note(connection, at, by, Act.REVOKED, [each.serial for each in doubtful], reason=Reason.UNSPECIFIED)
+        note(connection, at, by, Act.REVOKED, doubtful, reason=Reason.UNSPECIFIED)
         journal(connection, doubtful, State.REVOKED, Reason.UNSPECIFIED, at)
     place = tables.place
-    return connection.execute(delete(place).where(place.c.serial.in_(serials), place.c.stage == PENDING)).rowcount
+    return connection.execute(delete(place).where(Among(place.c.serial, serials), place.c.stage == PENDING)).rowcount
 
 
 def revoke(connection: Connection, serials: Sequence[Serial], reason: Reason, by: Actor, at: datetime) -> None:
     """Revoke what lives; one that was signed and not yet delivered may be out already, so it can be revoked too."""
-    living = require_living(connection, serials, at, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
-    connection.execute(delete(tables.place).where(tables.place.c.serial.in_(serials)))
+    require_living(connection, serials, at, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
+    connection.execute(delete(tables.place).where(Among(tables.place.c.serial, serials)))
     note(connection, at, by, Act.REVOKED, serials, reason=reason)
-    journal(connection, living, State.REVOKED, reason, at)
+    journal(connection, serials, State.REVOKED, reason, at)
 
 
 def hold(connection: Connection, serials: Sequence[Serial], by: Actor, at: datetime) -> None:
     """Put what is live on hold."""
-    living = require_living(connection, serials, at, State.ACTIVE)
+    require_living(connection, serials, at, State.ACTIVE)
     note(connection, at, by, Act.HELD, serials)
-    journal(connection, living, State.HELD, Reason.CERTIFICATE_HOLD, at)
+    journal(connection, serials, State.HELD, Reason.CERTIFICATE_HOLD, at)
 
 
-def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> list[Status]:
-    """Refuse what is about to be signed, or was just made live, where its generation is compromised; return the rest.
+def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> None:
+    """Refuse what is about to be signed, or was just made live, where its generation is compromised.
 
     See docs/adr/0009.
 
     Raises:
         JpkiError: CONFLICT `already-revoked`.
     """
-    statuses = required_statuses(connection, serials)
-    for status in statuses:
-        if status.state is State.REVOKED:
-            raise refusals.already_revoked(status)
-    return statuses
+    status, generation = tables.status, tables.generation
+    compromised = status.c.generation.in_(select(generation.c.id).where(generation.c.compromised_at.is_not(None)))
+    fallen = select(status.c.serial).where(Among(status.c.serial, serials), compromised).limit(1)
+    for serial in connection.execute(fallen).scalars():
+        raise refusals.already_revoked(statuses_of(connection, [serial])[serial])
 
 
-def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> list[Status]:
-    """Require that all are in one of `states` and have not ended; they stay as returned until the transaction ends.
+def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> None:
+    """Require that all are in one of `states` and have not ended; they stay so until the transaction ends.
 
     Raises:
         JpkiError: NOT_FOUND `serial-unknown`; CONFLICT `already-revoked` or `not-live`.
     """
-    statuses = required_statuses(connection, serials)
-    for status in statuses:
-        if status.state is State.REVOKED:
-            raise refusals.already_revoked(status)
-        if status.state not in states or status.not_after < whole_second(at):
-            raise refusals.not_live(status.serial)
-    return statuses
+    status, generation = tables.status, tables.generation
+    living = (
+        select(status.c.state)
+        .join(generation, generation.c.id == status.c.generation)
+        .where(
+            Among(status.c.serial, serials),
+            status.c.state.in_(states),
+            status.c.not_after >= whole_second(at),
+            generation.c.compromised_at.is_(None),
+        )
+        .order_by(status.c.serial)
+        .with_for_update(of=status)
+    )
+    if len(connection.execute(living).all()) == len(serials):
+        return
+    # One is not: which, and why, is looked for only then.
+    for each in required_statuses(connection, serials):
+        if each.state is State.REVOKED:
+            raise refusals.already_revoked(each)
+        if each.state not in states or each.not_after < whole_second(at):
+            raise refusals.not_live(each.serial)
 
 
 def journal(
-    connection: Connection, before: Sequence[Status], state: State, reason: Reason | None, at: datetime
+    connection: Connection, serials: Sequence[Serial], state: State, reason: Reason | None, at: datetime
 ) -> None:
-    """Write the new status of all, which stood as `before`, and their journal entries.
+    """Write the new status of all, which the transaction holds locked, and their journal entries in order of serial.
 
     The positions come last, so that their row is locked shortest. What was on hold counts as revoked from the hold on
     (X.509 8.5.2.2). A clock that is behind must not date a revocation before what is known to have happened, or
     signatures from before it would fall.
     """
-    listed = state in LISTED_STATES
+    status, entry = tables.status, tables.journal
     now = whole_second(max(at, connection.execute(select(tables.clock.c.latest)).scalar_one()))
-    epoch, first = _positions(connection, len(before))
-    rows = [
-        {
-            "epoch": epoch,
-            "position": position,
-            "serial": old.serial,
-            "partition": old.partition,
-            "state": state,
-            "reason": reason,
-            "listed": int(listed or old.state in LISTED_STATES),
-            "effective_at": (old.revoked_at or now) if listed else whole_second(at),
-            "recorded_at": at,
-        }
-        for position, old in enumerate(before, start=first)
-    ]
-    connection.execute(_NEW_STATUS, [_status_values(row, listed=listed) for row in rows])
-    connection.execute(insert(tables.journal), rows)
+    epoch, first = _positions(connection, len(serials))
+    is_listed = state in LISTED_STATES
+    listed = literal(1) if is_listed else case((status.c.state.in_(LISTED_STATES), 1), else_=0)
+    since = func.coalesce(status.c.revoked_at, literal(now, Moment)) if is_listed else literal(whole_second(at), Moment)
+    entries = select(
+        literal(epoch),
+        literal(first - 1) + func.row_number().over(order_by=status.c.serial),
+        status.c.serial,
+        status.c.partition,
+        literal(state.value),
+        literal(reason, String),
+        listed,
+        since,
+        literal(at, Moment),
+    ).where(Among(status.c.serial, serials))
+    connection.execute(insert(entry).from_select(_ENTRY, entries))
+    connection.execute(
+        update(status)
+        .where(
+            status.c.serial == entry.c.serial,
+            entry.c.epoch == epoch,
+            entry.c.position.between(first, first + len(serials) - 1),
+        )
+        .values(
+            state=state,
+            reason=reason,
+            revoked_at=entry.c.effective_at if is_listed else None,
+            position=entry.c.position,
+        )
+    )
+
+
+_ENTRY = ["epoch", "position", "serial", "partition", "state", "reason", "listed", "effective_at", "recorded_at"]
 
 
 def _positions(connection: Connection, count: int) -> tuple[int, int]:
@@ -132,28 +164,6 @@ def _positions(connection: Connection, count: int) -> tuple[int, int]:
         .returning(tables.ledger.c.position, tables.ledger.c.epoch)
     ).one()
     return taken.epoch, taken.position - count + 1
-
-
-_NEW_STATUS = (
-    update(tables.status)
-    .where(tables.status.c.serial == bindparam("of_serial"))
-    .values(
-        state=bindparam("new_state"),
-        reason=bindparam("new_reason"),
-        revoked_at=bindparam("new_revoked_at"),
-        position=bindparam("new_position"),
-    )
-)
-
-
-def _status_values(row: Mapping[str, object], *, listed: bool) -> dict[str, object]:
-    return {
-        "of_serial": row["serial"],
-        "new_state": row["state"],
-        "new_reason": row["reason"],
-        "new_revoked_at": row["effective_at"] if listed else None,
-        "new_position": row["position"],
-    }
 
 
 def note(connection: Connection, at: datetime, by: Actor, act: Act, serials: Sequence[Serial], **details: str) -> None:

@@ -77,7 +77,13 @@ class Database:
             raise faults.url_wrong()
         settings = f"-c timezone=UTC -c lock_timeout={_BUSY_SECONDS}s"
         arguments = {"connect_timeout": 5, "options": settings}
-        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=arguments)
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args=arguments,
+            # By place, as on SQLite: bulk statements give rows as tuples.
+            paramstyle="format",
+        )
         return cls(engine)
 
     def found(self, now: datetime) -> None:

@@ -13,6 +13,7 @@ from jpki.generation import Responder
 from jpki.ids import GenerationId, KeyUri, Serial, format_serial
 from jpki.text import Text
 from server.store import audit, tables
+from server.store.among import Among
 from server.store.database import Database
 
 
@@ -23,7 +24,7 @@ def require_unused(connection: Connection, serials: Sequence[Serial]) -> None:
         JpkiError: CONFLICT `serial-taken`.
     """
     for column in (tables.delegate.c.serial, tables.status.c.serial):
-        taken = connection.execute(select(column).where(column.in_(serials))).scalar()
+        taken = connection.execute(select(column).where(Among(column, serials))).scalar()
         if taken is not None:
             raise JpkiError(
                 Kind.CONFLICT,

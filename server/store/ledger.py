@@ -18,6 +18,8 @@ from jpki.ports import CertificateRecord, Reservation
 from jpki.revocation import Reason, State, Status
 from jpki.signature import assembled
 from server.store import cases, refusals, tables
+from server.store.among import Among
+from server.store.bulk import Bulk
 from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
 from server.store.database import Database
 from server.store.reserving import abandoned, require_free, take_places, told_of
@@ -26,6 +28,13 @@ from server.store.seal import SALT_OCTETS, DataKey, Seal, commitment
 
 SUCCEEDING = (State.RESERVED, State.INTENDED, State.ISSUED, State.ACTIVE, State.HELD)
 """The states of a certificate that takes, or is about to take, the place of the one that it renews."""
+_INTENTS = Bulk(insert(tables.certificate_record), ("serial", "data_key", "to_be_signed"))
+_SIGNATURES = Bulk(
+    update(tables.certificate_record)
+    .where(tables.certificate_record.c.serial == bindparam("of_serial"))
+    .values(signature=bindparam("sealed")),
+    ("sealed", "of_serial"),
+)
 _BEYOND = 1 << 128
 """No serial of ours has more than 16 octets, and no column holds one."""
 
@@ -65,46 +74,37 @@ class SqlLedger:
             move(connection, serials, State.RESERVED, State.INTENDED)
             require_safe_issuers(connection, serials)
             key = self._seal.newest(connection)
-            connection.execute(
-                insert(tables.certificate_record),
-                [
-                    {
-                        "serial": serial,
-                        "data_key": key.id,
-                        "to_be_signed": self._seal.seal(key, "to_be_signed", serial, octets),
-                    }
-                    for serial, octets in salted.items()
-                ],
-            )
+            sealed = [
+                (serial, key.id, self._seal.seal(key, "to_be_signed", serial, octets))
+                for serial, octets in salted.items()
+            ]
+            _INTENTS.execute(connection, sealed)
             commitments = " ".join(map(commitment, salted.values()))
             note(connection, at, by, Act.WILL_SIGN, serials, commitments=commitments)
 
     def complete(self, signatures: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:
         """Store the signatures."""
         serials, record = list(signatures), tables.certificate_record
-        sealed_under = select(record.c.serial, record.c.data_key).where(record.c.serial.in_(serials)).with_for_update()
+        sealed_under = (
+            select(record.c.serial, record.c.data_key).where(Among(record.c.serial, serials)).with_for_update()
+        )
         with self._database.writing() as connection:
             move(connection, serials, State.INTENDED, State.ISSUED)
-            keys = {row.serial: self._seal.key(connection, row.data_key) for row in connection.execute(sealed_under)}
-            connection.execute(
-                update(record)
-                .where(record.c.serial == bindparam("of_serial"))
-                .values(signature=bindparam("sealed_signature")),
-                [
-                    {
-                        "of_serial": serial,
-                        "sealed_signature": self._seal.seal(keys[serial], "signature", serial, octets),
-                    }
-                    for serial, octets in signatures.items()
-                ],
-            )
+            keys = {
+                row.serial: self._seal.key(connection, row.data_key) for row in connection.execute(sealed_under).all()
+            }
+            sealed = [
+                (self._seal.seal(keys[serial], "signature", serial, octets), serial)
+                for serial, octets in signatures.items()
+            ]
+            _SIGNATURES.execute(connection, sealed)
             note(connection, at, by, Act.SIGNED, serials)
 
     def activate(self, serials: Sequence[Serial], by: Actor, at: datetime, change: Change | None = None) -> None:
         """Make them live; what they renew is superseded, and their case moves, in the same transaction."""
         place, certificate = tables.place, tables.certificate
         renewing = select(certificate.c.renews).where(
-            certificate.c.serial.in_(serials), certificate.c.renews.is_not(None)
+            Among(certificate.c.serial, serials), certificate.c.renews.is_not(None)
         )
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
@@ -112,12 +112,12 @@ class SqlLedger:
             if change is not None:
                 cases.apply(connection, change, by, at)
             move(connection, serials, State.ISSUED, State.ACTIVE)
-            safe = require_safe_issuers(connection, serials)
+            require_safe_issuers(connection, serials)
             if renewed := connection.execute(renewing).scalars().all():
                 revoke(connection, renewed, Reason.SUPERSEDED, by, at)
-            connection.execute(update(place).where(place.c.serial.in_(serials)).values(stage=LIVE, since=at))
+            connection.execute(update(place).where(Among(place.c.serial, serials)).values(stage=LIVE, since=at))
             note(connection, at, by, Act.ACTIVATED, serials)
-            journal(connection, safe, State.ACTIVE, None, at)
+            journal(connection, serials, State.ACTIVE, None, at)
 
     def discard(self, serials: Sequence[Serial], by: Actor, at: datetime) -> int:
         """Close pending certificates; return how many were pending."""
@@ -151,9 +151,9 @@ class SqlLedger:
             self._database.advance_clock(connection, at)
             if change is not None:
                 cases.apply(connection, change, by, at)
-            held = require_living(connection, [serial], at, State.HELD)
+            require_living(connection, [serial], at, State.HELD)
             note(connection, at, by, Act.RELEASED, [serial])
-            journal(connection, held, State.ACTIVE, None, at)
+            journal(connection, [serial], State.ACTIVE, None, at)
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class SqlLedger:
         """Return each holder's live certificate."""
         place = tables.place
         is_live = and_(
-            place.c.holder.in_(holders),
+            Among(place.c.holder, holders),
             place.c.purpose == purpose,
             place.c.carrier == carrier,
             place.c.stage == LIVE,
@@ -199,17 +199,17 @@ class SqlLedger:
         query = (
             select(certificate.c.renews, certificate.c.serial)
             .join(status, status.c.serial == certificate.c.serial)
-            .where(certificate.c.renews.in_(serials), status.c.state.in_(SUCCEEDING))
+            .where(Among(certificate.c.renews, serials), status.c.state.in_(SUCCEEDING))
         )
         with self._database.reading() as connection:
-            found = {row.renews: row.serial for row in connection.execute(query)}
+            found = {row.renews: row.serial for row in connection.execute(query).all()}
             statuses = statuses_of(connection, list(found.values()))
         return {renewed: statuses[serial] for renewed, serial in found.items()}
 
     def partitions(self, serials: Sequence[Serial]) -> AbstractSet[PartitionId]:
         """Return the partitions that these certificates name."""
         status = tables.status
-        named = select(status.c.partition).where(status.c.serial.in_(serials)).distinct()
+        named = select(status.c.partition).where(Among(status.c.serial, serials)).distinct()
         with self._database.reading() as connection:
             return {PartitionId(each) for each in connection.execute(named).scalars()}
 
@@ -223,7 +223,7 @@ class SqlLedger:
     def certificates(self, serials: Sequence[Serial]) -> Mapping[Serial, bytes]:
         """Open the sealed records and return the certificates' DER."""
         record = tables.certificate_record
-        signed = select(record).where(record.c.serial.in_(_possible(serials)), record.c.signature.is_not(None))
+        signed = select(record).where(Among(record.c.serial, _possible(serials)), record.c.signature.is_not(None))
         with self._database.reading() as connection:
             rows = connection.execute(signed).all()
             keys = {key_id: self._seal.key(connection, key_id) for key_id in {row.data_key for row in rows}}
@@ -249,7 +249,7 @@ def _find(connection: Connection, serials: Sequence[Serial]) -> dict[Serial, Cer
             profile_hash=row.profile_hash,
             status=statuses[row.serial],
         )
-        for row in connection.execute(select(certificate).where(certificate.c.serial.in_(possible)))
+        for row in connection.execute(select(certificate).where(Among(certificate.c.serial, possible))).all()
     }
 
 

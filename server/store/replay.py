@@ -179,7 +179,8 @@ class Replay:
         return [serial for serial in _serials(event) if serial in found and found[serial].state in states]
 
     def _journal(self, serials: Sequence[Serial], state: State, reason: Reason | None, at: datetime) -> None:
-        journal(self._connection, required_statuses(self._connection, serials), state, reason, at)
+        required_statuses(self._connection, serials)
+        journal(self._connection, serials, state, reason, at)
 
     def _free(self, serials: Sequence[Serial]) -> None:
         self._run(delete(tables.place).where(tables.place.c.serial.in_(serials)))

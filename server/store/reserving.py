@@ -17,7 +17,9 @@ from jpki.ids import Serial
 from jpki.ports import Reservation
 from jpki.revocation import Reason, State
 from server.store import refusals, tables
+from server.store.among import Among
 from server.store.blocked_keys import require_not_blocked
+from server.store.bulk import Bulk
 from server.store.changes import LIVE, PENDING, discard, required_statuses
 from server.store.delegates import require_unused
 
@@ -66,11 +68,12 @@ def told_of(wanted: Sequence[Reservation]) -> dict[str, str]:
 
 def _require_none_came_to_life(connection: Connection, wanted: Sequence[Reservation]) -> None:
     """Look again once the pending places are taken: only until then could another order leave one and come to life."""
-    place, renewed = tables.place, {each.renews for each in wanted}
-    live = select(place.c.serial, place.c.not_after).where(_same_place(wanted), place.c.stage == LIVE)
-    for row in connection.execute(live):
-        if row.serial not in renewed:
-            raise refusals.live_exists(row.serial, row.not_after)
+    place, renewed = tables.place, [each.renews for each in wanted if each.renews is not None]
+    another = select(place.c.serial, place.c.not_after).where(
+        _same_place(wanted), place.c.stage == LIVE, ~Among(place.c.serial, renewed)
+    )
+    for row in connection.execute(another):
+        raise refusals.live_exists(row.serial, row.not_after)
 
 
 def _free_places(connection: Connection, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
@@ -111,7 +114,7 @@ def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> s
         select(status.c.serial)
         .join(generation, generation.c.id == status.c.generation)
         .where(
-            status.c.serial.in_(serials),
+            Among(status.c.serial, serials),
             or_(status.c.not_after < now, status.c.state == State.REVOKED, generation.c.compromised_at.is_not(None)),
         )
     )
@@ -122,7 +125,7 @@ def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> s
 
 def _places(connection: Connection, wanted: Sequence[Reservation]) -> Mapping[_Place, Mapping[str, Row[Any]]]:
     found: dict[_Place, dict[str, Row[Any]]] = defaultdict(dict)
-    for row in connection.execute(select(tables.place).where(_same_place(wanted))):
+    for row in connection.execute(select(tables.place).where(_same_place(wanted))).all():
         found[row.holder, row.purpose, row.carrier][row.stage] = row
     return found
 
@@ -135,7 +138,7 @@ def _same_place(wanted: Sequence[Reservation]) -> ColumnElement[bool]:
     place = tables.place
     return or_(
         *(
-            and_(place.c.purpose == purpose, place.c.carrier == carrier, place.c.holder.in_(those))
+            and_(place.c.purpose == purpose, place.c.carrier == carrier, Among(place.c.holder, those))
             for (purpose, carrier), those in holders.items()
         )
     )
@@ -179,49 +182,47 @@ def _free_keys(connection: Connection, wanted: Sequence[Reservation]) -> None:
 
 
 def _insert(connection: Connection, wanted: Sequence[Reservation], at: datetime) -> None:
-    connection.execute(insert(tables.certificate), [_certificate(each) for each in wanted])
-    connection.execute(insert(tables.status), [_status(each) for each in wanted])
-    # In one order, so that two orders for the same holders never wait for each other.
-    connection.execute(insert(tables.place), [_pending_place(each, at) for each in sorted(wanted, key=_place_of)])
-    connection.execute(
-        insert(tables.holder_key), [{"key_hash": each.key_hash, "serial": each.serial} for each in wanted]
+    _CERTIFICATES.execute(
+        connection,
+        [
+            (
+                each.serial,
+                each.purpose.value,
+                each.carrier,
+                each.holder,
+                each.profile_hash,
+                each.validity.not_before,
+                each.validity.not_after,
+                each.renews,
+            )
+            for each in wanted
+        ],
     )
+    _STATUSES.execute(
+        connection,
+        [
+            (each.serial, each.generation, each.partition, each.validity.not_after, State.RESERVED.value, 0)
+            for each in wanted
+        ],
+    )
+    # In one order, so that two orders for the same holders never wait for each other.
+    _PLACES.execute(
+        connection,
+        [
+            (*_place_of(each), PENDING, each.serial, at, each.validity.not_after)
+            for each in sorted(wanted, key=_place_of)
+        ],
+    )
+    _KEYS.execute(connection, [(each.key_hash, each.serial) for each in wanted])
 
 
-def _certificate(wanted: Reservation) -> dict[str, Any]:
-    return {
-        "serial": wanted.serial,
-        "purpose": wanted.purpose,
-        "carrier": wanted.carrier,
-        "holder": wanted.holder,
-        "profile_hash": wanted.profile_hash,
-        "not_before": wanted.validity.not_before,
-        "not_after": wanted.validity.not_after,
-        "renews": wanted.renews,
-    }
-
-
-def _status(wanted: Reservation) -> dict[str, Any]:
-    return {
-        "serial": wanted.serial,
-        "generation": wanted.generation,
-        "partition": wanted.partition,
-        "not_after": wanted.validity.not_after,
-        "state": State.RESERVED,
-        "position": 0,
-    }
-
-
-def _pending_place(wanted: Reservation, at: datetime) -> dict[str, Any]:
-    return {
-        "holder": wanted.holder,
-        "purpose": wanted.purpose,
-        "carrier": wanted.carrier,
-        "stage": PENDING,
-        "serial": wanted.serial,
-        "since": at,
-        "not_after": wanted.validity.not_after,
-    }
+_CERTIFICATES = Bulk(
+    insert(tables.certificate),
+    ("serial", "purpose", "carrier", "holder", "profile_hash", "not_before", "not_after", "renews"),
+)
+_STATUSES = Bulk(insert(tables.status), ("serial", "generation", "partition", "not_after", "state", "position"))
+_PLACES = Bulk(insert(tables.place), ("holder", "purpose", "carrier", "stage", "serial", "since", "not_after"))
+_KEYS = Bulk(insert(tables.holder_key), ("key_hash", "serial"))
 
 
 def use_partitions(connection: Connection, names: Iterable[tuple[str, str]]) -> None:

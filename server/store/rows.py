@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, select
 from jpki.ids import GenerationId, PartitionId, Serial
 from jpki.revocation import Reason, State, Status
 from server.store import tables
+from server.store.among import Among
 
 
 def statuses_of(connection: Connection, serials: Sequence[Serial], *, lock: bool = False) -> dict[Serial, Status]:
@@ -18,11 +19,11 @@ def statuses_of(connection: Connection, serials: Sequence[Serial], *, lock: bool
     query = (
         select(tables.status, tables.generation.c.compromised_at)
         .join(tables.generation, tables.generation.c.id == tables.status.c.generation)
-        .where(tables.status.c.serial.in_(serials))
+        .where(Among(tables.status.c.serial, serials))
         .order_by(tables.status.c.serial)
     )
     rows = connection.execute(query.with_for_update(of=tables.status) if lock else query)
-    return {row.serial: _under_compromise(row) for row in rows}
+    return {row.serial: _under_compromise(row) for row in rows.all()}
 
 
 def _under_compromise(row: Row[Any]) -> Status:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.draft import Draft
-from ca.holder_names import GENDERS, birth_date
+from ca.holder_names import GENDERS, birth_date, read_general_names
 from ca.key_policy import HolderKey
 from ca.lint import lint, lint_template
 from ca.profile import CARD_V1, CARD_V2, MOBILE_V1, MOBILE_V2, Profile
 from hsm_adapter.software import generate
-from jpki import oids
+from jpki import der, oids
 from jpki.certificate import HOLDER_PURPOSES, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.holder import Gender, Holder
@@ -181,6 +181,44 @@ def test_the_lint_refuses_any_octet_that_was_changed(data: st.DataObject) -> Non
     octets = bytearray(wanted.to_be_signed())
     octets[data.draw(st.integers(0, len(octets) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     assert broken_rules(bytes(octets), wanted)
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "rules"),
+    [
+        (der.Tag.UTC_TIME, "261231235959Z", {"validity"}),
+        (der.Tag.UTC_TIME, "501231235959Z", {"validity"}),
+        (der.Tag.GENERALIZED_TIME, "20501231235959Z", {"validity", "outlives-issuer", "longest-validity"}),
+        (der.Tag.GENERALIZED_TIME, "20310401145959Z", {"malformed"}),
+        (der.Tag.UTC_TIME, "310401145959+0000", {"malformed"}),
+        (der.Tag.UTC_TIME, "3104011459Z", {"malformed"}),
+        (der.Tag.UTC_TIME, "310432145959Z", {"malformed"}),
+    ],
+)
+def test_the_lint_reads_times_as_rfc_5280_has_them(tag: der.Tag, text: str, rules: set[str]) -> None:
+    wanted = draft(Purpose.AUTHENTICATION)
+    octets, begin = wanted.to_be_signed(), der.time(wanted.validity.not_before)
+    written = der.sequence(begin, der.time(wanted.validity.not_after))
+    content = (
+        der.Reader(octets).read(der.Tag.SEQUENCE).replace(written, der.sequence(begin, der.tlv(tag, text.encode())))
+    )
+    assert broken_rules(der.sequence(content), wanted) == rules
+
+
+def test_octets_that_follow_where_nothing_may_are_refused() -> None:
+    wanted, more = draft(Purpose.SIGNING), der.tlv(der.Tag.NULL)
+    assert broken_rules(wanted.to_be_signed() + more, wanted) == {"malformed"}
+    explicit, oid, text = der.context(0), der.object_identifier(oids.NAME), der.utf8_string("x")
+    right = der.tlv(explicit, oid, der.tlv(explicit, text))
+    assert read_general_names(der.sequence(right)) == [(oids.NAME, "x")]
+    for wrong in (
+        der.sequence(right) + more,
+        der.sequence(right, more),
+        der.sequence(der.tlv(explicit, oid, der.tlv(explicit, text), more)),
+        der.sequence(der.tlv(explicit, oid, der.tlv(explicit, text, more))),
+    ):
+        with pytest.raises(der.DerError):
+            read_general_names(wrong)
 
 
 def broken_rules(to_be_signed: bytes, wanted: Draft) -> set[str]:

@@ -1,5 +1,6 @@
 """What every ledger must do with delegates and with generations that die; each database's test class inherits this."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -234,6 +235,19 @@ class GenerationsContract:
         assert store.ledger.live(*where, clock()) == {}
         again = replace(reservation(clock), holder=wanted.holder)
         store.ledger.reserve([again], BY, clock())
+
+    def test_what_it_signed_is_revoked_and_held_no_more(self, store: Store, clock: SteppingClock) -> None:
+        living, held = (brought_to(store, clock, state).serial for state in (State.ACTIVE, State.HELD))
+        compromise(store, clock())
+        acts: list[Callable[[], object]] = [
+            lambda: store.ledger.revoke([living], Reason.KEY_COMPROMISE, BY, clock()),
+            lambda: store.ledger.hold(living, BY, clock()),
+            lambda: store.ledger.release(held, BY, clock()),
+        ]
+        for act in acts:
+            with pytest.raises(JpkiError) as refused:
+                act()
+            assert refused.value.code == "already-revoked"
 
     def test_nothing_of_it_comes_to_life(self, store: Store, clock: SteppingClock) -> None:
         wanted = brought_to(store, clock, State.ISSUED)

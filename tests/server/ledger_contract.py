@@ -175,6 +175,9 @@ class LedgerContract:
         assert (
             store.ledger.live([HolderCode("H-0001")], Purpose.SIGNING, CARD, clock()).get(HolderCode("H-0001")) is None
         )
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.revoke([old], Reason.KEY_COMPROMISE, BY, clock())
+        assert code_of(refused) == "not-live"
         new = self.live(store, clock)
         assert self.state(store, old) is State.ACTIVE
         live = store.ledger.live([HolderCode("H-0001")], Purpose.SIGNING, CARD, clock()).get(HolderCode("H-0001"))
@@ -227,8 +230,41 @@ class LedgerContract:
                 store.ledger.revoke(serials[:1], Reason.KEY_COMPROMISE, BY, clock())
         store.ledger.revoke(serials[1:], Reason.KEY_COMPROMISE, BY, clock())
         entries = store.journal.since(before, 9).entries
-        assert [(each.position, each.serial) for each in entries] == list(enumerate(serials, start=before + 1))
+        in_order = [serials[0], *sorted(serials[1:])]
+        assert [(each.position, each.serial) for each in entries] == list(enumerate(in_order, start=before + 1))
         assert {each.state for each in entries} == {State.REVOKED}
+
+    def test_of_a_block_each_counts_from_its_own_hold_and_all_others_from_the_act(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        serials = [self.live(store, clock, f"H-{number:04}") for number in range(3)]
+        held_at = clock()
+        store.ledger.hold(serials[1], BY, held_at)
+        clock.advance(hours=3)
+        before = pictured(store, "p0001").position
+        store.ledger.revoke(serials, Reason.KEY_COMPROMISE, BY, clock())
+        since = {serial: clock() if serial != serials[1] else held_at for serial in serials}
+        entries = store.journal.since(before, 9).entries
+        assert {each.serial: each.effective_at for each in entries} == {
+            serial: moment.replace(microsecond=0) for serial, moment in since.items()
+        }
+        assert {(each.reason, each.recorded_at, each.listed, each.partition) for each in entries} == {
+            (Reason.KEY_COMPROMISE, clock(), True, PartitionId("p0001"))
+        }
+        for each in entries:
+            status = store.ledger.status(each.serial)
+            assert status is not None
+            told = (each.state, each.reason, each.effective_at, each.position)
+            assert (status.state, status.reason, status.revoked_at, status.position) == told
+
+    def test_among_many_holders_each_is_found_whatever_stands_in_its_code(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        codes = ["H-0001", "O'Neil", 'x", "y', "back\\slash", "{a,b}", "髙𠮷", "%s?:x", "NULL"]
+        serials = {code: self.live(store, clock, code) for code in codes}
+        found = store.ledger.live([*map(HolderCode, codes), HolderCode("nobody")], Purpose.SIGNING, CARD, clock())
+        assert {holder: record.serial for holder, record in found.items()} == serials
+        assert store.ledger.live([], Purpose.SIGNING, CARD, clock()) == {}
 
     def test_a_hold_is_listed_and_released_and_listed_no_more(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)

@@ -4,19 +4,25 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import DateTime, select
+from sqlalchemy.dialects import sqlite
 
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.certificate import Purpose
-from jpki.clock import system_clock
+from jpki.clock import JST, system_clock
 from jpki.errors import JpkiError, Kind
 from jpki.ids import GenerationId, Serial
 from jpki.randomness import system_randomness
 from server.store import audit, tables
+from server.store.among import Among
 from server.store.database import Database
+from server.store.types import Moment
 from server.wiring import Store, store_of
 from tests.ca import world
 from tests.conftest import NOON, SteppingClock
@@ -186,3 +192,28 @@ def test_a_half_migrated_database_is_refused(store: Store) -> None:
     with pytest.raises(JpkiError) as refused:
         store.database.require_current()
     assert refused.value.code == "database-outdated"
+
+
+def test_who_is_among_many_is_found_by_the_index(store: Store) -> None:
+    """A condition that SQLAlchemy compares with 1 reads the whole table."""
+    status = tables.status
+    query = select(status.c.state).where(Among(status.c.serial, [Serial(1), Serial(2)]), status.c.state == "active")
+    text = str(query.compile(dialect=sqlite.dialect()))
+    with store.database.reading() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", ("[]", "active")).all()
+    assert any("SEARCH status USING INDEX" in row.detail for row in plan)
+    assert not any("SCAN status" in row.detail for row in plan)
+
+
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2999, 12, 31)),  # noqa: DTZ001 - the zone follows
+    st.sampled_from([UTC, JST, timezone(timedelta(hours=-9, minutes=-30))]),
+)
+def test_a_moment_is_written_as_sqlalchemy_writes_it_in_utc_and_read_back(moment: datetime, zone: tzinfo) -> None:
+    moment, dialect = moment.replace(tzinfo=zone), sqlite.dialect()
+    write = DateTime().dialect_impl(dialect).bind_processor(dialect)
+    assert write is not None
+    written = Moment().bind_processor(dialect)(moment)
+    assert written == write(moment.astimezone(UTC).replace(tzinfo=None))
+    read = Moment().result_processor(dialect, None)(written)
+    assert (read, read and read.tzinfo) == (moment, UTC)
