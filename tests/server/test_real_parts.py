@@ -215,7 +215,7 @@ def serving(installed: Path, home: Path, *more: str) -> Iterator[str]:
             yield line.split()[2]
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def test_r16_nodes_on_one_database_agree_within_a_second(
