@@ -41,8 +41,6 @@ def time() -> SteppingClock:
 @pytest.fixture
 def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
     with api_at(copied(new_home, tmp_path / "home"), time) as opened:
-        if "console.show_issue" not in opened.app.view_functions:
-            opened.app.add_url_rule("/console/issue/<number>", "console.show_issue", lambda number: number)
         opened.office.register.enter(resident_of())
         yield opened
 
