@@ -10,7 +10,6 @@ from jpki.event import Event
 from jpki.revocation import Finding, Reason, State
 from jpki.text import Text
 
-KINDS: Mapping[CaseKind, Text] = {each: each.text for each in CaseKind}
 STATES: Mapping[CaseState, Text] = {
     CaseState.RECEIVED: Text("受付", "received"),
     CaseState.IDENTITY_CHECKED: Text("本人確認済み", "identity checked"),

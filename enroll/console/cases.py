@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as Answer
 from enroll import words
 from enroll.case_paths import PATHS, WHO
 from enroll.console.certificates import Spoken, spoken
-from enroll.console.desk import Desk, House, Link, desk, go, in_japan, page
+from enroll.console.desk import Desk, House, Link, desk, go, page
 from enroll.console.home import next_step
 from enroll.console.session import WATCHING
 from enroll.messages import (
@@ -26,6 +26,7 @@ from enroll.messages import (
 )
 from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Document, Step
 from jpki.certificate import HOLDER_PURPOSES
+from jpki.clock import in_japan
 from jpki.counter import CounterCode
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text

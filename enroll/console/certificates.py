@@ -8,12 +8,12 @@ from flask import Blueprint, Response
 
 from enroll import words
 from enroll.case_paths import WHO
-from enroll.console.desk import Desk, House, desk, in_japan, page
+from enroll.console.desk import Desk, House, desk, page
 from enroll.counters import MAY
 from enroll.messages import AnswerTold, CertificateTold, DetailsTold, TimelineTold
 from jpki.case import CaseKind, Step
 from jpki.certificate import CARD, Purpose
-from jpki.clock import day_in_japan
+from jpki.clock import day_in_japan, in_japan
 from jpki.errors import JpkiError
 from jpki.revocation import Finding, Reason, State
 from jpki.text import Text

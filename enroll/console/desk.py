@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from flask import Response, g, make_response, render_template
@@ -13,7 +12,7 @@ from enroll.console.session import Session, Sessions
 from enroll.console.window import Window
 from enroll.routes import Api
 from jpki.clerk import Clerk
-from jpki.clock import JST, Clock, iso
+from jpki.clock import Clock, in_japan, iso
 from jpki.counter import Counter
 from jpki.errors import JpkiError
 from jpki.look import SCRIPTED_HEADERS
@@ -73,11 +72,6 @@ class Link:
     endpoint: str
     words: Text
     route: str | None = None
-
-
-def in_japan(moment: datetime) -> str:
-    """Return a moment as a clerk's clock on the wall shows it: 2026-11-28 09:05."""
-    return f"{moment.astimezone(JST):%Y-%m-%d %H:%M}"
 
 
 def page(template: str, status: int = 200, /, **shown: Any) -> Response:  # noqa: ANN401 - what templates are given
