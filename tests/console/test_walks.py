@@ -149,7 +149,7 @@ def test_the_pages_are_for_everyone(office: OfficeServed) -> None:
     pair = delivered(office, holder)
     case = office.rooms.store.cases.of_holder(holder)[0].number
     wish: dict[str, str] = {"holder": holder, "event": "record-wrong", "applicant": "legal-proxy", "which": "signing"}
-    for width, language in ((SMALL, "both"), (SMALL, "en"), (LARGE, "ja")):
+    for width, language in ((SMALL, "both"), (LARGE, "en")):
         with office.seated(FRONT, width, language=language) as page:
             for address in (
                 "/search",
