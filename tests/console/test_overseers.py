@@ -382,6 +382,7 @@ def test_no_private_key_and_no_certificate_of_a_clerk_passes_the_console(chief: 
     assert "jpki clerk add" in page
     assert "PRIVATE" not in page
     assert 'type="file"' not in page
+    assert 'value="online"' not in page
 
 
 # --- the authority ---------------------------------------------------------------------------------------------------

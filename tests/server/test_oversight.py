@@ -262,6 +262,8 @@ def test_a_counter_is_added_and_closed_by_an_administrator(town: ApiTown, chief:
     assert town.post(chief, "/counters/none/closure").json["code"] == "counter-unknown"
     unfit = town.post(chief, "/counters", {"code": "po-8", "kind": "post-office", "name": "x"})
     assert (unfit.status_code, unfit.json["errors"][0]["pointer"]) == (422, "/municipality")
+    online = town.post(chief, "/counters", {**body, "code": "po-8", "kind": "online"})
+    assert (online.status_code, online.json["errors"][0]["pointer"]) == (422, "/kind")
     wrong = town.post(chief, "/counters", {**body, "code": "ü", "name": "a\nb"})
     assert {each["pointer"] for each in wrong.json["errors"]} == {"/code", "/name"}
     assert POST_OFFICE in [each["code"] for each in told(town, chief, "/counters")["counters"]]
