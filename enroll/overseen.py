@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -68,7 +68,7 @@ class CounterNew(Taken):
     """A counter to add; `municipality` delegated it, and a consulate has none."""
 
     code: Annotated[str, StringConstraints(pattern=COUNTER)]
-    kind: CounterKind
+    kind: Literal[CounterKind.MUNICIPALITY, CounterKind.POST_OFFICE, CounterKind.CONSULATE]
     name: Annotated[str, StringConstraints(pattern=r"^[^\u0000-\u001f\u007f-\u009f]{1,64}$")]
     municipality: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")] | None = None
 

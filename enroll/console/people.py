@@ -61,7 +61,7 @@ def add(blueprint: Blueprint, house: House) -> None:
             active=ClerkState.ACTIVE,
             opened=CounterState.OPEN,
             counter_states=oversight_words.COUNTER_STATES,
-            kinds=list(CounterKind),
+            kinds=[kind for kind in CounterKind if kind is not CounterKind.ONLINE],
             may_change=window.may("post-counters"),
             typed=typed or {},
             error=error,

@@ -169,6 +169,22 @@ def test_few_of_many_acts_come_in_pages_that_may_be_empty(
     assert [each["act"] for each in lines] == ["ceremony closed"]
 
 
+def test_a_day_is_found_at_once_however_many_acts_came_after_it(
+    town: ApiTown, time: SteppingClock, auditor: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = day_in_japan(time())
+    time.advance(days=4)
+    for number in range(30):
+        event = AuditEvent(at=time(), actor=LOCAL_OPERATOR, act=Act.TRUST_ADDED, subjects=(f"trust/{number}",))
+        town.rooms.store.audit.record(event)
+    town.rooms.notary.chain()
+    monkeypatch.setattr("server.store.audit_log._LOOKED_THROUGH", 20)
+    lines = told(town, auditor, f"/audit?day={day}")["lines"]
+    assert lines
+    assert all(each["act"] != "trust anchor added" for each in lines)
+    assert told(town, auditor, f"/audit?day={day + timedelta(days=2)}") == {"lines": [], "next": None}
+
+
 def test_an_erased_body_leaves_a_line_with_its_number_alone(town: ApiTown, auditor: Clerk) -> None:
     town.rooms.notary.chain()
     town.rooms.store.audit.erase(1)
@@ -213,6 +229,7 @@ def test_the_log_that_is_handed_out_is_the_one_that_is_exported(
     monkeypatch.setattr("server.audit_reading.MOST_LINES", most)
     town.rooms.notary.export(tmp_path / "exported")
     town.office.opened()
+    town.rooms.notary.chain()
     page = told(town, auditor, "/audit/lines")
     lines = page["lines"]
     while page["next"] is not None:
@@ -245,6 +262,8 @@ def test_a_counter_is_added_and_closed_by_an_administrator(town: ApiTown, chief:
     assert town.post(chief, "/counters/none/closure").json["code"] == "counter-unknown"
     unfit = town.post(chief, "/counters", {"code": "po-8", "kind": "post-office", "name": "x"})
     assert (unfit.status_code, unfit.json["errors"][0]["pointer"]) == (422, "/municipality")
+    online = town.post(chief, "/counters", {**body, "code": "po-8", "kind": "online"})
+    assert (online.status_code, online.json["errors"][0]["pointer"]) == (422, "/kind")
     wrong = town.post(chief, "/counters", {**body, "code": "ü", "name": "a\nb"})
     assert {each["pointer"] for each in wrong.json["errors"]} == {"/code", "/name"}
     assert POST_OFFICE in [each["code"] for each in told(town, chief, "/counters")["counters"]]
