@@ -131,7 +131,7 @@ def span(data: bytes, at: int, tag: int) -> tuple[int, int]:
             raise DerError(f"expected tag {tag:#04x}")
         length = data[at + 1]
     except IndexError:
-        raise DerError("cut short") from None
+        raise DerError(f"expected tag {tag:#04x}" if at >= len(data) else "no length") from None
     start = at + 2
     if length & 0x80:
         count = length & 0x7F

@@ -2,21 +2,37 @@
 
 import pytest
 
-from tests.console.office import CHIEF, FRONT, LARGE, SMALL, OfficeServed, require_for_everyone
+from enroll.office import Application
+from jpki.case import CaseKind, CaseNumber
+from jpki.certificate import HOLDER_PURPOSES
+from server.sample.holders import sample_code
+from tests.console.office import CHIEF, FRONT, LARGE, SMALL, TOWN, OfficeServed, require_for_everyone
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def waiting(office: OfficeServed) -> CaseNumber:
+    """A case that is open at the counter."""
+    clerk = office.rooms.store.clerks.clerk(office.clerks[FRONT][0])
+    wish = Application(kind=CaseKind.NEW, counter=TOWN, holder=sample_code(150), purposes=HOLDER_PURPOSES)
+    return office.rooms.office.open(wish, clerk).number
+
+
 @pytest.mark.parametrize("width", [SMALL, LARGE])
 @pytest.mark.parametrize("language", ["ja", "en", "both"])
-def test_the_first_pages_are_for_everyone(office: OfficeServed, width: int, language: str) -> None:
+def test_the_first_pages_are_for_everyone(office: OfficeServed, waiting: CaseNumber, width: int, language: str) -> None:
     with office.visited(FRONT, width, language=language) as page:
         page.goto(f"{office.url}/console/")
         assert page.url.endswith("/console/login")
         require_for_everyone(page, width)
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/")
+        assert waiting in page.inner_text("main")
         require_for_everyone(page, width)
+        # Enlarged to 200 %, half as much fits onto the screen (WCAG 2.1, 1.4.10).
+        page.set_viewport_size({"width": width // 2 if width == LARGE else width, "height": 450})
+        require_for_everyone(page, width // 2 if width == LARGE else width)
     assert office.said == []
 
 

@@ -72,7 +72,7 @@ def test_whoever_holds_the_ca_keys_makes_them_fresh_by_itself(jpki: Jpki, aged: 
     assert jpki.done("crl", "publish", "--home", aged.home)["published"] == []
 
 
-@pytest.mark.parametrize("words", ["--port 65536", "--port x", "--door console", "--workers 0"])
+@pytest.mark.parametrize("words", ["--port 65536", "--port x", "--door attic", "--workers 0"])
 def test_a_wrong_option_is_a_mistake_of_usage(jpki: Jpki, home: Path, words: str) -> None:
     assert jpki.refused("serve", "--home", home, *words.split()).exit == 64
 
