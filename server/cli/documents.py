@@ -215,7 +215,7 @@ _DECISIONS = {
 
 
 @command("verify")
-@click.argument("documents", metavar="FILE…", nargs=-1, required=True, type=_file)
+@click.argument("named", metavar="FILE…", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--content", type=_file, help="What a CMS file signs, where that lies in a file of its own.")
 @click.option("--home", type=HomeType(), envvar="JPKI_HOME", help="Its CAs and its ledger.")
 @click.option("--trust", "trust_files", multiple=True, type=_file, help="Trust anchors, PEM, in place of the home's.")
@@ -245,7 +245,7 @@ _DECISIONS = {
     help="Write a validation report of ETSI TS 119 102-2, too.",
 )
 def verify(  # noqa: PLR0913 - one parameter for each option
-    documents: Sequence[Path],
+    named: Sequence[Path],
     *,
     content: Path | None,
     home: Home | None,
@@ -261,7 +261,8 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     etsi_report: Path | None,
     output: Output,
 ) -> int:
-    """Judge signed documents. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; of several files, the worst."""
+    """Judge signed documents, of a folder all in it. Exit 0 accept, 1 refuse, 2 undecided, 3 unreadable; the worst."""
+    documents = list(_documents_of(named))
     for option, file in (("--report", report), ("--etsi-report", etsi_report)):
         if file is not None and file.exists():
             raise click.UsageError(f"{option}: '{file}' exists, and no file is written over")
@@ -305,6 +306,26 @@ def _sandbox() -> Sandbox:
     atexit.register(sandbox.close)
     sandbox.start()
     return sandbox
+
+
+def _documents_of(named: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files, and of each folder all below it in order of their names; hidden ones are passed over.
+
+    Links within a folder lead nowhere: what is judged lies where it was said.
+    """
+    for path in named:
+        if not path.is_dir():
+            yield path
+            continue
+        found = False
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(each for each in folders if not each.startswith("."))
+            for file in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
+                if file.is_file() and not file.is_symlink():
+                    found = True
+                    yield file
+        if not found:
+            raise click.UsageError(f"there is no file in '{path}'")
 
 
 def _judged(

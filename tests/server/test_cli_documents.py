@@ -279,6 +279,27 @@ def test_many_files_are_judged_in_order_and_told_of_while_it_lasts(
 
 
 @pytest.mark.slow
+def test_of_a_folder_every_file_is_judged(jpki: Jpki, town: Town, signed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "returns"
+    shutil.copytree(signed, folder / "b" / "2025")
+    shutil.copy(signed / "return.pdf", folder / "a.pdf")
+    for hidden in (folder / ".hidden.pdf", folder / ".git" / "x.pdf"):
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.write_bytes(b"%PDF")
+    (folder / "link.pdf").symlink_to(signed / "return.pdf")
+    (folder / "links").symlink_to(signed)
+    os.mkfifo(folder / "pipe.pdf")
+    verdict = jpki.judged(ACCEPT, "verify", folder, signed / "return.p7m", "--home", town.home)
+    names = ["a.pdf", "b/2025/return.p7m", "b/2025/return.pdf", "b/2025/return.xtx"]
+    judged = [file["path"] for file in verdict["files"]]
+    assert judged == [*(str(folder / name) for name in names), str(signed / "return.p7m")]
+    assert jpki("verify", folder, "--home", town.home, "--content", signed / "return.pdf").code == USAGE
+
+
+def test_a_folder_without_a_file_is_a_mistake(jpki: Jpki, tmp_path: Path) -> None:
+    assert jpki("verify", tmp_path).code == USAGE
+
+
 def test_a_bomb_is_a_verdict_with_its_reason(jpki: Jpki, town: Town, tmp_path: Path) -> None:
     hostile = tmp_path / "hostile.pdf"
     hostile.write_bytes(packed_catalog(65 * 1024 * 1024))
@@ -293,7 +314,7 @@ def mistakes() -> dict[str, Callable[[Path], tuple[Word, ...]]]:
     return {
         "a missing file": lambda folder: ("verify", folder / "nowhere"),
         "a missing file among others": lambda folder: ("verify", folder / "garbage", folder / "nowhere"),
-        "a directory": lambda folder: ("verify", folder),
+        "a directory for a trust anchor": lambda folder: ("verify", folder / "garbage", "--trust", folder),
         "no file": lambda _: ("verify",),
         "a missing home": lambda folder: ("verify", folder / "garbage", "--home", folder / "nowhere"),
         "a home that is none": lambda folder: ("verify", folder / "garbage", "--home", folder),
