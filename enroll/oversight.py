@@ -13,9 +13,8 @@ from ca.validity import renewal_opens
 from enroll import messages, overseen
 from enroll.campaign import require_window
 from enroll.counters import require_delegated
-from enroll.messages import Model
 from enroll.municipalities import municipalities
-from enroll.routes import OVERSEERS, Api, Call, Permission, Route, Scope, counter_told
+from enroll.routes import OVERSEERS, Api, Call, Permission, Route, Scope, counter_told, taken
 from jpki.campaign import CampaignId, CampaignState
 from jpki.certificate import Purpose
 from jpki.clerk import Role
@@ -36,7 +35,7 @@ _ACT = Permission(frozenset({Role.ADMINISTRATOR}), Scope.EVERYWHERE)
 
 
 def _forecast(api: Api, call: Call) -> BaseModel:
-    ending_by, now = _taken(call, overseen.CampaignNew).ending_by, api.office.clock()
+    ending_by, now = taken(call, overseen.CampaignNew).ending_by, api.office.clock()
     if ending_by > day_in_japan(now) + _FARTHEST:
         raise JpkiError(
             Kind.UNPROCESSABLE,
@@ -74,7 +73,7 @@ def _campaigns(api: Api, _: Call) -> BaseModel:
 
 
 def _open_campaign(api: Api, call: Call) -> BaseModel:
-    ending_by, now = _taken(call, overseen.CampaignNew).ending_by, api.office.clock()
+    ending_by, now = taken(call, overseen.CampaignNew).ending_by, api.office.clock()
     require_window(api.office.profile, ending_by, now)
     opened = api.oversight.campaigns.open(ending_by, call.clerk.actor(None), now)
     return overseen.CampaignTold.of(opened, now)
@@ -100,7 +99,7 @@ def _retry(api: Api, call: Call) -> BaseModel:
 
 
 def _failures(api: Api, call: Call) -> BaseModel:
-    wanted = _taken(call, overseen.FailuresWanted)
+    wanted = taken(call, overseen.FailuresWanted)
     after = None if wanted.cursor is None else parse_serial(f"0x{wanted.cursor}")
     found = api.oversight.campaigns.failures(_campaign_number(call), after, wanted.limit + 1)
     page = [overseen.FailureTold(serial=format_serial(serial), code=code) for serial, code in found[: wanted.limit]]
@@ -123,7 +122,7 @@ def _campaign_number(call: Call) -> CampaignId:
 
 
 def _audit(api: Api, call: Call) -> BaseModel:
-    return api.oversight.audit(_taken(call, overseen.AuditWanted))
+    return api.oversight.audit(taken(call, overseen.AuditWanted))
 
 
 def _chain(api: Api, _: Call) -> BaseModel:
@@ -135,14 +134,14 @@ def _verify(api: Api, _: Call) -> BaseModel:
 
 
 def _lines(api: Api, call: Call) -> BaseModel:
-    return api.oversight.lines(_taken(call, overseen.LinesWanted).cursor)
+    return api.oversight.lines(taken(call, overseen.LinesWanted).cursor)
 
 
 # --- counters and the house ----------------------------------------------------------------------------------------
 
 
 def _add_counter(api: Api, call: Call) -> BaseModel:
-    new = _taken(call, overseen.CounterNew).counter()
+    new = taken(call, overseen.CounterNew).counter()
     require_delegated(new.kind, new.municipality)
     api.oversight.add_counter(new, call.clerk.actor(None))
     return counter_told(api.counter(new.code))
@@ -160,11 +159,6 @@ def _overview(api: Api, _: Call) -> BaseModel:
 
 def _authority(api: Api, _: Call) -> BaseModel:
     return api.oversight.authority()
-
-
-def _taken(call: Call, model: type[Model]) -> Model:
-    assert isinstance(call.taken, model)  # noqa: S101 - the gate has read it by the route's type
-    return call.taken
 
 
 # --- the table -----------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ def _effects_of_case(api: Api, call: Call) -> BaseModel:
 
 
 def _application(call: Call) -> Application:
-    wish = _taken(call, messages.NewCase)
+    wish = taken(call, messages.NewCase)
     express = wish.express
     return Application(
         kind=wish.kind,
@@ -189,7 +189,7 @@ def _application(call: Call) -> Application:
 
 
 def _cases(api: Api, call: Call) -> BaseModel:
-    wanted = _taken(call, messages.CasesWanted)
+    wanted = taken(call, messages.CasesWanted)
     cursor = wanted.cursor
     after = None if cursor is None else CasePlace(cursor.startswith("o"), CaseNumber(cursor[1:]))
     found = api.office.book.at_counter(CounterCode(wanted.counter), after, wanted.limit + 1, api.office.clock())
@@ -224,12 +224,12 @@ def _terminal(api: Api, call: Call) -> BaseModel:
 
 
 def _amend(api: Api, call: Call) -> BaseModel:
-    purposes = _taken(call, messages.Amendment).purposes
+    purposes = taken(call, messages.Amendment).purposes
     return messages.CaseTold.of(api.office.amend(_number(call), purposes, call.clerk))
 
 
 def _present_card(api: Api, call: Call) -> BaseModel:
-    card = _taken(call, messages.CardRead).facts()
+    card = taken(call, messages.CardRead).facts()
     return messages.CaseTold.of(api.office.present_card(_number(call), card, call.clerk))
 
 
@@ -240,13 +240,13 @@ def _case_certificates(api: Api, call: Call) -> BaseModel:
 
 
 def _check_identity(api: Api, call: Call) -> BaseModel:
-    check = _taken(call, messages.IdentityCheck)
+    check = taken(call, messages.IdentityCheck)
     shown = Shown(card=None if check.card is None else check.card.facts(), documents=frozenset(check.documents))
     return messages.CaseTold.of(api.office.check_identity(_number(call), shown, call.clerk))
 
 
 def _issue(api: Api, call: Call) -> BaseModel:
-    keys = _keys(_taken(call, messages.Issuance), api)
+    keys = _keys(taken(call, messages.Issuance), api)
     issued = api.office.issue(_number(call), keys, call.clerk)
     return messages.IssuedTold.of(issued.case, issued.certificates)
 
@@ -264,12 +264,12 @@ def _keys(issuance: messages.Issuance, api: Api) -> Mapping[Purpose, HolderKey]:
 
 
 def _refuse(api: Api, call: Call) -> BaseModel:
-    shown = Shown(ground=_taken(call, messages.Refusal).ground)
+    shown = Shown(ground=taken(call, messages.Refusal).ground)
     return messages.CaseTold.of(api.office.refuse(_number(call), shown, call.clerk))
 
 
 def _take_over(api: Api, call: Call) -> BaseModel:
-    counter = CounterCode(_taken(call, messages.AtCounter).counter)
+    counter = CounterCode(taken(call, messages.AtCounter).counter)
     return messages.CaseTold.of(api.office.take_over(_number(call), counter, call.clerk))
 
 
@@ -284,7 +284,7 @@ def _stepping(step: Callable[[Office], Callable[[CaseNumber, Clerk], Case]]) -> 
 
 
 def _search(api: Api, call: Call) -> BaseModel:
-    identifier = _taken(call, messages.Wanted).identifier.strip()
+    identifier = taken(call, messages.Wanted).identifier.strip()
     serials, cases = _readings(api, identifier)
     records = api.office.desk.ledger.find(serials)
     holders = {record.holder for record in records.values()} | {case.holder for case in cases}
@@ -376,7 +376,7 @@ def _certificates(api: Api, call: Call) -> BaseModel:
 
 
 def _history(api: Api, call: Call) -> BaseModel:
-    holder, wanted = _holder(call), _taken(call, messages.HistoryWanted)
+    holder, wanted = _holder(call), taken(call, messages.HistoryWanted)
     _note_look(api, call, holder)
     lines = api.history.of(holder)
     # Lines are only ever added at the late end: a count from the early end stays where it is.
@@ -396,7 +396,7 @@ def _history(api: Api, call: Call) -> BaseModel:
 
 
 def _suspend(api: Api, call: Call) -> BaseModel:
-    counter = CounterCode(_taken(call, messages.AtCounter).counter)
+    counter = CounterCode(taken(call, messages.AtCounter).counter)
     return messages.CaseTold.of(api.office.suspend(_holder(call), counter, call.clerk))
 
 
@@ -415,7 +415,7 @@ def _note_look(api: Api, call: Call, holder: HolderCode) -> None:
 
 
 def _receive_events(api: Api, call: Call) -> BaseModel:
-    handed_in = _taken(call, messages.EventsHandedIn)
+    handed_in = taken(call, messages.EventsHandedIn)
     told = [
         (number, _of_source(event, handed_in.counter))
         for number, event in events_of(handed_in.events, api.office.clock())
@@ -437,7 +437,7 @@ def _of_source(event: ResidentEvent | JpkiError, source: str) -> ResidentEvent |
 
 
 def _events(api: Api, call: Call) -> BaseModel:
-    wanted = _taken(call, messages.EventsWanted)
+    wanted = taken(call, messages.EventsWanted)
     after = 0 if wanted.cursor is None else int(wanted.cursor)
     found = api.events.listed(wanted.state, after, wanted.limit + 1, _source(wanted.counter))
     page = found[: wanted.limit]
@@ -446,7 +446,7 @@ def _events(api: Api, call: Call) -> BaseModel:
 
 
 def _settle(api: Api, call: Call) -> BaseModel:
-    wish = _taken(call, messages.SettlementTaken)
+    wish = taken(call, messages.SettlementTaken)
     by, now = call.clerk.actor(None), api.office.clock()
     settled = api.events.settle(_event(call), wish.state, wish.because, by, now, _source(wish.counter))
     return messages.EventTold.of(settled)
@@ -807,6 +807,7 @@ def _holder(call: Call) -> HolderCode:
     raise messages.no_holder_code()
 
 
-def _taken(call: Call, model: type[Model]) -> Model:
+def taken(call: Call, model: type[Model]) -> Model:
+    """Return what the route takes, as its own type."""
     assert isinstance(call.taken, model)  # noqa: S101 - the gate has read it by the route's type
     return call.taken

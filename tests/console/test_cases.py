@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -16,43 +14,17 @@ from jpki.acts import Act
 from jpki.case import CaseKind, CaseState, parse_case_number
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
-from jpki.clock import system_clock
 from jpki.ids import HolderCode, Serial, format_serial
 from jpki.randomness import system_randomness
 from jpki.revocation import State
 from tests.conftest import SteppingClock
-from tests.console.test_session import Browser, logged_in
-from tests.server.api_world import ApiTown, api_at
-from tests.server.conftest import copied, new_home
+from tests.console.seats import Browser, logged_in
+from tests.server.api_world import ApiTown
 from tests.server.office_world import HANA, OTHER_TOWN, TOWN, Serials, clerk_row, resident_of
-
-__all__ = ["new_home"]
 
 WISH = {"holder": HANA, "applicant": "holder", "which": "both"}
 DONE = {"to": "do", "identity": "checked"}
 SIGNING, AUTHENTICATION = Purpose.SIGNING, Purpose.AUTHENTICATION
-
-
-@pytest.fixture
-def time() -> SteppingClock:
-    return SteppingClock(system_clock())
-
-
-@pytest.fixture
-def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
-    with api_at(copied(new_home, tmp_path / "home"), time) as opened:
-        opened.office.register.enter(resident_of())
-        yield opened
-
-
-@pytest.fixture
-def pair(town: ApiTown) -> Serials:
-    return town.office.delivered()
-
-
-@pytest.fixture
-def front(town: ApiTown) -> Browser:
-    return logged_in(Browser(town, town.office.front))
 
 
 @pytest.fixture

@@ -19,12 +19,10 @@ from jpki.ids import HolderCode, format_serial
 from jpki.randomness import system_randomness
 from jpki.resident import Registration
 from tests.conftest import SteppingClock
-from tests.console.test_session import Browser, is_sent_to_log_in, logged_in
+from tests.console.seats import Browser, is_sent_to_log_in, logged_in
 from tests.server.api_world import ApiTown, api_at
-from tests.server.conftest import copied, new_home
+from tests.server.conftest import copied
 from tests.server.office_world import OTHER_TOWN, TOWN, clerk_row, resident_of
-
-__all__ = ["new_home"]
 
 BOTH: Any = ["signing", "authentication"]
 PROXY: dict[str, Any] = {"applicant": "legal-proxy", "documents": ["legal-proof"]}

@@ -1,7 +1,7 @@
 """What administrators and auditors find at the console, and what nobody else does."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,29 +17,14 @@ from enroll.overseen import WeekTold
 from jpki.acts import LOCAL_OPERATOR
 from jpki.campaign import CampaignId
 from jpki.clerk import EVERY_COUNTER, ClerkState, Role
-from jpki.clock import day_in_japan, system_clock
+from jpki.clock import day_in_japan
 from jpki.counter import CounterCode, CounterState
 from jpki.resident_event import Doubt, EventState, ResidentEvent, Settlement, SourceName
 from jpki.resident_event import Kind as EventKind
 from tests.conftest import SteppingClock
-from tests.console.test_session import Browser, logged_in
-from tests.server.api_world import ApiTown, api_at
-from tests.server.conftest import copied, new_home
-from tests.server.office_world import HANA, OTHER_TOWN, TOWN, clerk_row, resident_of
-
-__all__ = ["new_home"]
-
-
-@pytest.fixture
-def time() -> SteppingClock:
-    return SteppingClock(system_clock())
-
-
-@pytest.fixture
-def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
-    with api_at(copied(new_home, tmp_path / "home"), time) as opened:
-        opened.office.register.enter(resident_of())
-        yield opened
+from tests.console.seats import Browser, logged_in
+from tests.server.api_world import ApiTown
+from tests.server.office_world import HANA, OTHER_TOWN, TOWN, clerk_row
 
 
 def seated(town: ApiTown, *roles: Role) -> Browser:

@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,45 +14,19 @@ from jpki.acts import LOCAL_OPERATOR
 from jpki.case import new_case_number
 from jpki.certificate import Carrier, Purpose
 from jpki.clerk import EVERY_COUNTER, Role
-from jpki.clock import system_clock
 from jpki.ids import Serial, format_serial
 from jpki.revocation import Reason
 from jpki.signature import KeySpec
 from server.own_answers import OwnAnswers
 from server.sample.keys import card_request
 from tests.conftest import NOON, SteppingClock
+from tests.console.seats import Browser, logged_in
 from tests.console.test_cases import DONE, WISH, case_of, leaked, problem_in
-from tests.console.test_session import Browser, logged_in
-from tests.server.api_world import ApiTown, api_at
-from tests.server.conftest import copied, new_home
+from tests.server.api_world import ApiTown
 from tests.server.office_world import HANA, OTHER_TOWN, POST_OFFICE, TOWN, Serials, clerk_row, resident_of
-
-__all__ = ["new_home"]
 
 SIGNING, AUTHENTICATION = Purpose.SIGNING, Purpose.AUTHENTICATION
 NOBODYS = new_case_number(NOON, bytes)
-
-
-@pytest.fixture
-def time() -> SteppingClock:
-    return SteppingClock(system_clock())
-
-
-@pytest.fixture
-def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
-    with api_at(copied(new_home, tmp_path / "home"), time) as opened:
-        opened.office.register.enter(resident_of())
-        yield opened
-
-
-@pytest.fixture
-def pair(town: ApiTown) -> Serials:
-    return town.office.delivered()
-
-
-@pytest.fixture
-def front(town: ApiTown) -> Browser:
-    return logged_in(Browser(town, town.office.front))
 
 
 def sentence(front: Browser, serial: Serial) -> str:

@@ -1,77 +1,20 @@
 """Who gets in, for how long, and from where a form may come."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from enroll.console.session import IDLE, LONGEST
-from jpki.clerk import EVERY_COUNTER, Clerk, ClerkState, Role
-from jpki.clock import system_clock
+from jpki.clerk import EVERY_COUNTER, ClerkState, Role
 from tests.conftest import SteppingClock
-from tests.server.api_world import ApiTown, api_at
-from tests.server.conftest import copied, new_home
+from tests.console.seats import Browser, is_sent_to_log_in, logged_in
+from tests.server.api_world import ApiTown
 from tests.server.office_world import OTHER_TOWN, TOWN, clerk_row
-
-__all__ = ["new_home"]
-
-OURS = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def time() -> SteppingClock:
-    return SteppingClock(system_clock())
-
-
-@pytest.fixture
-def town(new_home: Path, tmp_path: Path, time: SteppingClock) -> Iterator[ApiTown]:
-    with api_at(copied(new_home, tmp_path / "home"), time) as opened:
-        yield opened
-
-
-class Browser:
-    """A clerk's browser: it bears the certificate, keeps cookies, and says where its forms come from."""
-
-    def __init__(self, town: ApiTown, clerk: Clerk) -> None:
-        self._client: Any = town.app.test_client()
-        self._borne = dict(town.headers(clerk))
-
-    def get(self, path: str) -> TestResponse:
-        answer: TestResponse = self._client.get(f"/console{path}", headers=self._borne, base_url="https://localhost")
-        return answer
-
-    def post(self, path: str, fields: dict[str, str] | None = None, said: dict[str, str] | None = None) -> TestResponse:
-        headers = self._borne | (OURS if said is None else said)
-        answer: TestResponse = self._client.post(
-            f"/console{path}", data=fields, headers=headers, base_url="https://localhost"
-        )
-        return answer
-
-    def cookies(self) -> list[Any]:
-        return list(self._client._cookies.values())  # noqa: SLF001 - the test client tells of them in no other way
-
-    def take(self, other: "Browser") -> None:
-        """Bring another's cookies along, as a thief would."""
-        self._client._cookies.update(other._client._cookies)  # noqa: SLF001 - as above
 
 
 @pytest.fixture
 def front(town: ApiTown) -> Browser:
     return Browser(town, town.office.front)
-
-
-def logged_in(browser: Browser, counter: str = TOWN) -> Browser:
-    answer = browser.post("/login", {"counter": counter})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/console/")
-    assert browser.get("/").status_code == 200
-    return browser
-
-
-def is_sent_to_log_in(answer: TestResponse) -> bool:
-    return (answer.status_code, answer.headers.get("Location")) == (303, "/console/login")
 
 
 def test_without_a_session_every_page_leads_to_the_log_in(front: Browser) -> None:
