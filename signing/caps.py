@@ -16,6 +16,8 @@ MOST_SIGNATURES = 32
 """Signatures in a file, the time-stamps of a PDF among them; and time-stamps of one signature."""
 MOST_CERTIFICATES = 20
 """Certificates that come with one signature: path building tries each of them as an issuer of each."""
+MOST_NAMES_COMPARED = 1 << 20
+"""Names in the certificates of a chain, times the constraints upon names in it."""
 MOST_STORED = 64
 """Certificates, lists and OCSP responses for later, of each kind; what else a document holds is passed over."""
 MOST_REVISIONS = 128

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signing.caps import MOST_NAMES_COMPARED
 from signing.validation import TrustAnchor
 
 _SHORTEST = 2
@@ -96,6 +97,8 @@ def _is_valid(chain: Chain, moment: datetime, policies: frozenset[str] | None = 
     from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms, PKIXValidationParams
     from pyhanko_certvalidator.validate import async_validate_path
 
+    if not _are_comparable(chain):
+        return False
     leaf, *issuers, root = (Certificate.load(one.public_bytes(Encoding.DER)) for one in chain.certificates)
     context = ValidationContext(
         trust_roots=[root],
@@ -106,11 +109,30 @@ def _is_valid(chain: Chain, moment: datetime, policies: frozenset[str] | None = 
         algorithm_usage_policy=AcceptAllAlgorithms(),
     )
     anchor = CertTrustAnchor(root, derive_default_quals_from_cert=True)
-    terms = None
+    # Without terms of ours, the library takes a kind of name that the anchor does not mention for a forbidden one.
+    terms = PKIXValidationParams()
     if policies is not None:
         terms = PKIXValidationParams(user_initial_policy_set=policies, initial_explicit_policy=True)
     try:
         asyncio.run(async_validate_path(context, ValidationPath(anchor, issuers[::-1], leaf), terms))
-    except PathValidationError:
+    except (PathValidationError, NotImplementedError, TypeError, ValueError):
+        # The latter three are of a name, or of a constraint upon names, that the library cannot compare.
         return False
     return True
+
+
+def _are_comparable(chain: Chain) -> bool:
+    """Tell whether the names can be compared with all constraints upon names, and in bearable time."""
+    constraints = names = 0
+    try:
+        for certificate in chain.certificates:
+            names += len(certificate.subject)
+            for extension in certificate.extensions:
+                match extension.value:
+                    case x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=excluded):
+                        constraints += len(permitted or ()) + len(excluded or ())
+                    case x509.SubjectAlternativeName() as alternatives:
+                        names += len(list(alternatives))
+    except (TypeError, ValueError, x509.DuplicateExtension):
+        return False
+    return constraints * names <= MOST_NAMES_COMPARED

@@ -38,6 +38,7 @@ from tests.crl.authority import (
     serial,
 )
 from tests.crl.writing import list_of
+from tests.soft_cases import our_answers, soft_cases
 
 EARLIER = TODAY - timedelta(days=1)
 NEXT = TODAY + timedelta(days=2)
@@ -388,6 +389,12 @@ def test_outside_lists_are_read_or_refused_cleanly() -> None:
             assert read is not None, case["case"]
         if case["expected"] == "reject-cleanly":
             assert read is None, case["case"]
+
+
+def test_a_soft_list_is_answered_as_the_list_of_answers_says(shared: Path) -> None:
+    for case, row in soft_cases(shared / "conformance", "crl-parse", "crl-lint").items():
+        read = read_or_none(shared / "conformance" / row["path"])
+        assert our_answers()[case][1] == ("refused" if read is None else "read"), case
 
 
 def test_outside_signatures_are_judged_alike() -> None:

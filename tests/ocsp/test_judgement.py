@@ -45,6 +45,7 @@ from tests.ocsp.authority import (
     root,
 )
 from tests.ocsp.servers import replying
+from tests.soft_cases import our_answers, soft_cases
 
 NONCE = b"\x05" * 32
 CA = root("s1").generation.certificate
@@ -285,6 +286,13 @@ def test_outside_responses_give_the_houses_own_error(shared: Path) -> None:
     for path in paths:
         outcome = _through_client(path.read_bytes())
         assert outcome is None or isinstance(outcome, JpkiError), path.name
+
+
+def test_a_soft_response_is_answered_as_the_list_says(shared: Path) -> None:
+    cases = shared / "conformance"
+    for case, row in soft_cases(cases, "ocsp-resp").items():
+        outcome = _through_client((cases / row["path"]).read_bytes())
+        assert our_answers()[case][1] == ("refused" if isinstance(outcome, JpkiError) else "read"), case
 
 
 def test_sha1_signatures_are_too_weak_for_the_client(shared: Path) -> None:

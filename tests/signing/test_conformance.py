@@ -13,9 +13,10 @@ import pytest
 from server.sandbox import open_sandbox
 from signing.report import FileVerdict, Outcome, Step
 from signing.validation import Validation
-from signing.verdict import Decision
+from signing.verdict import RULINGS, Decision
 from signing.verify import verify
 from tests.signing.town import NOW
+from tests.soft_cases import our_answers, soft_cases
 
 FOLDER = Path(os.environ.get("JPKI_SHARED", Path(__file__).parents[3] / "shared")) / "conformance"
 UNTRUSTING = Validation(anchors=(), revocation=(), clock=lambda: NOW)
@@ -67,6 +68,19 @@ def test_a_hard_case_comes_out_as_expected(case: dict[str, str]) -> None:
         case _:
             # Nobody is trusted, and many forms of XAdES are not supported: a valid one is undecided, never refused.
             assert verdict.decision is Decision.UNDECIDED
+
+
+def test_every_soft_case_is_listed_with_what_is_expected() -> None:
+    listed = {case: expected for case, (expected, _) in our_answers().items()}
+    assert listed == {case: row["expected"] for case, row in soft_cases(FOLDER).items()}
+
+
+@pytest.mark.parametrize("suite", ["pdf", "xades", "xmldsig"])
+def test_a_soft_case_is_answered_as_the_list_says(suite: str) -> None:
+    causes = {ruling.sentence: cause for cause, ruling in RULINGS.items()}
+    for case, row in soft_cases(FOLDER, suite).items():
+        verdict = verify(FOLDER / row["path"], UNTRUSTING)
+        assert our_answers()[case][1] == f"{verdict.decision}: {causes[verdict.sentence]}", case
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["suite"] == "pdf"], ids=_id)

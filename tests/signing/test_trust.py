@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from jpki import oids
 from jpki.revocation import Finding
@@ -105,6 +106,32 @@ def test_a_holder_is_no_issuer(town: Town, judge: Judge) -> None:
     leaf = make_certificate(town.holder.key, impostor)
     verdict = judge(_signed(town, leaf, impostor.certificate), town.validation())
     assert causes(verdict) == [{Cause.NO_TRUSTED_CHAIN}]
+
+
+_ELSEWHERE = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "XX")]))
+_HOSTS = [x509.DNSName("example.jp")]
+
+
+@pytest.mark.parametrize(
+    ("permitted", "excluded", "cause"),
+    [
+        (_HOSTS, None, None),
+        (None, _HOSTS, None),
+        (None, [_ELSEWHERE], None),
+        ([_ELSEWHERE], None, Cause.NO_TRUSTED_CHAIN),
+    ],
+    ids=["hosts permitted", "hosts excluded", "elsewhere excluded", "elsewhere permitted"],
+)
+def test_an_anchors_constraints_bind_the_kinds_of_name_that_they_tell_of(
+    town: Town,
+    judge: Judge,
+    permitted: list[x509.GeneralName] | None,
+    excluded: list[x509.GeneralName] | None,
+    cause: Cause | None,
+) -> None:
+    root = make_root(town.root.key, x509.NameConstraints(permitted, excluded))
+    verdict = judge(_by_holder(town), Validation(anchors=(root.anchor,), revocation=(good(),), clock=lambda: NOW))
+    assert causes(verdict) == [{cause} if cause else set()]
 
 
 def test_the_trust_domain_is_named(town: Town, judge: Judge) -> None:

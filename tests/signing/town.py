@@ -46,7 +46,7 @@ class Authority:
         return TrustAnchor(certificate=self.certificate, domain="lab", policies=LAB_POLICIES)
 
 
-def make_root(key: PrivateKey) -> Authority:
+def make_root(key: PrivateKey, constraints: x509.NameConstraints | None = None) -> Authority:
     usage = _usage(key_cert_sign=True, crl_sign=True)
     builder = (
         _builder(ROOT_NAME, key, NOW - timedelta(days=400), _year(8))
@@ -54,6 +54,8 @@ def make_root(key: PrivateKey) -> Authority:
         .add_extension(usage, critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     )
+    if constraints is not None:
+        builder = builder.add_extension(constraints, critical=True)
     return Authority(builder.sign(key, SHA256()), key)
 
 
