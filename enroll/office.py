@@ -151,7 +151,7 @@ class Office:
         Raises:
             JpkiError: as `decide`; FORBIDDEN `not-eligible`.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         shown = Shown(purposes=_ordered(purposes))
         change = decide(case, Step.AMEND, clerk, counter, self.clock(), shown)
         require_kept(self._facts(change.after, counter, None), EARLY)
@@ -163,7 +163,7 @@ class Office:
         Raises:
             JpkiError: as `decide`; FORBIDDEN `not-eligible`.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         change = decide(case, Step.PRESENT_CARD, clerk, counter, self.clock(), Shown(card=card))
         require_kept(self._facts(change.after, counter, None, {}), OF_CARDS)
         return self._swap(change, clerk)
@@ -174,7 +174,7 @@ class Office:
         Raises:
             JpkiError: as `decide`; FORBIDDEN `not-eligible`, with all reasons; of the register.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         resident = None
         change = decide(case, Step.CHECK_IDENTITY, clerk, counter, self.clock(), shown)
         if case.kind.issues:
@@ -197,7 +197,7 @@ class Office:
             JpkiError: as `decide`; CONFLICT `register-changed` (the case has gone back), `case-busy`; FORBIDDEN
                 `not-eligible`; UNPROCESSABLE `keys-unfit`; of the register and the desk.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         if case.state is CaseState.ISSUED and clerk.may(case_paths.WHO[Step.ISSUE], case.counter):
             return self._issued_again(case, keys, clerk, counter)
         by = clerk.actor(case.counter)
@@ -222,7 +222,7 @@ class Office:
             JpkiError: as `decide`; CONFLICT `register-changed` or `certificate-lost` (the case has gone back);
                 FORBIDDEN `not-eligible`; of the register.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         by = clerk.actor(case.counter)
         change = decide(case, Step.DELIVER, clerk, counter, self.clock())
         resident = self._unchanged(case, by)
@@ -241,7 +241,7 @@ class Office:
         Raises:
             JpkiError: as `decide`; of the desk.
         """
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         by = clerk.actor(case.counter)
         change = decide(case, Step.COMPLETE, clerk, counter, self.clock())
         live = self.desk.on_card(case.holder)
@@ -404,10 +404,6 @@ class Office:
 
         return Preview(case, list(foreseen(case, self.desk.on_card(case.holder), beside)))
 
-    def _found(self, number: CaseNumber) -> tuple[Case, Counter]:
-        case = self.book.case(number)
-        return case, self.counters(case.counter)
-
     def _answer(self, case: Case) -> Resident | None:
         """Return what the register answered when the identity was checked, or before that what it answers now."""
         if case.kind.issues and case.state is CaseState.RECEIVED and self.clock() < case.expires_at:
@@ -444,7 +440,7 @@ class Office:
         return change.after
 
     def _step(self, number: CaseNumber, step: Step, clerk: Clerk, shown: Shown = NOTHING) -> Case:
-        case, counter = self._found(number)
+        case, counter = self.book.with_counter(number)
         after = self._swap(decide(case, step, clerk, counter, self.clock(), shown), clerk)
         if after.state.is_closed or after.state is CaseState.RECEIVED:
             # Nothing of it can come to life any more; if this is not reached, it is closed as abandoned.
@@ -465,6 +461,8 @@ class Office:
 
     def _records(self, number: CaseNumber) -> Sequence[tuple[CaseCertificate, CertificateRecord]]:
         ordered = self.book.certificates(number)
+        if not ordered:
+            return []
         records = self.desk.ledger.find([each.serial for each in ordered])
         return [(each, records[each.serial]) for each in ordered]
 

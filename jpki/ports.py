@@ -18,7 +18,7 @@ from jpki.campaign import Campaign, CampaignId, CampaignState, Ending, Expected,
 from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, CasePlace, Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
-from jpki.counter import CounterCode
+from jpki.counter import Counter, CounterCode
 from jpki.delegate import Delegate, TimeStampingUnit
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
@@ -434,6 +434,14 @@ class CaseBook(Protocol):
 
         Raises:
             JpkiError: NOT_FOUND `case-unknown`.
+        """
+        ...
+
+    def with_counter(self, number: CaseNumber) -> tuple[Case, Counter]:
+        """Return a case and the counter that it lies at.
+
+        Raises:
+            JpkiError: NOT_FOUND `case-unknown` or `counter-unknown`.
         """
         ...
 

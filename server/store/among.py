@@ -22,8 +22,13 @@ class Among(FunctionElement[bool]):
     inherit_cache = True
     type = Boolean()
 
-    def __init__(self, column: ColumnElement[Any], values: Collection[Any]) -> None:
-        super().__init__(column, bindparam(None, values, type_=_Values(column.type), unique=True))
+    def __init__(self, column: ColumnElement[Any], values: Collection[Any] | None = None) -> None:
+        """Take the values now; or, for a statement that is made once, as the parameter `among` when it is run."""
+        if values is None:
+            parameter = bindparam("among", type_=_Values(column.type))
+        else:
+            parameter = bindparam(None, values, type_=_Values(column.type), unique=True)
+        super().__init__(column, parameter)
 
     def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 - SQLAlchemy's signature
         """Stand for itself: compared with 1, as SQLAlchemy would have it on SQLite, it would use no index."""

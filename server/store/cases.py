@@ -45,7 +45,7 @@ from jpki.case import (
 )
 from jpki.certificate import Purpose
 from jpki.clerk import ClerkId
-from jpki.counter import CounterCode
+from jpki.counter import Counter, CounterCode
 from jpki.errors import JpkiError, Kind
 from jpki.event import Event
 from jpki.holder import Gender, Holder, Municipality
@@ -55,6 +55,7 @@ from jpki.resident import Registration, Resident
 from jpki.text import Text
 from server.store import audit, tables
 from server.store.among import Among
+from server.store.counters import counter_in
 from server.store.database import Database
 from server.store.seal import Seal
 
@@ -100,10 +101,13 @@ class SqlCases:
     def case(self, number: CaseNumber) -> Case:
         """Return a case."""
         with self._database.reading() as connection:
-            row = connection.execute(_ONE, {"number": number}).first()
-        if row is None:
-            raise _unknown(number)
-        return _case(row)
+            return _found(connection, number)
+
+    def with_counter(self, number: CaseNumber) -> tuple[Case, Counter]:
+        """Return a case and the counter that it lies at."""
+        with self._database.reading() as connection:
+            case = _found(connection, number)
+            return case, counter_in(connection, case.counter)
 
     def resident(self, number: CaseNumber) -> Resident | None:
         """Open what the register answered."""
@@ -212,6 +216,13 @@ def apply(connection: Connection, change: Change, by: Actor, at: datetime) -> No
     details |= {"counter": after.counter} if change.step is Step.TAKE_OVER else {}
     details |= {"purposes": " ".join(after.purposes)} if change.step is Step.AMEND else {}
     _note(connection, Act.CASE_STEP, before.number, by, at, details)
+
+
+def _found(connection: Connection, number: CaseNumber) -> Case:
+    row = connection.execute(_ONE, {"number": number}).first()
+    if row is None:
+        raise _unknown(number)
+    return _case(row)
 
 
 def _is_overdue(at: datetime) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, String, case, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, String, bindparam, case, delete, func, insert, literal, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clock import whole_second
@@ -25,12 +25,19 @@ def move(connection: Connection, serials: Sequence[Serial], old: State, new: Sta
     Raises:
         JpkiError: CONFLICT `state-changed`, naming one that was not in the state `old`.
     """
-    status = tables.status
-    here = Among(status.c.serial, serials)
-    moved = connection.execute(update(status).where(here, status.c.state == old).values(state=new))
+    moved = connection.execute(_MOVE, {"among": serials, "old": old, "new": new})
     if moved.rowcount != len(serials):
-        found = connection.execute(select(status.c.serial).where(here, status.c.state == new)).scalars()
+        status = tables.status
+        query = select(status.c.serial).where(Among(status.c.serial, serials), status.c.state == new)
+        found = connection.execute(query).scalars()
         raise refusals.state_changed(next(iter(set(serials) - set(found)), serials[0]), old)
+
+
+_MOVE = (
+    update(tables.status)
+    .where(Among(tables.status.c.serial), tables.status.c.state == bindparam("old"))
+    .values(state=bindparam("new"))
+)
 
 
 def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: datetime) -> int:
@@ -74,11 +81,16 @@ def require_safe_issuers(connection: Connection, serials: Sequence[Serial]) -> N
     Raises:
         JpkiError: CONFLICT `already-revoked`.
     """
-    status, generation = tables.status, tables.generation
-    compromised = status.c.generation.in_(select(generation.c.id).where(generation.c.compromised_at.is_not(None)))
-    fallen = select(status.c.serial).where(Among(status.c.serial, serials), compromised).limit(1)
-    for serial in connection.execute(fallen).scalars():
+    for serial in connection.execute(_FALLEN, {"among": serials}).scalars():
         raise refusals.already_revoked(statuses_of(connection, [serial])[serial])
+
+
+_COMPROMISED = select(tables.generation.c.id).where(tables.generation.c.compromised_at.is_not(None))
+_FALLEN = (
+    select(tables.status.c.serial)
+    .where(Among(tables.status.c.serial), tables.status.c.generation.in_(_COMPROMISED))
+    .limit(1)
+)
 
 
 def require_living(connection: Connection, serials: Sequence[Serial], at: datetime, *states: State) -> None:

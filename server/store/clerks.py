@@ -62,11 +62,8 @@ class SqlClerks:
     def bearer(self, certificate: Serial, since_minute: int) -> tuple[Clerk, int] | None:
         """Return who bears a client certificate, and how often the clerk was refused since a minute, that included."""
         with self._database.reading() as connection:
-            found = _read(connection.execute(_BEARER, {"certificate": certificate}))
-            if not found:
-                return None
-            values = {"client": found[0].id, "minute": since_minute}
-            return found[0], connection.execute(_REFUSALS, values).scalar() or 0
+            rows = connection.execute(_BEARER, {"certificate": certificate, "minute": since_minute}).all()
+        return (_read(rows)[0], rows[0].refusals or 0) if rows else None
 
     def clerk(self, clerk: ClerkId) -> Clerk:
         """Return a clerk.
@@ -99,13 +96,13 @@ class SqlClerks:
 _WITH_ROLES = select(tables.clerk, tables.clerk_role.c.counter, tables.clerk_role.c.role).select_from(
     tables.clerk.outerjoin(tables.clerk_role, tables.clerk_role.c.clerk == tables.clerk.c.id)
 )
-_BEARER = _WITH_ROLES.where(
+_REFUSALS = select(func.sum(tables.clerk_refusal.c.count)).where(
+    tables.clerk_refusal.c.client == tables.clerk.c.id, tables.clerk_refusal.c.minute >= bindparam("minute")
+)
+_BEARER = _WITH_ROLES.add_columns(_REFUSALS.scalar_subquery().label("refusals")).where(
     tables.clerk.c.id.in_(
         select(tables.clerk_certificate.c.clerk).where(tables.clerk_certificate.c.serial == bindparam("certificate"))
     )
-)
-_REFUSALS = select(func.sum(tables.clerk_refusal.c.count)).where(
-    tables.clerk_refusal.c.client == bindparam("client"), tables.clerk_refusal.c.minute >= bindparam("minute")
 )
 
 

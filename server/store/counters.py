@@ -58,10 +58,7 @@ class SqlCounters:
             JpkiError: NOT_FOUND `counter-unknown`.
         """
         with self._database.reading() as connection:
-            known = _find(connection, code) or by_itself(code)
-        if known is None:
-            raise unknown(code)
-        return known
+            return counter_in(connection, code)
 
     def added(self) -> Sequence[Counter]:
         """Return the counters that have a row, in order of their codes."""
@@ -71,6 +68,18 @@ class SqlCounters:
 
 
 _ONE = select(tables.counter).where(tables.counter.c.code == bindparam("code"))
+
+
+def counter_in(connection: Connection, code: CounterCode) -> Counter:
+    """Return a counter in the running transaction.
+
+    Raises:
+        JpkiError: NOT_FOUND `counter-unknown`.
+    """
+    known = _find(connection, code) or by_itself(code)
+    if known is None:
+        raise unknown(code)
+    return known
 
 
 def _find(connection: Connection, code: CounterCode) -> Counter | None:

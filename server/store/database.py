@@ -168,9 +168,11 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Run a transaction that reads one consistent picture."""
-        options: dict[str, Any] = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with translated(), self._connected().execution_options(**options) as connection, connection.begin():
-            yield connection
+        with translated(), self._connected() as connection:
+            if not self._is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -280,8 +282,11 @@ def _configure_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401,
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # It takes no lock, so nothing can go wrong; a reader needs no more of SQLAlchemy's care, which costs the most.
+        connection.connection.cursor().execute("BEGIN")
 
 
 def _is_known(schema: str) -> bool:

@@ -181,15 +181,9 @@ class SqlLedger:
 
     def on_card(self, holder: HolderCode, at: datetime) -> Mapping[Purpose, CertificateRecord]:
         """Return the live certificates of a holder's card, by kind."""
-        place = tables.place
-        is_live = and_(
-            place.c.holder == holder,
-            place.c.carrier == CARD,
-            place.c.stage == LIVE,
-            place.c.not_after >= whole_second(at),
-        )
         with self._database.reading() as connection:
-            serials = connection.execute(select(place.c.serial).where(is_live)).scalars().all()
+            values = {"of_holder": holder, "at": whole_second(at)}
+            serials = connection.execute(_ON_CARD, values).scalars().all()
             found = _find(connection, serials).values() if serials else ()
         return {record.purpose: record for record in found if record.status.state is not State.REVOKED}
 
@@ -235,8 +229,16 @@ class SqlLedger:
         return assembled(opened["to_be_signed"][SALT_OCTETS:], opened["signature"])
 
 
+_ON_CARD = select(tables.place.c.serial).where(
+    tables.place.c.holder == bindparam("of_holder"),
+    tables.place.c.carrier == CARD,
+    tables.place.c.stage == LIVE,
+    tables.place.c.not_after >= bindparam("at"),
+)
+_RECORDS = select(tables.certificate).where(Among(tables.certificate.c.serial))
+
+
 def _find(connection: Connection, serials: Sequence[Serial]) -> dict[Serial, CertificateRecord]:
-    certificate = tables.certificate
     possible = _possible(serials)
     statuses = statuses_of(connection, possible)
     return {
@@ -249,7 +251,7 @@ def _find(connection: Connection, serials: Sequence[Serial]) -> dict[Serial, Cer
             profile_hash=row.profile_hash,
             status=statuses[row.serial],
         )
-        for row in connection.execute(select(certificate).where(Among(certificate.c.serial, possible))).all()
+        for row in connection.execute(_RECORDS, {"among": possible}).all()
     }
 
 

@@ -108,6 +108,8 @@ def _in_case(serial: ColumnElement[Any] | Serial) -> ColumnElement[bool]:
 
 def _ended(connection: Connection, serials: Sequence[Serial], at: datetime) -> set[Serial]:
     """Return those whose live places are theirs no more: they expired, or their generation was compromised."""
+    if not serials:
+        return set()
     status, generation = tables.status, tables.generation
     now = whole_second(at)
     query = (

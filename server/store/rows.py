@@ -16,14 +16,17 @@ def statuses_of(connection: Connection, serials: Sequence[Serial], *, lock: bool
 
     With `lock`, no other transaction changes their rows before this one ends.
     """
-    query = (
-        select(tables.status, tables.generation.c.compromised_at)
-        .join(tables.generation, tables.generation.c.id == tables.status.c.generation)
-        .where(Among(tables.status.c.serial, serials))
-        .order_by(tables.status.c.serial)
-    )
-    rows = connection.execute(query.with_for_update(of=tables.status) if lock else query)
+    rows = connection.execute(_LOCKED if lock else _STATUSES, {"among": serials})
     return {row.serial: _under_compromise(row) for row in rows.all()}
+
+
+_STATUSES = (
+    select(tables.status, tables.generation.c.compromised_at)
+    .join(tables.generation, tables.generation.c.id == tables.status.c.generation)
+    .where(Among(tables.status.c.serial))
+    .order_by(tables.status.c.serial)
+)
+_LOCKED = _STATUSES.with_for_update(of=tables.status)
 
 
 def _under_compromise(row: Row[Any]) -> Status:
