@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from psycopg.errors import DiskFull
@@ -16,6 +17,7 @@ from jpki.errors import JpkiError
 from server.store.clerks import SqlClerks
 from server.store.database import Database
 from server.store.faults import translated
+from server.store.leases import SqlLeases
 from server.store.reserving import require_free, take_places
 from server.wiring import Store
 from tests.conftest import NOON, SteppingClock
@@ -129,6 +131,28 @@ def test_clerks_who_are_added_at_once_are_numbered_one_after_the_other(new_datab
         assert begun.wait(20)
         other = threads.submit(second.add, "y", {}, LOCAL_OPERATOR, NOON)
         assert {one.result(20), other.result(20)} == {"clerk-1", "clerk-2"}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "again"])
+def test_a_job_that_two_processes_look_for_at_once_is_taken_by_one(
+    new_database: Callable[[], Database], *, known: bool
+) -> None:
+    database = new_database()
+    database.found(NOON)
+    leases, minute = SqlLeases(database), timedelta(minutes=1)
+    assert not known or leases.take("crl", NOON - minute, minute)
+    both = threading.Barrier(2)
+
+    def together(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Let neither write before the other has looked."""
+        del connection, cursor
+        if statement.startswith(("INSERT INTO lease", "UPDATE lease")):
+            both.wait(20)
+
+    event.listen(database._engine, "before_cursor_execute", together)  # noqa: SLF001 - as above
+    with ThreadPoolExecutor(2) as threads:
+        taken = list(threads.map(lambda _: leases.take("crl", NOON, minute), range(2)))
+    assert sorted(taken) == [False, True]
 
 
 def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:
