@@ -45,6 +45,8 @@ from jpki.text import Text
 
 _PERIOD = timedelta(hours=24)
 _PROMISE = timedelta(hours=48)
+_AHEAD = timedelta(minutes=5)
+"""By no more do clocks of nodes differ that are set: a list from later was made when a clock had run ahead."""
 _ATTEMPTS = 3
 _ENTRIES_TO_A_CHANGE = 50
 """Where there are fewer to each that changed, a list is built anew: to find their places would cost more."""
@@ -175,7 +177,7 @@ class Publisher:
         return (
             mark is None
             or mark.lists != wanted.lists
-            or self.clock() - mark.this_update >= _PERIOD
+            or not -_AHEAD <= self.clock() - mark.this_update < _PERIOD
             or self.register.last_change(wanted.purpose, wanted.id) > mark.position
             or not self._project(mark, wanted.generations)
         )
@@ -199,14 +201,16 @@ class Publisher:
     ) -> tuple[ShelfMark, Sequence[_Sheet]]:
         """Return what will be published: the mark, and what is to be signed, its entries encoded in the files.
 
-        thisUpdate never goes back. The mark's nextUpdate is the latest of its lists' (rule R25).
+        thisUpdate never goes back, but from a clock that had run ahead: no verifier believes a list of the future, and
+        what seemed to have ended left it. The mark's nextUpdate is the latest of its lists' (rule R25).
         """
         now = whole_second(self.clock())
         files, *others = self._files(wanted.lists, wanted.generations)
-        this_update = now if old is None else max(now, old.this_update)
+        in_time = old if old is not None and old.this_update - now <= _AHEAD else None
+        this_update = now if in_time is None else max(now, in_time.this_update)
         # A revoked certificate leaves after a list from past its end was published (RFC 5280 3.3): an old mark
         # whose files never landed does not count.
-        landed = old if old is not None and files.landed(old.number) else None
+        landed = in_time if in_time is not None and files.landed(in_time.number) else None
         picture = (None if landed is None else self._carried_over(wanted, landed, file)) or self._anew(
             wanted, None if landed is None else landed.this_update, file
         )

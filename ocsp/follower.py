@@ -96,8 +96,9 @@ class Follower:
         entries = None
         while entries is None or len(entries) == _AT_MOST:
             changes = self._journal(self._position, _AT_MOST)
-            if changes.epoch != self._epoch:
-                # What was told in another epoch may never have happened. Nothing is kept yet, so nothing is missed.
+            if changes.epoch != self._epoch or changes.head < self._position:
+                # What was told in another epoch may never have happened, nor what a stand-by that took over has not
+                # got. Nothing is kept yet, so nothing is missed.
                 cache.forget_all()
                 self._epoch, self._position, self._current_at = changes.epoch, changes.head, begun
                 return

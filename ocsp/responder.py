@@ -173,11 +173,9 @@ class Responder:
                 return self._reusable(kept, verifier, now, _KEPT)
             request = parse_request(question)
             signed, outcome = self._signed(source, issuer_asked(self._issuers(), request), request)
-        except MalformedRequest:
-            return _refused(ResponseStatus.MALFORMED_REQUEST)
-        except ForeignIssuer:
-            return _refused(ResponseStatus.UNAUTHORIZED)
-        except JpkiError as error:
+        except _NotKept:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect of ours is answered in OCSP's own words as well
             return _refused(_refusal_for(error))
         if request.nonce is None:
             return self._reusable(signed, verifier, self._clock(), outcome)
@@ -240,14 +238,20 @@ class Responder:
             self._admission.note(verifier, signed.told)
 
 
-def _refusal_for(error: JpkiError) -> ResponseStatus:
-    match error.kind:
-        case Kind.FORBIDDEN if error.code == "verifier-unregistered":
+def _refusal_for(error: Exception) -> ResponseStatus:
+    match error:
+        case MalformedRequest():
+            return ResponseStatus.MALFORMED_REQUEST
+        case ForeignIssuer() | JpkiError(kind=Kind.FORBIDDEN, code="verifier-unregistered"):
             return ResponseStatus.UNAUTHORIZED
-        case Kind.LIMITED:
+        case JpkiError(kind=Kind.LIMITED):
             return ResponseStatus.TRY_LATER
-    _log.error("no OCSP answer: %s", error.code)
-    return ResponseStatus.TRY_LATER if error.kind is Kind.UNAVAILABLE else ResponseStatus.INTERNAL_ERROR
+        case JpkiError():
+            _log.error("no OCSP answer: %s", error.code)
+            return ResponseStatus.TRY_LATER if error.kind is Kind.UNAVAILABLE else ResponseStatus.INTERNAL_ERROR
+    # Its text may hold what was being worked on (rule R21).
+    _log.error("no OCSP answer: unexpected %s", type(error).__name__)
+    return ResponseStatus.INTERNAL_ERROR
 
 
 def _refused(status: ResponseStatus) -> Answer:

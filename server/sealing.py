@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from jpki.acts import LOCAL_OPERATOR, Act, AuditEvent
 from jpki.clock import Clock
@@ -42,11 +43,11 @@ class Sealing:
 
     def retire(self) -> list[KeyUri]:
         """Destroy the wrapping keys that no record needs any more, and return them; the audit hears of each first."""
-        retired = list(self.store.seals.unneeded())
-        for uri in retired:
+        retired: list[KeyUri] = []
+        for uri in self.store.seals.unneeded():
             self._audit(Act.SEALING_KEY_DESTROYED, uri)
-            self._destroy(uri)
-            self.store.seals.forget(uri)
+            if self.store.seals.forget(uri, partial(self._destroy, uri)):
+                retired.append(uri)
         return retired
 
     def _destroy(self, uri: KeyUri) -> None:

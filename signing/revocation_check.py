@@ -71,7 +71,8 @@ def _judge_revoked(
     # A revocation that bears no time counts from the certificate's first second.
     since = evidence.revoked_at or certificate.not_valid_before_utc
     shown = _shown(evidence) | {"revoked_at": iso(since)}
-    if since <= at:
+    # Whoever says so of a moment that counts knows it: a date after that is of a clock that had run ahead.
+    if min(since, evidence.as_of) <= at:
         cause = Cause.REVOKED if time_is_given else Cause.REVOKED_UNPROVEN_TIME
         return Check.stopped(Step.REVOCATION, cause, **shown)
     return Check.passed(

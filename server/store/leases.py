@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from server.store import tables
 from server.store.database import Database
@@ -15,15 +16,26 @@ class SqlLeases:
         self._database = database
 
     def take(self, job: str, at: datetime, duration: timedelta) -> bool:
-        """Take the job for `duration` if nobody has it; tell whether it was taken."""
+        """Take the job for `duration` if nobody has it; tell whether it was taken. Of several at once one takes it."""
         lease = tables.lease
         with self._database.writing() as connection:
             until = connection.execute(select(lease.c.until).where(lease.c.job == job)).scalar()
             if until is None:
-                connection.execute(insert(lease).values(job=job, until=at + duration))
-            elif _free(until, at, duration):
-                connection.execute(update(lease).where(lease.c.job == job).values(until=at + duration))
-            return until is None or _free(until, at, duration)
+                return _begun(connection, job, at + duration)
+            if not _free(until, at, duration):
+                return False
+            mine = update(lease).where(lease.c.job == job, lease.c.until == until).values(until=at + duration)
+            return connection.execute(mine).rowcount == 1
+
+
+def _begun(connection: Connection, job: str, until: datetime) -> bool:
+    """Write the first lease of a job; tell whether nobody else did."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(tables.lease).values(job=job, until=until))
+    except IntegrityError:
+        return False
+    return True
 
 
 def _free(until: datetime, at: datetime, duration: timedelta) -> bool:

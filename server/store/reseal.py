@@ -1,6 +1,6 @@
 """Changing the keys that seal: a new one is made, every record is sealed anew, and the old ones go."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, func, or_, select, update
 
@@ -52,20 +52,24 @@ class SqlSeals:
 
     def unneeded(self) -> Sequence[KeyUri]:
         """Return the wrapping keys whose data keys are not the newest and seal no record."""
-        key = tables.data_key
-        sealing = (tables.certificate_record, tables.case_resident, tables.reply)
-        newest = select(func.max(key.c.id)).scalar_subquery()
-        needed = select(key.c.wrapping_key).where(
-            or_(key.c.id == newest, *(exists().where(each.c.data_key == key.c.id) for each in sealing))
-        )
         with self._database.reading() as connection:
-            query = select(key.c.wrapping_key).where(key.c.wrapping_key.not_in(needed)).distinct()
-            return [KeyUri(uri) for uri in connection.execute(query).scalars()]
+            return _unneeded(connection)
 
-    def forget(self, wrapping_key: KeyUri) -> None:
-        """Delete the data keys under a wrapping key; the database refuses while a record needs one."""
+    def forget(self, wrapping_key: KeyUri, destroy: Callable[[], object]) -> bool:
+        """Destroy a wrapping key and delete its data keys, if it is not needed; tell whether it was not.
+
+        Whoever stores a record holds the row of its data key until it is committed, and is waited for; whoever would
+        store one later finds no such row, and stores nothing.
+        """
+        key = tables.data_key
         with self._database.writing() as connection:
-            connection.execute(delete(tables.data_key).where(tables.data_key.c.wrapping_key == wrapping_key))
+            theirs = key.c.wrapping_key == wrapping_key
+            connection.execute(select(key.c.id).where(theirs).with_for_update()).all()
+            if wrapping_key not in _unneeded(connection):
+                return False
+            destroy()
+            connection.execute(delete(key).where(theirs))
+        return True
 
     def _reseal_cases(self, connection: Connection, newest: DataKey) -> int:
         """Seal what cases hold under the newest key; replies are not sealed anew, for they live a day."""
@@ -95,6 +99,17 @@ class SqlSeals:
             "new_to_be_signed": sealed["to_be_signed"],
             "new_signature": sealed.get("signature"),
         }
+
+
+def _unneeded(connection: Connection) -> list[KeyUri]:
+    key = tables.data_key
+    sealing = (tables.certificate_record, tables.case_resident, tables.reply)
+    newest = select(func.max(key.c.id)).scalar_subquery()
+    needed = select(key.c.wrapping_key).where(
+        or_(key.c.id == newest, *(exists().where(each.c.data_key == key.c.id) for each in sealing))
+    )
+    query = select(key.c.wrapping_key).where(key.c.wrapping_key.not_in(needed)).distinct()
+    return [KeyUri(uri) for uri in connection.execute(query).scalars()]
 
 
 def _is_outdated(newest: int) -> ColumnElement[bool]:

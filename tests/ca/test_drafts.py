@@ -1,6 +1,6 @@
 """The certificates of holders: what docs/profile.md says, with the stated deviations and no others."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
@@ -344,7 +344,22 @@ def test_r17_a_draft_with_another_key_is_refused() -> None:
     assert "public-key" in refused.value.problem.en
 
 
-def test_the_profile_names_itself_by_its_contents() -> None:
-    profile = CARD_V1
-    assert len(profile.hash) == 64
-    assert replace(profile, renewal_months=4).hash != profile.hash
+KNOWN = {
+    CARD_V1: "41207e6383a2b23fd31ffee12e6d2e0c7c68a8581bfc39f65ff074e8d6ced45d",
+    CARD_V2: "2b89b619ea5c0871402dd152eccb7dfdbf369c9614bd00af2274e8b6afa1a0ba",
+    MOBILE_V1: "414d76f8c4082c786b0668fb6e7dff045ef37b21d8579fbd5f734ea94647ea2a",
+    MOBILE_V2: "7f47a0f356ac04f4d6728d3491af966f2bc5b691364b2ab5d04810de9b2f2beb",
+}
+"""What the records of certificates name: a profile that is to be another gets another name."""
+
+
+@pytest.mark.parametrize("profile", KNOWN, ids=lambda profile: profile.name)
+def test_r08_a_profile_is_what_it_was_and_cannot_be_changed(profile: Profile) -> None:
+    assert profile.hash == KNOWN[profile]
+    with pytest.raises(FrozenInstanceError):
+        profile.birthdays = 6  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Profile)])
+def test_r08_whatever_is_changed_in_a_profile_its_hash_tells(name: str) -> None:
+    assert replace(CARD_V1, **{name: getattr(CARD_V2, name) * 2}).hash != CARD_V1.hash

@@ -17,7 +17,7 @@ from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import PartitionId
 from jpki.partition import ARL, COMPLETE
-from jpki.ports import Revocations, ShelfMark
+from jpki.ports import DeltaMark, Revocations, ShelfMark
 from jpki.revocation import Reason
 from tests.crl.authority import BUCKET, CHIYODA, CHUO, DAY, END, NOW, TODAY, generation, generations, serial
 from tests.crl.fakes import MemoryRegister, MemoryShelf, World
@@ -235,6 +235,29 @@ def test_this_update_never_goes_back(world: World) -> None:
     world.clock.now = NOW - SECOND
     world.publisher().publish_all()
     assert (number_at(stable(world)), read(stable(world)).last_update_utc) == (2, TODAY)
+
+
+def test_lists_of_a_clock_that_ran_ahead_are_made_anew_with_all_that_had_not_ended(world: World) -> None:
+    world.register.revoke(serial(1), not_after=TODAY + 100 * DAY)
+    world.publisher().publish_due()
+    for days in (200, 201):
+        world.clock.now = NOW + days * DAY
+        world.publisher().publish_due()
+    assert serials_at(stable(world)) == []
+    world.clock.now = NOW + timedelta(hours=1)
+    world.publisher().publish_due()
+    for partition in (CHIYODA.id, COMPLETE):
+        made_anew = read(stable(world, partition))
+        assert (number_at(stable(world, partition)), made_anew.last_update_utc) == (4, TODAY + timedelta(hours=1))
+        assert [each.serial_number for each in made_anew] == [serial(1)]
+    assert world.shelf.newest(Purpose.SIGNING, [COMPLETE])[COMPLETE].delta == DeltaMark(base=4, entries=0)
+    assert world.publisher().publish_due() == []
+
+
+def test_of_two_nodes_whose_clocks_differ_by_minutes_neither_undoes_the_others_lists(world: World) -> None:
+    world.publisher().publish_due()
+    world.clock.now = NOW - timedelta(minutes=4)
+    assert world.publisher().publish_due() == []
 
 
 def test_an_entry_leaves_after_one_list_past_its_end(world: World) -> None:

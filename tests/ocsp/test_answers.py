@@ -201,6 +201,16 @@ def test_r15_a_ledger_that_fails_gives_no_answer(kind: Kind, expected: OCSPRespo
     assert ask(responder_of(_failing(kind), issuer()), question(cert_id(GOOD))).response_status is expected
 
 
+def test_r15_r21_a_defect_gives_no_answer_and_the_log_has_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: Serial) -> Status | None:
+        raise ZeroDivisionError("東京都千代田区")
+
+    asked = question(cert_id(GOOD))
+    assert ask(responder_of(broken, issuer()), asked).response_status is OCSPResponseStatus.INTERNAL_ERROR
+    assert [record.getMessage() for record in caplog.records] == ["no OCSP answer: unexpected ZeroDivisionError"]
+    assert "千代田" not in caplog.text
+
+
 @pytest.mark.parametrize("state", [State.HELD, State.REVOKED])
 def test_r15_a_revocation_without_a_time_gives_no_answer(state: State) -> None:
     broken = replace(status(GOOD, state, Reason.SUPERSEDED), revoked_at=None)

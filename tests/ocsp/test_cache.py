@@ -265,6 +265,23 @@ def test_r26_some_changes_end_everything(responder: Responder, world: World, cha
     until(lambda: says(responder) is OCSPCertStatus.REVOKED)
 
 
+def test_r26_a_journal_that_lost_its_end_is_followed_anew(
+    responder: Responder, world: World, follower: Follower
+) -> None:
+    """As where the database's stand-by takes over, and lacks what was committed last."""
+    for number in range(3):
+        world.tell(Serial(number + 10))
+    until(lambda: follower.position == len(world.entries))
+    assert says(responder) is OCSPCertStatus.GOOD
+    lost, world.away = world.entries[1:], True
+    until(lambda: follower.standing() is Standing.AWAY)
+    world.entries = world.entries[:1]
+    world.revoke()
+    world.away = False
+    until(lambda: says(responder) is OCSPCertStatus.REVOKED)
+    assert follower.position == len(world.entries) < len(lost) + 1
+
+
 def test_r26_many_changes_are_all_heard_of(responder: Responder, world: World) -> None:
     ask(responder)
     for number in range(2500):

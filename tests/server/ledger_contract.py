@@ -538,6 +538,24 @@ class LedgerContract:
         lasting = replace(later, ending_after=end)
         assert told(store, base, lasting) == {late: (clock(), Reason.SUPERSEDED.number)}
 
+    def test_a_delta_removes_whatever_its_base_held_and_nothing_that_was_closed_after_its_end(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        first, last = (self.live(store, clock, f"H-{number:04}") for number in range(2))
+        pending = self.wanted(clock, "H-0009")
+        store.ledger.reserve([pending], BY, clock())
+        store.ledger.intend({pending.serial: TBS}, BY, clock())
+        end = clock() + timedelta(days=1800)
+        for each in (first, last):
+            store.ledger.revoke([each], Reason.SUPERSEDED, BY, clock())
+        base = published(store, "complete")
+        later = replace(base, number=2, ending_after=end + timedelta(seconds=1))
+        removed = {first: (end, REMOVED_FROM_LIST), last: (end, REMOVED_FROM_LIST)}
+        assert told(store, base, later) == removed
+        clock.advance(days=1801)
+        store.ledger.discard([pending.serial], BY, clock())
+        assert told(store, base, later) == removed
+
     def test_a_delta_is_of_one_ca_in_order_of_serial(self, store: Store, clock: SteppingClock) -> None:
         base = published(store, "complete")
         serials = [self.live(store, clock, f"H-{number:04}") for number in range(9)]

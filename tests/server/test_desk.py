@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from ca.profile import CARD_V1
 from enroll.municipalities import municipalities
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.certificate import CARD, Purpose
@@ -104,6 +105,11 @@ def test_what_is_issued_is_live_and_its_list_can_be_read(counter: Counter, purpo
     assert counter.live(purpose) == serial
     folder = counter.rooms.home.path / "crl" / purpose / status.generation
     assert (folder / f"{status.partition}.crl").is_file()
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SIGNING, Purpose.AUTHENTICATION])
+def test_r08_the_record_names_the_profile_by_which_it_was_made(counter: Counter, purpose: Purpose) -> None:
+    assert counter.rooms.desk.authority.record(counter.issue(purpose)).profile_hash == CARD_V1.hash
 
 
 def test_validity_ends_with_the_fifth_birthday(counter: Counter) -> None:

@@ -4,20 +4,26 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from psycopg.errors import DiskFull
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from hsm_adapter.software import SoftwareKeys
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
+from jpki.randomness import system_randomness
+from server.sealing import Sealing
 from server.store.clerks import SqlClerks
 from server.store.database import Database
 from server.store.faults import translated
+from server.store.leases import SqlLeases
 from server.store.reserving import require_free, take_places
-from server.wiring import Store
+from server.wiring import Store, store_of
 from tests.conftest import NOON, SteppingClock
 from tests.server.audit_contract import AuditContract
 from tests.server.console_sessions_contract import ConsoleSessionsContract
@@ -129,6 +135,67 @@ def test_clerks_who_are_added_at_once_are_numbered_one_after_the_other(new_datab
         assert begun.wait(20)
         other = threads.submit(second.add, "y", {}, LOCAL_OPERATOR, NOON)
         assert {one.result(20), other.result(20)} == {"clerk-1", "clerk-2"}
+
+
+def test_a_sealing_key_stays_while_anybody_is_about_to_store_a_record_under_it(
+    new_database: Callable[[], Database], tmp_path: Path, clock: SteppingClock
+) -> None:
+    database, folder = new_database(), tmp_path / "keys"
+    database.found(NOON)
+    keys = SoftwareKeys(folder, lambda: b"passphrase")
+    store = furnished(database, keys)
+    sealing = Sealing(store=store, keys=keys, clock=clock, randomness=system_randomness)
+    written, retiring = threading.Event(), threading.Event()
+
+    def hold_back(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the record between its writing and the commit, until the key is about to go."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO certificate_record") and not written.is_set():
+            written.set()
+            retiring.wait(20)
+
+    def let_go(connection: object, cursor: object, statement: str, *_: object) -> None:
+        del connection, cursor
+        if statement.startswith(("DELETE FROM data_key", "SELECT data_key.id")) and written.is_set():
+            retiring.set()
+
+    event.listen(database._engine, "after_cursor_execute", hold_back)  # noqa: SLF001 - as above
+    event.listen(database._engine, "before_cursor_execute", let_go)  # noqa: SLF001 - as above
+    with ThreadPoolExecutor(1) as threads:
+        issuing = threads.submit(TestPostgresqlLedger().live, store, clock)
+        assert written.wait(20)
+        sealing.begin()
+        sealing.seal_all(lambda _: None)
+        assert sealing.retire() == []
+        serial = issuing.result(20)
+    reopened = store_of(database, SoftwareKeys(folder, lambda: b"passphrase"), system_randomness)
+    before = reopened.ledger.certificates([serial])
+    assert serial in before
+    assert sealing.seal_all(lambda _: None) == 1
+    assert len(sealing.retire()) == 1
+    assert store_of(database, keys, system_randomness).ledger.certificates([serial]) == before
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "again"])
+def test_a_job_that_two_processes_look_for_at_once_is_taken_by_one(
+    new_database: Callable[[], Database], *, known: bool
+) -> None:
+    database = new_database()
+    database.found(NOON)
+    leases, minute = SqlLeases(database), timedelta(minutes=1)
+    assert not known or leases.take("crl", NOON - minute, minute)
+    both = threading.Barrier(2)
+
+    def together(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Let neither write before the other has looked."""
+        del connection, cursor
+        if statement.startswith(("INSERT INTO lease", "UPDATE lease")):
+            both.wait(20)
+
+    event.listen(database._engine, "before_cursor_execute", together)  # noqa: SLF001 - as above
+    with ThreadPoolExecutor(2) as threads:
+        taken = list(threads.map(lambda _: leases.take("crl", NOON, minute), range(2)))
+    assert sorted(taken) == [False, True]
 
 
 def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:

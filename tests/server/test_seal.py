@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from hsm_adapter.software import SoftwareKeys
 from jpki.acts import LOCAL_OPERATOR as BY
@@ -174,8 +174,17 @@ def test_a_stolen_database_tells_no_name_and_no_address(town: Town) -> None:
     assert told[200:232] not in stolen
 
 
-def test_a_data_key_in_use_cannot_be_deleted(store: Store, clock: SteppingClock) -> None:
-    live(store, clock)
-    with pytest.raises(JpkiError):
-        store.seals.forget(FIRST)
+def test_a_sealing_key_in_use_is_neither_destroyed_nor_forgotten(
+    store: Store, database: Database, clock: SteppingClock
+) -> None:
+    def destroyed() -> None:
+        raise AssertionError("a record needs it")
+
+    serials = live(store, clock)
+    assert not store.seals.forget(FIRST, destroyed)
     assert store.seals.unneeded() == []
+    store.seals.use(FIRST)
+    assert not store.seals.forget(FIRST, destroyed)
+    with pytest.raises(JpkiError), database.writing() as connection:
+        connection.execute(delete(tables.data_key))
+    assert set(store.ledger.certificates(serials)) == set(serials)

@@ -329,7 +329,7 @@ def test_a_responder_that_has_ended_since_is_believed_where_a_later_time_stamp_c
 
 def test_the_callers_word_goes_before_the_documents(town: Town, judge: Judge, house: Clockhouse) -> None:
     document = stored_in_pdf(town, house, listed(list_of(town.root, NOW)))
-    later = judge(document, terms(town, house, sources=[revoked(NOW + SECOND)], now=NOW + DAY))
+    later = judge(document, terms(town, house, sources=[revoked(NOW + SECOND, as_of=NOW + DAY)], now=NOW + DAY))
     assert later.decision is Decision.ACCEPT
     assert "after it was signed" in later.sentence.en
     assert causes(judge(document, terms(town, house, sources=[revoked(NOW)], now=NOW + DAY))) == [{Cause.REVOKED}]

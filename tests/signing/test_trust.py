@@ -207,6 +207,14 @@ def test_the_given_time_decides_between_revoked_and_valid(town: Town, judge: Jud
     assert "revoked later, at 2026-11-22T03:00:00Z" in before.sentence.en
 
 
+def test_revoked_already_by_a_clock_that_ran_ahead_is_refused(town: Town, judge: Judge) -> None:
+    """The source says so of now, whatever the date; of a moment before, the date decides."""
+    word = revoked(NOW + DAY)
+    assert causes(judge(_by_holder(town), town.validation(word))) == [{Cause.REVOKED_UNPROVEN_TIME}]
+    before = judge(_by_holder(town), town.validation(word, at=NOW - timedelta(seconds=1)))
+    assert before.decision is Decision.ACCEPT
+
+
 def test_revoked_without_a_time_is_refused(town: Town, judge: Judge) -> None:
     word = revoked(NOW)
     assert word.evidence_given is not None

@@ -187,8 +187,8 @@ def good(as_of: datetime = NOW, source: str = "ledger", fresh_until: datetime | 
     return Word(RevocationEvidence(finding=Finding.GOOD, source=source, as_of=as_of, fresh_until=fresh_until))
 
 
-def revoked(at: datetime, finding: Finding = Finding.REVOKED) -> Word:
-    return Word(RevocationEvidence(finding=finding, source="ledger", as_of=NOW, revoked_at=at))
+def revoked(at: datetime, finding: Finding = Finding.REVOKED, as_of: datetime = NOW) -> Word:
+    return Word(RevocationEvidence(finding=finding, source="ledger", as_of=as_of, revoked_at=at))
 
 
 def unknown() -> Word:
