@@ -193,6 +193,8 @@ class Office:
     def issue(self, number: CaseNumber, keys: Mapping[Purpose, HolderKey], clerk: Clerk) -> Issued:
         """Sign the case's certificates for the keys that its card made; a retry gets those that were completed (R4).
 
+        What a re-issue is about was approved by now: before anything is signed, it ends or holds the old certificates.
+
         Raises:
             JpkiError: as `decide`; CONFLICT `register-changed` (the case has gone back), `case-busy`; FORBIDDEN
                 `not-eligible`; UNPROCESSABLE `keys-unfit`; of the register and the desk.
@@ -206,6 +208,7 @@ class Office:
         resident = self._unchanged(case, by)
         live = self.desk.on_card(case.holder)
         require_kept(self._facts(case, counter, resident, live))
+        live = self._happened(case, live, by)
         certificates = self._completed(case, keys, by)
         for purpose in (each for each in _FIRST_SIGNED if each in case.purposes and each not in certificates):
             order = self._order(case, purpose, keys[purpose], resident, live, certificates.get(Purpose.AUTHENTICATION))
@@ -251,9 +254,7 @@ class Office:
                 raise _nothing_held(case.number)
             self.desk.release(record.serial, by, change)
             return change.after
-        if case.event is not None:
-            for purpose, reason in effects(case.event, case.purposes).items():
-                self._end(live.get(purpose), reason, by)
+        self._happened(case, live, by)
         return self._swap(change, clerk)
 
     def refuse(self, number: CaseNumber, shown: Shown, clerk: Clerk) -> Case:
@@ -544,6 +545,22 @@ class Office:
             return orders.renewal_order(old, resident.holder, key, terms)
         replaces = None if old is None else old.serial
         return orders.first_order(resident.holder, purpose, CARD, key, terms, replaces)
+
+    def _happened(
+        self, case: Case, live: Mapping[Purpose, CertificateRecord], by: Actor
+    ) -> Mapping[Purpose, CertificateRecord]:
+        """Do to the card's certificates what the case's event does, and return those that live on or are on hold.
+
+        That may be done twice: what a retry finds has ended is not among those that live.
+        """
+        reasons = {} if case.event is None else effects(case.event, case.purposes)
+        for purpose, reason in reasons.items():
+            self._end(live.get(purpose), reason, by)
+        return {
+            purpose: record
+            for purpose, record in live.items()
+            if reasons.get(purpose, Reason.CERTIFICATE_HOLD) is Reason.CERTIFICATE_HOLD
+        }
 
     def _end(self, record: CertificateRecord | None, reason: Reason, by: Actor) -> None:
         """Hold or revoke; what another ended meanwhile has ended."""

@@ -469,6 +469,49 @@ def test_a_reissue_supersedes_what_is_on_hold_on_delivery_and_not_before(office:
     assert office.states(issued.case) == [State.ACTIVE, State.ACTIVE]
 
 
+@pytest.mark.parametrize(
+    ("event", "reasons"),
+    [
+        (Event.KEY_LEAKED, dict.fromkeys(HOLDER_PURPOSES, Reason.KEY_COMPROMISE)),
+        (Event.CARD_DESTROYED, dict.fromkeys(HOLDER_PURPOSES, Reason.KEY_COMPROMISE)),
+        (Event.NUMBER_CHANGED, dict.fromkeys(HOLDER_PURPOSES, Reason.CESSATION_OF_OPERATION)),
+        (Event.RECORD_WRONG, {Purpose.SIGNING: Reason.AFFILIATION_CHANGED}),
+        (Event.CARD_LOST, dict.fromkeys(HOLDER_PURPOSES, Reason.CERTIFICATE_HOLD)),
+    ],
+    ids=["leaked", "destroyed", "number", "wrong", "lost"],
+)
+def test_a_reissue_does_to_the_old_ones_what_the_table_says_before_anything_is_signed(
+    office: OfficeTown, event: Event, reasons: dict[Purpose, Reason]
+) -> None:
+    old = office.delivered()
+    case = office.approved(CaseKind.REISSUE, event=event, purposes=SIGNING)
+    told = {each.record.purpose: each.reason for each in office.rooms.office.effects(case.number, office.front).effects}
+    office.rooms.office.issue(case.number, office.keys(SIGNING), office.front)
+    found = {purpose: office.rooms.store.ledger.find([each])[each].status.reason for purpose, each in old.items()}
+    assert found == dict.fromkeys(HOLDER_PURPOSES) | reasons
+    office.rooms.office.deliver(case.number, office.front)
+    replaced = {Purpose.SIGNING: Reason.SUPERSEDED} if event is Event.CARD_LOST else {}
+    found = {purpose: office.rooms.store.ledger.find([each])[each].status.reason for purpose, each in old.items()}
+    assert found == told == dict.fromkeys(HOLDER_PURPOSES) | reasons | replaced
+    assert office.states(case) == [State.ACTIVE]
+
+
+def test_a_reissue_that_was_cut_off_after_the_old_ones_ended_is_issued_by_a_retry(office: OfficeTown) -> None:
+    old = office.delivered()
+    case = office.approved(CaseKind.REISSUE, event=Event.KEY_LEAKED)
+    used = office.keys()
+    office.rooms.office.issue(
+        office.approved(holder=office.register.enter(resident_of(OTHER))).number, used, office.front
+    )
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.issue(case.number, used, office.front)
+    assert code_of(refused) == "key-reused"
+    assert {office.state(each) for each in old.values()} == {State.REVOKED}
+    office.rooms.office.issue(case.number, office.keys(), office.front)
+    office.rooms.office.deliver(case.number, office.front)
+    assert office.states(case) == [State.ACTIVE, State.ACTIVE]
+
+
 def done(office: OfficeTown, kind: CaseKind, **more: object) -> None:
     case = office.opened(kind, HANA, **more)
     office.rooms.office.check_identity(case.number, NOTHING, office.front)
