@@ -222,8 +222,8 @@ class Office:
         """Hand over: the certificates come to life, what they replace is superseded, the attributes are erased.
 
         Raises:
-            JpkiError: as `decide`; CONFLICT `register-changed` or `certificate-lost` (the case has gone back);
-                FORBIDDEN `not-eligible`; of the register.
+            JpkiError: as `decide`; CONFLICT `register-changed`, `certificate-lost` or `signing-outlives` (the case has
+                gone back); FORBIDDEN `not-eligible`; of the register.
         """
         case, counter = self._found(number)
         by = clerk.actor(case.counter)
@@ -235,7 +235,13 @@ class Office:
         if {each.purpose for each in waiting} != set(case.purposes):
             self._go_back(case, by)
             raise _lost(case.number)
-        self.desk.activate([each.serial for each in waiting], by, change)
+        try:
+            self.desk.activate([each.serial for each in waiting], by, change)
+        except JpkiError as error:
+            # Another case brought one to life since this one's were signed.
+            if error.code == "signing-outlives":
+                self._go_back(case, by)
+            raise
         return change.after
 
     def complete(self, number: CaseNumber, clerk: Clerk) -> Case:

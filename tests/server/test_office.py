@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from enroll.case_paths import NOTHING, Shown, Wants, decide
 from jpki.acts import LOCAL_OPERATOR, Act
 from jpki.card import CardMode
-from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Document, Express, ExpressGround, Ground, Step
+from jpki.case import Applicant, Case, CaseKind, CaseNumber, CaseState, Document, Express, ExpressGround, Ground, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
 from jpki.clock import day_in_japan, end_of_day, system_clock
@@ -510,6 +510,53 @@ def test_a_reissue_that_was_cut_off_after_the_old_ones_ended_is_issued_by_a_retr
     office.rooms.office.issue(case.number, office.keys(), office.front)
     office.rooms.office.deliver(case.number, office.front)
     assert office.states(case) == [State.ACTIVE, State.ACTIVE]
+
+
+def with_card(office: OfficeTown, case: Case, days: int) -> Case:
+    """Check the identity with a card that ends in so many days, and approve."""
+    card = office.card(not_after=end_of_day(day_in_japan(office.now) + timedelta(days=days)))
+    office.rooms.office.check_identity(case.number, Shown(card=card), office.front)
+    return office.rooms.office.approve(case.number, office.second)
+
+
+def test_an_authentication_certificate_that_ends_before_the_signing_certificate_is_issued_with_another_of_those(
+    office: OfficeTown,
+) -> None:
+    office.delivered()
+    wrong: dict[str, Any] = {"event": Event.RECORD_WRONG}
+    alone = office.opened(CaseKind.REISSUE, purposes=AUTHENTICATION, **wrong)
+    with pytest.raises(JpkiError) as refused:
+        with_card(office, alone, 30)
+    assert codes(refused) == ["signing-outlives"]
+    office.rooms.office.amend(alone.number, HOLDER_PURPOSES, office.front)
+    both = with_card(office, alone, 30)
+    office.rooms.office.issue(both.number, office.keys(), office.front)
+    assert office.rooms.office.deliver(both.number, office.front).state is CaseState.DELIVERED
+
+
+def test_a_reissue_after_a_renewal_counts_fewer_birthdays_and_the_signing_certificate_is_no_longer_than_that(
+    office: OfficeTown, time: SteppingClock
+) -> None:
+    office.delivered()
+    time.now = office.rooms.desk.on_card(HANA)[Purpose.SIGNING].validity.not_after - timedelta(days=60)
+    office.rooms.maintenance.jobs["responders"]()
+    office.delivered(CaseKind.RENEWAL)
+    case = office.opened(CaseKind.REISSUE, purposes=AUTHENTICATION, event=Event.RECORD_WRONG)
+    with pytest.raises(JpkiError) as refused:
+        with_card(office, case, 3650)
+    assert codes(refused) == ["signing-outlives"]
+
+
+def test_of_two_cases_the_one_that_would_leave_the_signing_certificate_longer_begins_again(office: OfficeTown) -> None:
+    first = with_card(office, office.opened(purposes=AUTHENTICATION), 30)
+    issued = office.rooms.office.issue(first.number, office.keys(AUTHENTICATION), office.front)
+    office.delivered(purposes=SIGNING)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.deliver(issued.case.number, office.front)
+    assert code_of(refused) == "signing-outlives"
+    assert office.rooms.office.case(first.number, office.front).state is CaseState.RECEIVED
+    assert office.states(issued.case) == [State.REVOKED]
+    assert residents_kept(office) == 0
 
 
 def done(office: OfficeTown, kind: CaseKind, **more: object) -> None:
