@@ -370,7 +370,9 @@ OF_CARDS = frozenset({"pinless-no-signing", "pinless-no-pin", "pinless-needs-aut
 """What a card breaks by itself."""
 _OF_NO_KIND_ALONE = frozenset({"card-missing", "signing-outlives"})
 """What a card to come, or a case for both kinds, would not break."""
-EARLY = _OF_RECORDS | {"post-office-no-proxy", "third-party-may-not", "express-not-here", "express-late"}
+OF_COUNTERS = frozenset({"post-office-no-proxy", "express-not-here"})
+"""What a counter does not take, whoever took the case first."""
+EARLY = _OF_RECORDS | OF_COUNTERS | {"third-party-may-not", "express-late"}
 """What is known before the register and the card were asked."""
 ON_DELIVERY = frozenset(rule.code for rule in RULES) - _OF_RECORDS - {"express-late"}
 """What must hold still when a certificate is handed over; the ledger itself sees to what else lives."""

@@ -24,6 +24,7 @@ from enroll.effects import effects
 from enroll.eligibility import (
     EARLY,
     OF_CARDS,
+    OF_COUNTERS,
     ON_DELIVERY,
     Facts,
     Rule,
@@ -279,10 +280,12 @@ class Office:
         """Go on with another counter's case here; whoever knows the number may, and the audit tells of it.
 
         Raises:
-            JpkiError: as `decide`; NOT_FOUND `counter-unknown`.
+            JpkiError: as `decide`; FORBIDDEN `not-eligible`, where that counter takes no such case; NOT_FOUND
+                `counter-unknown`.
         """
         taking = self.counters(counter)
         change = decide(self.book.case(number), Step.TAKE_OVER, clerk, taking, self.clock())
+        require_kept(self._facts(change.after, taking, None, {}), OF_COUNTERS)
         self.book.swap(change, clerk.actor(counter), self.clock())
         return change.after
 

@@ -726,6 +726,19 @@ def test_a_post_office_takes_no_proxies_and_no_lost_cards(office: OfficeTown) ->
     assert code_of(refused) == "counter-may-not"
 
 
+@pytest.mark.parametrize("kind", [CaseKind.REVOCATION, CaseKind.PIN_RESET])
+def test_a_post_office_takes_no_proxys_case_over_either(office: OfficeTown, kind: CaseKind) -> None:
+    office.delivered()
+    event = Event.HOLDER_ASKED if kind is CaseKind.REVOCATION else None
+    documents = frozenset({Document.REPLY_LETTER})
+    case = office.opened(kind, event=event, applicant=Applicant.VOLUNTARY_PROXY, documents=documents)
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.take_over(case.number, POST_OFFICE, office.front)
+    assert codes(refused) == ["post-office-no-proxy"]
+    assert office.rooms.office.case(case.number, office.front).counter == TOWN
+
+
 def test_a_consulate_serves_whoever_is_abroad(office: OfficeTown) -> None:
     assert identity(office, {"counter": CONSULATE}) == ["consulate-abroad-only"]
     office.register.change(HANA, registration=Registration.ABROAD)
