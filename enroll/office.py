@@ -249,7 +249,8 @@ class Office:
         """Do what a case of which no certificate comes is about: revoke, hold, release, or let the PIN be reset.
 
         Raises:
-            JpkiError: as `decide`; of the desk.
+            JpkiError: as `decide`; CONFLICT `not-live`, or `held-again` where the hold is younger than the case; of the
+                desk.
         """
         case, counter = self._found(number)
         by = clerk.actor(case.counter)
@@ -259,6 +260,9 @@ class Office:
             record = live.get(Purpose.AUTHENTICATION)
             if record is None:
                 raise _nothing_held(case.number)
+            held_at = record.status.revoked_at
+            if held_at is not None and held_at > case.opened_at:
+                raise _held_again(case.number)
             self.desk.release(record.serial, by, change)
             return change.after
         self._happened(case, live, by)
@@ -676,6 +680,18 @@ def _nothing_held(number: CaseNumber) -> JpkiError:
         "not-live",
         Text(f"申請 {number} の証明書は一時停止中ではありません。", f"The case {number}: no certificate is on hold."),
         Text("申請を取り下げてください。", "Cancel the case."),
+    )
+
+
+def _held_again(number: CaseNumber) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "held-again",
+        Text(
+            f"申請 {number} の後に、証明書は改めて一時停止されました。",
+            f"The certificate was put on hold again after the case {number} was opened.",
+        ),
+        Text("申請を取り下げ、新しい申請を受け付けてください。", "Cancel the case, and open a new one."),
     )
 
 

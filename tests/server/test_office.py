@@ -598,6 +598,28 @@ def test_what_was_found_again_is_released_for_authentication_only(office: Office
     assert office.state(serials[Purpose.SIGNING]) is State.HELD
 
 
+def test_a_release_lifts_the_hold_that_it_was_approved_for_and_no_later_one(
+    office: OfficeTown, time: SteppingClock
+) -> None:
+    def found() -> Case:
+        case = office.opened(CaseKind.RELEASE, purposes=AUTHENTICATION)
+        office.rooms.office.check_identity(case.number, NOTHING, office.front)
+        return office.rooms.office.approve(case.number, office.second)
+
+    serial = office.delivered()[Purpose.AUTHENTICATION]
+    office.rooms.office.suspend(HANA, TOWN, office.front)
+    early, late = found(), found()
+    office.rooms.office.complete(early.number, office.front)
+    time.advance(hours=1)
+    office.rooms.office.suspend(HANA, TOWN, office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.complete(late.number, office.front)
+    assert code_of(refused) == "held-again"
+    assert office.state(serial) is State.HELD
+    office.rooms.office.complete(found().number, office.front)
+    assert office.state(serial) is State.ACTIVE
+
+
 def test_a_forgotten_pin_is_reset_at_a_card_that_has_one(office: OfficeTown) -> None:
     case = office.opened(CaseKind.PIN_RESET)
     with pytest.raises(JpkiError) as refused:
