@@ -285,6 +285,16 @@ def test_the_card_that_was_read_is_the_cases_card_and_moves_it_nowhere(office: O
     assert code_of(refused) == "step-not-now"
 
 
+def test_what_was_approved_for_one_card_is_not_issued_to_another(office: OfficeTown) -> None:
+    case = office.approved()
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.present_card(case.number, office.card(), office.front)
+    assert code_of(refused) == "step-not-now"
+    office.rooms.office.send_back(case.number, office.second)
+    other = office.card()
+    assert office.rooms.office.present_card(case.number, other, office.front).card == other
+
+
 def test_a_card_that_cannot_serve_the_case_is_refused_when_it_is_read(office: OfficeTown) -> None:
     case = office.opened(CaseKind.PIN_RESET)
     office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
