@@ -61,7 +61,9 @@ class CrlFile:
             self._point = extension_of(head.extensions, x509.IssuingDistributionPoint)
             self.origin = head.issuer, extension_of(head.extensions, x509.AuthorityKeyIdentifier), self._point
             """Issuer, key and scope: a list and its delta have them in common."""
-            self._as_of, self._fresh_until = head.last_update_utc, head.next_update_utc
+            self.as_of = head.last_update_utc
+            """Its thisUpdate."""
+            self._fresh_until = head.next_update_utc
         except UNREADABLE as error:
             raise unreadable() from error
 
@@ -104,7 +106,7 @@ class CrlFile:
             return None
         entry = self._list.entries.find(certificate.serial_number)
         if entry is None:
-            return replace(before, as_of=self._as_of, fresh_until=self._fresh_until)
+            return replace(before, as_of=self.as_of, fresh_until=self._fresh_until)
         if entry.reason is x509.ReasonFlags.remove_from_crl:
             return self._evidence(Finding.GOOD)
         return self._word(certificate.serial_number)
@@ -153,7 +155,7 @@ class CrlFile:
         return RevocationEvidence(
             finding=finding,
             source="crl",
-            as_of=self._as_of,
+            as_of=self.as_of,
             fresh_until=self._fresh_until,
             revoked_at=revoked_at,
             reason=reason,
@@ -178,10 +180,12 @@ class _Updated:
 def updated(lists: Sequence[CrlFile]) -> list[RevocationSource]:
     """Return the complete ones of these lists, each as the newest delta among them has it that is of it.
 
+    The latest comes first: an older one may promise still what is no longer so.
+
     Raises:
         JpkiError: UNPROCESSABLE as for `CrlFile.updated`, where a delta is of none of them.
     """
-    complete = [each for each in lists if each.base is None]
+    complete = sorted((each for each in lists if each.base is None), key=lambda each: each.as_of, reverse=True)
     sources: list[RevocationSource] = list(complete)
     for delta in sorted((each for each in lists if each.base is not None), key=lambda each: each.number or 0):
         reasons = []

@@ -40,7 +40,7 @@ PATHS: Mapping[CaseKind, Sequence[tuple[Step, CaseState]]] = {
 
 _ASIDE: Mapping[Step, tuple[frozenset[CaseState], CaseState | None]] = {
     Step.AMEND: (frozenset({CaseState.RECEIVED, CaseState.IDENTITY_CHECKED}), CaseState.RECEIVED),
-    Step.PRESENT_CARD: (frozenset(OPEN_STATES) - {CaseState.ISSUED}, None),
+    Step.PRESENT_CARD: (frozenset({CaseState.RECEIVED, CaseState.IDENTITY_CHECKED}), None),
     Step.REFUSE: (frozenset(OPEN_STATES), CaseState.REFUSED),
     Step.CANCEL: (frozenset(OPEN_STATES), CaseState.CANCELLED),
     Step.EXPIRE: (frozenset(OPEN_STATES), CaseState.EXPIRED),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from ca.profile import Profile
-from ca.validity import renewal_opens
+from ca.validity import renewal_opens, validity
+from enroll.effects import effects
 from jpki.card import CardFacts, CardMode
 from jpki.case import Applicant, Case, CaseKind, Document
 from jpki.certificate import HOLDER_PURPOSES, Purpose
@@ -131,6 +132,20 @@ def _not_open(facts: Facts) -> bool:
     return any(facts.today < renewal_opens(facts.profile, end) for end in ends)
 
 
+def _signing_outlives(facts: Facts) -> bool:
+    """Tell whether the new authentication certificate would end before the signing certificate that lives on."""
+    case, card, resident, signing = facts.case, facts.card, facts.resident, facts.live.get(Purpose.SIGNING)
+    if card is None or resident is None or signing is None or signing.status.state is not State.ACTIVE:
+        return False
+    ended = set(case.purposes) | set(effects(case.event, case.purposes) if case.event else ())
+    latest = latest_end(card, resident, None)
+    if Purpose.AUTHENTICATION not in case.purposes or Purpose.SIGNING in ended or latest <= facts.now:
+        return False
+    renewal, born = case.kind is CaseKind.RENEWAL, resident.holder.birth_date
+    new = validity(facts.profile, born, facts.now, renewal=renewal, not_later_than=latest)
+    return new.not_after < signing.validity.not_after
+
+
 def _lacks_proof(facts: Facts) -> bool:
     proofs = {Applicant.LEGAL_PROXY: Document.LEGAL_PROOF, Applicant.VOLUNTARY_PROXY: Document.REPLY_LETTER}
     proof = proofs.get(facts.case.applicant)
@@ -153,6 +168,7 @@ def _practice(ja: str, en: str) -> Text:
 _PINLESS = _practice("顔認証マイナンバーカード（2023-12-15から）", "PIN-less cards, since 2023-12-15")
 _MINORS = _practice("15歳未満・成年被後見人の扱い", "minors under 15, and adult wards")
 _WINDOW = _practice("更新の扱い", "renewal")
+_CAPS = _practice("有効期間の上限", "a signing certificate ends with the authentication certificate")
 _HOLDS = Text("認証局運用規程 4.9.9", "certification practice statements, 4.9.9")
 _PROXIES = _practice("代理人の申請", "applications by proxies")
 _EXPRESS = _practice("特急発行（2024-12-02から）", "express issue, since 2024-12-02")
@@ -260,6 +276,16 @@ RULES: Sequence[Rule] = (
         Text("更新の受付期間前です。", "The renewal window is not open yet."),
     ),
     Rule(
+        "signing-outlives",
+        _CAPS,
+        _ISSUING,
+        _signing_outlives,
+        Text(
+            "有効な署名用電子証明書の期限が、新しい利用者証明用電子証明書の期限より後になります。両方を申請してください。",
+            "The signing certificate would outlive the new authentication certificate: ask for both.",
+        ),
+    ),
+    Rule(
         "nothing-to-end",
         _law(9),
         _ENDING,
@@ -342,7 +368,11 @@ RULES: Sequence[Rule] = (
 _OF_RECORDS = frozenset({"certificate-live", "not-live", "renewal-closed", "nothing-to-end", "hold-final", "not-held"})
 OF_CARDS = frozenset({"pinless-no-signing", "pinless-no-pin", "pinless-needs-authentication", "card-expired"})
 """What a card breaks by itself."""
-EARLY = _OF_RECORDS | {"post-office-no-proxy", "third-party-may-not", "express-not-here", "express-late"}
+_OF_NO_KIND_ALONE = frozenset({"card-missing", "signing-outlives"})
+"""What a card to come, or a case for both kinds, would not break."""
+OF_COUNTERS = frozenset({"post-office-no-proxy", "express-not-here"})
+"""What a counter does not take, whoever took the case first."""
+EARLY = _OF_RECORDS | OF_COUNTERS | {"third-party-may-not", "express-late"}
 """What is known before the register and the card were asked."""
 ON_DELIVERY = frozenset(rule.code for rule in RULES) - _OF_RECORDS - {"express-late"}
 """What must hold still when a certificate is handed over; the ledger itself sees to what else lives."""
@@ -354,12 +384,12 @@ def broken(facts: Facts) -> Sequence[Rule]:
 
 
 def possibilities(facts: Facts) -> Mapping[Purpose, Sequence[Rule]]:
-    """Return by kind the rules that a case for it alone would break; that no card was read yet breaks none."""
+    """Return by kind the rules that it breaks, but for what a card to come, or a case for both, would not break."""
     return {
         purpose: [
             rule
             for rule in broken(replace(facts, case=replace(facts.case, purposes=(purpose,))))
-            if rule.code != "card-missing"
+            if rule.code not in _OF_NO_KIND_ALONE
         ]
         for purpose in HOLDER_PURPOSES
     }

@@ -24,6 +24,7 @@ from enroll.effects import effects
 from enroll.eligibility import (
     EARLY,
     OF_CARDS,
+    OF_COUNTERS,
     ON_DELIVERY,
     Facts,
     Rule,
@@ -193,6 +194,8 @@ class Office:
     def issue(self, number: CaseNumber, keys: Mapping[Purpose, HolderKey], clerk: Clerk) -> Issued:
         """Sign the case's certificates for the keys that its card made; a retry gets those that were completed (R4).
 
+        What a re-issue is about was approved by now: before anything is signed, it ends or holds the old certificates.
+
         Raises:
             JpkiError: as `decide`; CONFLICT `register-changed` (the case has gone back), `case-busy`; FORBIDDEN
                 `not-eligible`; UNPROCESSABLE `keys-unfit`; of the register and the desk.
@@ -206,6 +209,7 @@ class Office:
         resident = self._unchanged(case, by)
         live = self.desk.on_card(case.holder)
         require_kept(self._facts(case, counter, resident, live))
+        live = self._happened(case, live, by)
         certificates = self._completed(case, keys, by)
         for purpose in (each for each in _FIRST_SIGNED if each in case.purposes and each not in certificates):
             order = self._order(case, purpose, keys[purpose], resident, live, certificates.get(Purpose.AUTHENTICATION))
@@ -219,8 +223,8 @@ class Office:
         """Hand over: the certificates come to life, what they replace is superseded, the attributes are erased.
 
         Raises:
-            JpkiError: as `decide`; CONFLICT `register-changed` or `certificate-lost` (the case has gone back);
-                FORBIDDEN `not-eligible`; of the register.
+            JpkiError: as `decide`; CONFLICT `register-changed`, `certificate-lost` or `signing-outlives` (the case has
+                gone back); FORBIDDEN `not-eligible`; of the register.
         """
         case, counter = self.book.with_counter(number)
         by = clerk.actor(case.counter)
@@ -232,14 +236,21 @@ class Office:
         if {each.purpose for each in waiting} != set(case.purposes):
             self._go_back(case, by)
             raise _lost(case.number)
-        self.desk.activate([each.serial for each in waiting], by, change)
+        try:
+            self.desk.activate([each.serial for each in waiting], by, change)
+        except JpkiError as error:
+            # Another case brought one to life since this one's were signed.
+            if error.code == "signing-outlives":
+                self._go_back(case, by)
+            raise
         return change.after
 
     def complete(self, number: CaseNumber, clerk: Clerk) -> Case:
         """Do what a case of which no certificate comes is about: revoke, hold, release, or let the PIN be reset.
 
         Raises:
-            JpkiError: as `decide`; of the desk.
+            JpkiError: as `decide`; CONFLICT `not-live`, or `held-again` where the hold is younger than the case; of the
+                desk.
         """
         case, counter = self.book.with_counter(number)
         by = clerk.actor(case.counter)
@@ -249,11 +260,12 @@ class Office:
             record = live.get(Purpose.AUTHENTICATION)
             if record is None:
                 raise _nothing_held(case.number)
+            held_at = record.status.revoked_at
+            if held_at is not None and held_at > case.opened_at:
+                raise _held_again(case.number)
             self.desk.release(record.serial, by, change)
             return change.after
-        if case.event is not None:
-            for purpose, reason in effects(case.event, case.purposes).items():
-                self._end(live.get(purpose), reason, by)
+        self._happened(case, live, by)
         return self._swap(change, clerk)
 
     def refuse(self, number: CaseNumber, shown: Shown, clerk: Clerk) -> Case:
@@ -272,10 +284,12 @@ class Office:
         """Go on with another counter's case here; whoever knows the number may, and the audit tells of it.
 
         Raises:
-            JpkiError: as `decide`; NOT_FOUND `counter-unknown`.
+            JpkiError: as `decide`; FORBIDDEN `not-eligible`, where that counter takes no such case; NOT_FOUND
+                `counter-unknown`.
         """
         taking = self.counters(counter)
         change = decide(self.book.case(number), Step.TAKE_OVER, clerk, taking, self.clock())
+        require_kept(self._facts(change.after, taking, None, {}), OF_COUNTERS)
         self.book.swap(change, clerk.actor(counter), self.clock())
         return change.after
 
@@ -543,6 +557,22 @@ class Office:
         replaces = None if old is None else old.serial
         return orders.first_order(resident.holder, purpose, CARD, key, terms, replaces)
 
+    def _happened(
+        self, case: Case, live: Mapping[Purpose, CertificateRecord], by: Actor
+    ) -> Mapping[Purpose, CertificateRecord]:
+        """Do to the card's certificates what the case's event does, and return those that live on or are on hold.
+
+        That may be done twice: what a retry finds has ended is not among those that live.
+        """
+        reasons = {} if case.event is None else effects(case.event, case.purposes)
+        for purpose, reason in reasons.items():
+            self._end(live.get(purpose), reason, by)
+        return {
+            purpose: record
+            for purpose, record in live.items()
+            if reasons.get(purpose, Reason.CERTIFICATE_HOLD) is Reason.CERTIFICATE_HOLD
+        }
+
     def _end(self, record: CertificateRecord | None, reason: Reason, by: Actor) -> None:
         """Hold or revoke; what another ended meanwhile has ended."""
         if record is None:
@@ -648,6 +678,18 @@ def _nothing_held(number: CaseNumber) -> JpkiError:
         "not-live",
         Text(f"申請 {number} の証明書は一時停止中ではありません。", f"The case {number}: no certificate is on hold."),
         Text("申請を取り下げてください。", "Cancel the case."),
+    )
+
+
+def _held_again(number: CaseNumber) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "held-again",
+        Text(
+            f"申請 {number} の後に、証明書は改めて一時停止されました。",
+            f"The certificate was put on hold again after the case {number} was opened.",
+        ),
+        Text("申請を取り下げ、新しい申請を受け付けてください。", "Cancel the case, and open a new one."),
     )
 
 

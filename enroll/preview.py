@@ -38,7 +38,7 @@ def foreseen(case: Case, live: Mapping[Purpose, CertificateRecord], beside: Besi
         becomes, reason = _after(case, record)
         yield Effect(record, becomes, reason)
         for device in beside(purpose):
-            ends = becomes is State.REVOKED and not case.kind.issues
+            ends = becomes is State.REVOKED and reason is not Reason.SUPERSEDED
             yield Effect(device, State.REVOKED, reason_after(reason)) if ends else _kept(device)
 
 
@@ -47,10 +47,9 @@ def _after(case: Case, record: CertificateRecord) -> tuple[State, Reason | None]
     if case.kind is CaseKind.RELEASE:
         released = state is State.HELD and record.purpose is Purpose.AUTHENTICATION
         return (State.ACTIVE, None) if released else (state, record.status.reason)
-    if case.kind.issues:
-        replaced = record.purpose in case.purposes
-        return (State.REVOKED, Reason.SUPERSEDED) if replaced else (state, record.status.reason)
     reason = None if case.event is None else effects(case.event, case.purposes).get(record.purpose)
+    if case.kind.issues and record.purpose in case.purposes and reason in (None, Reason.CERTIFICATE_HOLD):
+        return State.REVOKED, Reason.SUPERSEDED
     if reason is None:
         return state, record.status.reason
     return (State.HELD if reason is Reason.CERTIFICATE_HOLD else State.REVOKED), reason

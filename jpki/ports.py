@@ -198,8 +198,9 @@ class CertificateLedger(Protocol):
         What was approved in a case comes to life with that case's `change`, in the same transaction, or not at all.
 
         Raises:
-            JpkiError: CONFLICT `case-changed`, `state-changed`, or `already-revoked` where a generation was compromised
-                meanwhile.
+            JpkiError: CONFLICT `case-changed`, `state-changed`, `signing-outlives` where the holder's signing
+                certificate would end after the authentication certificate beside it, or `already-revoked` where a
+                generation was compromised meanwhile.
         """
         ...
 

@@ -73,10 +73,16 @@ def key(home: Home, output: Output) -> None:
 @home_option
 @click.option("--before", required=True, type=click.DateTime(["%Y-%m-%d"]), help="A day in Japan, YYYY-MM-DD.")
 def erase(home: Home, before: datetime, output: Output) -> None:
-    """Erase what acts before a day were about, where the law wants it no longer; the chain stays whole."""
-    erased = opened(home).notary.erase(before.replace(tzinfo=JST), LOCAL_OPERATOR)
-    line = Text(f"監査記録{erased}件の本文を消去しました。", f"Erased the bodies of {erased} acts.")
-    output.result("jpki.audit-erase/1", {"erased": erased}, [line])
+    """Erase what acts and look-ups before a day were about, where the law wants it no longer; the chain stays whole."""
+    rooms, moment = opened(home), before.replace(tzinfo=JST)
+    # A look-up tells of the use of a certificate: it is kept as long as what tells of the issue, as is checked here.
+    erased = rooms.notary.erase(moment, LOCAL_OPERATOR)
+    look_ups = rooms.store.verifiers.erase(moment)
+    line = Text(
+        f"監査記録{erased}件の本文と、照会の記録{look_ups}件を消去しました。",
+        f"Erased the bodies of {erased} acts, and {look_ups} look-ups.",
+    )
+    output.result("jpki.audit-erase/1", {"erased": erased, "look_ups": look_ups}, [line])
 
 
 @command("verify")

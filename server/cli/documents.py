@@ -409,13 +409,14 @@ def _stamp_anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequen
 
 
 def _sources(rooms: "Rooms | None", crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
+    """Yield the sources as they are asked, the freshest first: the first that knows decides."""
     if rooms:
         yield rooms.evidence()
-    yield from updated([_read(file) for file in crl_files])
     if ocsp_url:
         from ocsp.client import OcspClient
 
         yield OcspClient(ocsp_url, system_clock, system_randomness)
+    yield from updated([_read(file) for file in crl_files])
 
 
 def _read(file: Path) -> CrlFile:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, String, bindparam, case, delete, func, insert, literal, select, update
 
 from jpki.acts import Act, Actor, AuditEvent
+from jpki.certificate import CARD, Purpose
 from jpki.clock import whole_second
 from jpki.ids import Serial, format_serial
 from jpki.revocation import LISTED_STATES, Reason, State, Status
@@ -46,6 +47,9 @@ def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: da
     Reserved becomes void. From "will sign" on a signature may exist, so it is revoked and listed (docs/adr/0003).
     """
     statuses = required_statuses(connection, serials)
+    place = tables.place
+    # Before the journal: who makes another of the holder's certificates live locks this place, and then the journal.
+    closed = connection.execute(delete(place).where(Among(place.c.serial, serials), place.c.stage == PENDING)).rowcount
     reserved = [each.serial for each in statuses if each.state is State.RESERVED]
     if reserved:
         move(connection, reserved, State.RESERVED, State.VOID)
@@ -54,8 +58,7 @@ def discard(connection: Connection, serials: Sequence[Serial], by: Actor, at: da
     if doubtful:
         note(connection, at, by, Act.REVOKED, doubtful, reason=Reason.UNSPECIFIED)
         journal(connection, doubtful, State.REVOKED, Reason.UNSPECIFIED, at)
-    place = tables.place
-    return connection.execute(delete(place).where(Among(place.c.serial, serials), place.c.stage == PENDING)).rowcount
+    return closed
 
 
 def revoke(connection: Connection, serials: Sequence[Serial], reason: Reason, by: Actor, at: datetime) -> None:
@@ -90,6 +93,51 @@ _FALLEN = (
     select(tables.status.c.serial)
     .where(Among(tables.status.c.serial), tables.status.c.generation.in_(_COMPROMISED))
     .limit(1)
+)
+
+
+def require_capped(connection: Connection, serials: Sequence[Serial], at: datetime) -> None:
+    """Refuse what is about to live where a holder's signing certificate would then outlive the other on the card.
+
+    Whoever makes one of a holder's certificates live locks all of the holder's that wait for it, so that of two the
+    later sees the other.
+
+    Raises:
+        JpkiError: CONFLICT `signing-outlives`.
+    """
+    chosen = set(serials)
+    new = [row for row in connection.execute(_WAITING, {"among": serials}).all() if row.serial in chosen]
+    values = {"among": {row.holder for row in new}, "at": whole_second(at)}
+    # What is new takes the place of what lived.
+    living = {(row.holder, row.purpose): row for row in [*connection.execute(_BESIDE, values).all(), *new]}
+    outliving = [
+        (row.serial, living[holder, Purpose.AUTHENTICATION].serial)
+        for (holder, purpose), row in living.items()
+        if purpose == Purpose.SIGNING
+        and (holder, Purpose.AUTHENTICATION) in living
+        and row.not_after > living[holder, Purpose.AUTHENTICATION].not_after
+    ]
+    if not outliving:
+        return
+    statuses = statuses_of(connection, [serial for pair in outliving for serial in pair])
+    for signing, authentication in outliving:
+        # A hold of a signing certificate never lifts, and what a compromise ended has its place still.
+        if statuses[signing].state is State.ACTIVE and statuses[authentication].state is not State.REVOKED:
+            raise refusals.signing_outlives(signing, authentication)
+
+
+_HOLDERS = select(tables.place.c.holder).where(Among(tables.place.c.serial))
+_WAITING = (
+    select(tables.place)
+    .where(tables.place.c.holder.in_(_HOLDERS), tables.place.c.carrier == CARD, tables.place.c.stage == PENDING)
+    .order_by(tables.place.c.holder, tables.place.c.purpose)
+    .with_for_update()
+)
+_BESIDE = select(tables.place).where(
+    Among(tables.place.c.holder),
+    tables.place.c.carrier == CARD,
+    tables.place.c.stage == LIVE,
+    tables.place.c.not_after >= bindparam("at"),
 )
 
 

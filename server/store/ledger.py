@@ -20,7 +20,18 @@ from jpki.signature import assembled
 from server.store import cases, refusals, tables
 from server.store.among import Among
 from server.store.bulk import Bulk
-from server.store.changes import LIVE, discard, hold, journal, move, note, require_living, require_safe_issuers, revoke
+from server.store.changes import (
+    LIVE,
+    discard,
+    hold,
+    journal,
+    move,
+    note,
+    require_capped,
+    require_living,
+    require_safe_issuers,
+    revoke,
+)
 from server.store.database import Database
 from server.store.reserving import abandoned, require_free, take_places, told_of
 from server.store.rows import statuses_of
@@ -113,6 +124,7 @@ class SqlLedger:
                 cases.apply(connection, change, by, at)
             move(connection, serials, State.ISSUED, State.ACTIVE)
             require_safe_issuers(connection, serials)
+            require_capped(connection, serials, at)
             if renewed := connection.execute(renewing).scalars().all():
                 revoke(connection, renewed, Reason.SUPERSEDED, by, at)
             connection.execute(update(place).where(Among(place.c.serial, serials)).values(stage=LIVE, since=at))

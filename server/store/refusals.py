@@ -65,6 +65,21 @@ def already_revoked(status: Status) -> JpkiError:
     )
 
 
+def signing_outlives(serial: Serial, authentication: Serial) -> JpkiError:
+    """Return the refusal of what would leave a signing certificate that ends after the authentication certificate."""
+    return JpkiError(
+        Kind.CONFLICT,
+        "signing-outlives",
+        Text(
+            f"署名用電子証明書 {format_serial(serial)} の期限が、"
+            f"利用者証明用電子証明書 {format_serial(authentication)} の期限より後になります。",
+            f"The signing certificate {format_serial(serial)} would outlive the authentication certificate"
+            f" {format_serial(authentication)}.",
+        ),
+        Text("両方の証明書を発行し直してください。", "Issue both anew."),
+    )
+
+
 def key_reused() -> JpkiError:
     """Return the refusal of a key that another certificate bears (rule R17)."""
     return JpkiError(

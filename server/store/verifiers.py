@@ -126,6 +126,11 @@ class SqlVerifiers:
             rows = connection.execute(select(table).where(table.c.serial == serial).order_by(table.c.at.desc()))
             return [LookUp(row.at, VerifierId(row.verifier), row.serial, Finding(row.finding)) for row in rows]
 
+    def erase(self, before: datetime) -> int:
+        """Erase the look-ups from before a moment, whatever certificate they are of; return how many there were."""
+        with self._database.writing() as connection:
+            return connection.execute(delete(tables.look_up).where(tables.look_up.c.at < before)).rowcount
+
 
 def add_verifier(connection: Connection, number: int, details: Mapping[str, str | int]) -> None:
     """Write a verifier as the audit tells of it, in the running transaction."""

@@ -205,6 +205,78 @@ class LedgerContract:
         assert code_of(refused) == "already-revoked"
         assert self.state(store, reservation.serial) is State.ISSUED
 
+    def ending(
+        self, store: Store, clock: SteppingClock, purpose: Purpose, days: int, renews: Serial | None = None
+    ) -> Serial:
+        """Bring one to where it waits to be delivered."""
+        is_signing = purpose is Purpose.SIGNING
+        reservation = replace(
+            self.wanted(clock, renews=renews),
+            purpose=purpose,
+            generation=GenerationId("s1" if is_signing else "a1"),
+            partition=PartitionId("p0001" if is_signing else "b01"),
+            validity=Validity(clock(), clock() + timedelta(days=days)),
+        )
+        store.ledger.reserve([reservation], BY, clock())
+        store.ledger.intend({reservation.serial: TBS}, BY, clock())
+        store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
+        return reservation.serial
+
+    @pytest.mark.parametrize("last", [Purpose.SIGNING, Purpose.AUTHENTICATION])
+    def test_no_signing_certificate_comes_to_outlive_the_authentication_certificate(
+        self, store: Store, clock: SteppingClock, last: Purpose
+    ) -> None:
+        signing = self.ending(store, clock, Purpose.SIGNING, 1800)
+        authentication = self.ending(store, clock, Purpose.AUTHENTICATION, 30)
+        first, second = (authentication, signing) if last is Purpose.SIGNING else (signing, authentication)
+        store.ledger.activate([first], BY, clock())
+        with pytest.raises(JpkiError) as refused:
+            store.ledger.activate([second], BY, clock())
+        assert code_of(refused) == "signing-outlives"
+        assert self.state(store, second) is State.ISSUED
+        store.ledger.revoke([first], Reason.CESSATION_OF_OPERATION, BY, clock())
+        store.ledger.activate([second], BY, clock())
+        assert self.state(store, second) is State.ACTIVE
+
+    def test_both_may_come_to_life_together_whatever_they_replace(self, store: Store, clock: SteppingClock) -> None:
+        old = self.ending(store, clock, Purpose.AUTHENTICATION, 30)
+        store.ledger.activate([old], BY, clock())
+        new = self.ending(store, clock, Purpose.AUTHENTICATION, 1800, old)
+        signing = self.ending(store, clock, Purpose.SIGNING, 1800)
+        store.ledger.activate([signing, new], BY, clock())
+        assert {self.state(store, each) for each in (signing, new)} == {State.ACTIVE}
+
+    def test_an_ended_one_and_a_held_one_bind_nobody(self, store: Store, clock: SteppingClock) -> None:
+        authentication = self.ending(store, clock, Purpose.AUTHENTICATION, 30)
+        store.ledger.activate([authentication], BY, clock())
+        clock.advance(days=31)
+        signing = self.ending(store, clock, Purpose.SIGNING, 1800)
+        store.ledger.activate([signing], BY, clock())
+        store.ledger.hold(signing, BY, clock())
+        new = self.ending(store, clock, Purpose.AUTHENTICATION, 1000)
+        store.ledger.activate([new], BY, clock())
+        assert self.state(store, new) is State.ACTIVE
+
+    def test_of_two_that_come_to_life_at_once_the_later_sees_the_other(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        def attempt(serial: Serial) -> str:
+            try:
+                store.ledger.activate([serial], BY, clock())
+            except JpkiError as error:
+                return error.code
+            return "live"
+
+        for _ in range(12):
+            pair = [
+                self.ending(store, clock, Purpose.SIGNING, 1800),
+                self.ending(store, clock, Purpose.AUTHENTICATION, 30),
+            ]
+            with ThreadPoolExecutor(2) as pool:
+                outcomes = sorted(pool.map(attempt, pair))
+            assert outcomes == ["live", "signing-outlives"]
+            store.ledger.revoke(pair, Reason.CESSATION_OF_OPERATION, BY, clock())
+
     def test_revocation_is_at_once_and_for_good(self, store: Store, clock: SteppingClock) -> None:
         serial = self.live(store, clock)
         clock.advance(seconds=1.75)

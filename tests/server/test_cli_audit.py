@@ -3,13 +3,17 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from jpki.clock import system_clock
+from jpki.acts import LOCAL_OPERATOR
+from jpki.clock import day_in_japan, system_clock
+from jpki.ids import Serial
 from jpki.randomness import system_randomness
+from jpki.revocation import Finding
+from jpki.verifier import LookUp
 from server.founding import found
 from server.home import Home
 from server.settings import Settings
@@ -170,10 +174,19 @@ def test_what_the_law_wants_kept_is_not_erased(jpki: Jpki, town: Town) -> None:
 def test_acts_of_long_ago_are_erased(jpki: Jpki, tmp_path: Path) -> None:
     long_ago = system_clock() - timedelta(days=24 * 365.25)
     home = Home(tmp_path / "old")
-    found(home, Settings(profile="card-v2"), lambda: long_ago, system_randomness).close()
+    rooms = found(home, Settings(profile="card-v2"), lambda: long_ago, system_randomness)
+    verifiers, serial = rooms.store.verifiers, Serial(0x41 << 120)
+    bank = verifiers.register("Bank", "accounts", None, LOCAL_OPERATOR, long_ago)
+    later = long_ago + timedelta(days=60)
+    verifiers.record([LookUp(at, bank, serial, Finding.GOOD) for at in (long_ago, later)], {}, day_in_japan(long_ago))
+    rooms.close()
     day = (long_ago + timedelta(days=30)).astimezone(UTC).date().isoformat()
-    erased = jpki.done("audit", "erase", "--home", home.path, "--before", day)["erased"]
-    assert erased > 5
+    told = jpki.done("audit", "erase", "--home", home.path, "--before", day)
+    erased = told["erased"]
+    assert (erased > 5, told["look_ups"]) == (True, 1)
+    left = jpki.done("verifier", "history", hex(serial), "--home", home.path)["look_ups"]
+    assert [datetime.fromisoformat(each["at"]) for each in left] == [later.replace(microsecond=0)]
+    assert jpki.done("audit", "erase", "--home", home.path, "--before", day)["look_ups"] == 0
     report = jpki.done("audit", "verify", "--home", home.path)
     assert (report["whole"], report["erased"]) == (True, erased)
     entries = jpki.done("audit", "log", "--home", home.path)["entries"]

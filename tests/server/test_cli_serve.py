@@ -150,9 +150,20 @@ def test_verify_asks_the_responder_it_is_given(served: tuple[str, Town], jpki: J
     jpki.done("sign", tmp_path / "note.txt", *pair, "--out", tmp_path / "note.p7m")
     words = ("verify", tmp_path / "note.p7m", "--trust", tmp_path / "card" / "chain.pem", "--ocsp", f"{url}/ocsp")
     assert jpki.judged(0, *words)["decision"] == "accept"
+    (complete,) = (town.home / "crl" / "signing").glob("*/complete.crl")
+    before, after = tmp_path / "before.crl", tmp_path / "after.crl"
+    before.write_bytes(complete.read_bytes())
     jpki.done("revoke", serial_in(tmp_path / "card"), "--home", town.home, "--reason", "keyCompromise")
     time.sleep(1)  # rule R16: a revocation shows within a second
     assert jpki.judged(1, *words)["decision"] == "refuse"
+    # A list from before it promises more than it knows: the responder is asked first, and the latest list next.
+    assert jpki.judged(1, *words, "--crl", before)["decision"] == "refuse"
+    assert jpki.judged(0, *words[:-2], "--crl", before)["decision"] == "accept"
+    jpki.done("crl", "publish", "--home", town.home)
+    after.write_bytes(complete.read_bytes())
+    for lists in ((before, after), (after, before)):
+        named = [word for each in lists for word in ("--crl", each)]
+        assert jpki.judged(1, *words[:-2], *named)["decision"] == "refuse"
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from enroll.case_paths import NOTHING, Shown, Wants, decide
 from jpki.acts import LOCAL_OPERATOR, Act
 from jpki.card import CardMode
-from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Document, Express, ExpressGround, Ground, Step
+from jpki.case import Applicant, Case, CaseKind, CaseNumber, CaseState, Document, Express, ExpressGround, Ground, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
 from jpki.clock import day_in_japan, end_of_day, system_clock
@@ -285,6 +285,16 @@ def test_the_card_that_was_read_is_the_cases_card_and_moves_it_nowhere(office: O
     assert code_of(refused) == "step-not-now"
 
 
+def test_what_was_approved_for_one_card_is_not_issued_to_another(office: OfficeTown) -> None:
+    case = office.approved()
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.present_card(case.number, office.card(), office.front)
+    assert code_of(refused) == "step-not-now"
+    office.rooms.office.send_back(case.number, office.second)
+    other = office.card()
+    assert office.rooms.office.present_card(case.number, other, office.front).card == other
+
+
 def test_a_card_that_cannot_serve_the_case_is_refused_when_it_is_read(office: OfficeTown) -> None:
     case = office.opened(CaseKind.PIN_RESET)
     office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
@@ -469,6 +479,96 @@ def test_a_reissue_supersedes_what_is_on_hold_on_delivery_and_not_before(office:
     assert office.states(issued.case) == [State.ACTIVE, State.ACTIVE]
 
 
+@pytest.mark.parametrize(
+    ("event", "reasons"),
+    [
+        (Event.KEY_LEAKED, dict.fromkeys(HOLDER_PURPOSES, Reason.KEY_COMPROMISE)),
+        (Event.CARD_DESTROYED, dict.fromkeys(HOLDER_PURPOSES, Reason.KEY_COMPROMISE)),
+        (Event.NUMBER_CHANGED, dict.fromkeys(HOLDER_PURPOSES, Reason.CESSATION_OF_OPERATION)),
+        (Event.RECORD_WRONG, {Purpose.SIGNING: Reason.AFFILIATION_CHANGED}),
+        (Event.CARD_LOST, dict.fromkeys(HOLDER_PURPOSES, Reason.CERTIFICATE_HOLD)),
+    ],
+    ids=["leaked", "destroyed", "number", "wrong", "lost"],
+)
+def test_a_reissue_does_to_the_old_ones_what_the_table_says_before_anything_is_signed(
+    office: OfficeTown, event: Event, reasons: dict[Purpose, Reason]
+) -> None:
+    old = office.delivered()
+    case = office.approved(CaseKind.REISSUE, event=event, purposes=SIGNING)
+    told = {each.record.purpose: each.reason for each in office.rooms.office.effects(case.number, office.front).effects}
+    office.rooms.office.issue(case.number, office.keys(SIGNING), office.front)
+    found = {purpose: office.rooms.store.ledger.find([each])[each].status.reason for purpose, each in old.items()}
+    assert found == dict.fromkeys(HOLDER_PURPOSES) | reasons
+    office.rooms.office.deliver(case.number, office.front)
+    replaced = {Purpose.SIGNING: Reason.SUPERSEDED} if event is Event.CARD_LOST else {}
+    found = {purpose: office.rooms.store.ledger.find([each])[each].status.reason for purpose, each in old.items()}
+    assert found == told == dict.fromkeys(HOLDER_PURPOSES) | reasons | replaced
+    assert office.states(case) == [State.ACTIVE]
+
+
+def test_a_reissue_that_was_cut_off_after_the_old_ones_ended_is_issued_by_a_retry(office: OfficeTown) -> None:
+    old = office.delivered()
+    case = office.approved(CaseKind.REISSUE, event=Event.KEY_LEAKED)
+    used = office.keys()
+    office.rooms.office.issue(
+        office.approved(holder=office.register.enter(resident_of(OTHER))).number, used, office.front
+    )
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.issue(case.number, used, office.front)
+    assert code_of(refused) == "key-reused"
+    assert {office.state(each) for each in old.values()} == {State.REVOKED}
+    office.rooms.office.issue(case.number, office.keys(), office.front)
+    office.rooms.office.deliver(case.number, office.front)
+    assert office.states(case) == [State.ACTIVE, State.ACTIVE]
+
+
+def with_card(office: OfficeTown, case: Case, days: int) -> Case:
+    """Check the identity with a card that ends in so many days, and approve."""
+    card = office.card(not_after=end_of_day(day_in_japan(office.now) + timedelta(days=days)))
+    office.rooms.office.check_identity(case.number, Shown(card=card), office.front)
+    return office.rooms.office.approve(case.number, office.second)
+
+
+def test_an_authentication_certificate_that_ends_before_the_signing_certificate_is_issued_with_another_of_those(
+    office: OfficeTown,
+) -> None:
+    office.delivered()
+    wrong: dict[str, Any] = {"event": Event.RECORD_WRONG}
+    alone = office.opened(CaseKind.REISSUE, purposes=AUTHENTICATION, **wrong)
+    with pytest.raises(JpkiError) as refused:
+        with_card(office, alone, 30)
+    assert codes(refused) == ["signing-outlives"]
+    office.rooms.office.amend(alone.number, HOLDER_PURPOSES, office.front)
+    both = with_card(office, alone, 30)
+    office.rooms.office.issue(both.number, office.keys(), office.front)
+    assert office.rooms.office.deliver(both.number, office.front).state is CaseState.DELIVERED
+
+
+def test_a_reissue_after_a_renewal_counts_fewer_birthdays_and_the_signing_certificate_is_no_longer_than_that(
+    office: OfficeTown, time: SteppingClock
+) -> None:
+    office.delivered()
+    time.now = office.rooms.desk.on_card(HANA)[Purpose.SIGNING].validity.not_after - timedelta(days=60)
+    office.rooms.maintenance.jobs["responders"]()
+    office.delivered(CaseKind.RENEWAL)
+    case = office.opened(CaseKind.REISSUE, purposes=AUTHENTICATION, event=Event.RECORD_WRONG)
+    with pytest.raises(JpkiError) as refused:
+        with_card(office, case, 3650)
+    assert codes(refused) == ["signing-outlives"]
+
+
+def test_of_two_cases_the_one_that_would_leave_the_signing_certificate_longer_begins_again(office: OfficeTown) -> None:
+    first = with_card(office, office.opened(purposes=AUTHENTICATION), 30)
+    issued = office.rooms.office.issue(first.number, office.keys(AUTHENTICATION), office.front)
+    office.delivered(purposes=SIGNING)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.deliver(issued.case.number, office.front)
+    assert code_of(refused) == "signing-outlives"
+    assert office.rooms.office.case(first.number, office.front).state is CaseState.RECEIVED
+    assert office.states(issued.case) == [State.REVOKED]
+    assert residents_kept(office) == 0
+
+
 def done(office: OfficeTown, kind: CaseKind, **more: object) -> None:
     case = office.opened(kind, HANA, **more)
     office.rooms.office.check_identity(case.number, NOTHING, office.front)
@@ -506,6 +606,28 @@ def test_what_was_found_again_is_released_for_authentication_only(office: Office
     done(office, CaseKind.RELEASE, purposes=AUTHENTICATION)
     assert office.state(serials[Purpose.AUTHENTICATION]) is State.ACTIVE
     assert office.state(serials[Purpose.SIGNING]) is State.HELD
+
+
+def test_a_release_lifts_the_hold_that_it_was_approved_for_and_no_later_one(
+    office: OfficeTown, time: SteppingClock
+) -> None:
+    def found() -> Case:
+        case = office.opened(CaseKind.RELEASE, purposes=AUTHENTICATION)
+        office.rooms.office.check_identity(case.number, NOTHING, office.front)
+        return office.rooms.office.approve(case.number, office.second)
+
+    serial = office.delivered()[Purpose.AUTHENTICATION]
+    office.rooms.office.suspend(HANA, TOWN, office.front)
+    early, late = found(), found()
+    office.rooms.office.complete(early.number, office.front)
+    time.advance(hours=1)
+    office.rooms.office.suspend(HANA, TOWN, office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.complete(late.number, office.front)
+    assert code_of(refused) == "held-again"
+    assert office.state(serial) is State.HELD
+    office.rooms.office.complete(found().number, office.front)
+    assert office.state(serial) is State.ACTIVE
 
 
 def test_a_forgotten_pin_is_reset_at_a_card_that_has_one(office: OfficeTown) -> None:
@@ -634,6 +756,19 @@ def test_a_post_office_takes_no_proxies_and_no_lost_cards(office: OfficeTown) ->
     with pytest.raises(JpkiError) as refused:
         office.opened(CaseKind.REISSUE, counter=POST_OFFICE, event=Event.CARD_LOST)
     assert code_of(refused) == "counter-may-not"
+
+
+@pytest.mark.parametrize("kind", [CaseKind.REVOCATION, CaseKind.PIN_RESET])
+def test_a_post_office_takes_no_proxys_case_over_either(office: OfficeTown, kind: CaseKind) -> None:
+    office.delivered()
+    event = Event.HOLDER_ASKED if kind is CaseKind.REVOCATION else None
+    documents = frozenset({Document.REPLY_LETTER})
+    case = office.opened(kind, event=event, applicant=Applicant.VOLUNTARY_PROXY, documents=documents)
+    office.rooms.office.check_identity(case.number, Shown(card=office.card()), office.front)
+    with pytest.raises(JpkiError) as refused:
+        office.rooms.office.take_over(case.number, POST_OFFICE, office.front)
+    assert codes(refused) == ["post-office-no-proxy"]
+    assert office.rooms.office.case(case.number, office.front).counter == TOWN
 
 
 def test_a_consulate_serves_whoever_is_abroad(office: OfficeTown) -> None:

@@ -339,6 +339,14 @@ class OfficeMachine(RuleBasedStateMachine):
         assert len(found) == len(set(found)), found
 
     @invariant()
+    def no_signing_certificate_in_use_outlives_the_authentication_certificate(self) -> None:
+        found = {(record.holder, record.purpose): record for record in self.records(self.living()).values()}
+        for (holder, purpose), record in found.items():
+            beside = found.get((holder, Purpose.AUTHENTICATION))
+            if purpose is Purpose.SIGNING and record.status.state is State.ACTIVE and beside is not None:
+                assert record.validity.not_after <= beside.validity.not_after
+
+    @invariant()
     def what_lives_was_delivered_in_its_case(self) -> None:
         for serial in self.living():
             case = self.town.rooms.store.cases.case(self.case_of(serial))

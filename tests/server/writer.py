@@ -6,7 +6,7 @@ It prints what it did, as JSON: how many changes a verifier can see.
 import json
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hsm_adapter.software import SoftwareKeys
@@ -31,6 +31,11 @@ def opened(where: str) -> Database:
     return Database.at_url(where) if where.startswith("postgresql:") else Database.at_file(Path(where))
 
 
+def _end(now: datetime) -> datetime:
+    """Return one end for all, so that no signing certificate outlives the one beside it."""
+    return now.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1800)
+
+
 def issue(store: Store, holder: HolderCode, purpose: Purpose, renews: Serial | None) -> int:
     """Bring one certificate to life, and return how many changes that was."""
     generation, partition = KINDS[purpose]
@@ -45,7 +50,7 @@ def issue(store: Store, holder: HolderCode, purpose: Purpose, renews: Serial | N
         base_url="http://127.0.0.1:8080",
         profile_hash="0" * 64,
         key_hash=system_randomness(32),
-        validity=Validity(now, now + timedelta(days=1800)),
+        validity=Validity(now, _end(now)),
         renews=renews,
     )
     serial = reservation.serial
