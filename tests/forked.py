@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any, NoReturn, Self
@@ -26,9 +27,28 @@ def process(target: Any, *arguments: object) -> Any:  # noqa: ANN401 - multiproc
     return _CONTEXT.Process(target=_begin, args=(cheap_keys.for_another(), target, arguments))
 
 
-def _begin(keys: CheapKeys, target: Callable[..., object], arguments: Sequence[object]) -> None:
+def _begin(keys: CheapKeys, target: Callable[..., int | None], arguments: Sequence[object]) -> NoReturn:
     keys.install(pytest.MonkeyPatch())
-    target(*arguments)
+    sys.exit(target(*arguments))
+
+
+def printing(out: Path, err: Path, target: Callable[..., int | None], *arguments: object) -> BaseProcess:
+    """Return a process, not started yet, that will call `target`, reads nothing and prints to these files."""
+    begun: BaseProcess = process(_print, out, err, target, arguments)
+    return begun
+
+
+def _print(out: Path, err: Path, target: Callable[..., int | None], arguments: Sequence[object]) -> int | None:
+    for stream, file in enumerate((Path(os.devnull), out, err)):
+        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND), stream)
+    return target(*arguments)
+
+
+def node(*words: str | Path, said: Path) -> BaseProcess:
+    """Begin our own command, whose end can be waited for; what it prints comes into a file."""
+    begun = printing(said, said, become_jpki, [str(word) for word in words], dict(os.environ))
+    begun.start()
+    return begun
 
 
 def become_jpki(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

@@ -4,14 +4,13 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from http.client import parse_headers
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
 
 import pytest
 
@@ -51,17 +50,11 @@ def jpki(*words: str | Path) -> Done:
     """Run our own command to its end, as `run` would, in a process that is forked and not begun anew."""
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = forked.process(_be_jpki, [str(word) for word in words], out, err)
+        process = forked.printing(out, err, forked.become_jpki, [str(word) for word in words], ENVIRONMENT)
         process.start()
         process.join(180)
         assert process.exitcode is not None, f"jpki {words[0]} did not end"
         return Done(process.exitcode, out.read_bytes(), err.read_bytes())
-
-
-def _be_jpki(words: Sequence[str], out: Path, err: Path) -> NoReturn:
-    for stream, file in enumerate((Path(os.devnull), out, err)):
-        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), stream)
-    forked.become_jpki(words, ENVIRONMENT)
 
 
 def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:

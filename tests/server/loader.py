@@ -1,11 +1,10 @@
-"""A process that does for some seconds what all counters do at once, for the same few holders: `python -m` it.
+"""A process that does for some turns what all counters do at once, for the same few holders.
 
 It prints how many acts succeeded, by name, as JSON.
 """
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,12 +54,10 @@ def serve(rooms: Rooms, draws: Draws, csr: x509.CertificateSigningRequest) -> st
     return name
 
 
-def work(rooms: Rooms, number: int, seconds: float) -> Counter[str]:
-    """Serve holders until the time is over; that another was quicker is no failure, and everything else is."""
+def work(rooms: Rooms, number: int, turns: int) -> Counter[str]:
+    """Serve so many holders; that another was quicker is no failure, and everything else is."""
     done: Counter[str] = Counter()
-    until, turn = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
-        turn += 1
+    for turn in range(1, turns + 1):
         csr = card_request(rooms.profile.key, number * _KEYS_OF_EACH + turn)
         try:
             done[serve(rooms, Draws("loader", number, turn), csr)] += 1
@@ -71,16 +68,12 @@ def work(rooms: Rooms, number: int, seconds: float) -> Counter[str]:
     return done
 
 
-def main(home: Path, number: int, seconds: float) -> int:
+def main(home: Path, number: int, turns: int) -> int:
     """Work, and return the exit code of the command line."""
     try:
-        done = work(open_rooms(Home(home)), number, seconds)
+        done = work(open_rooms(Home(home)), number, turns)
     except JpkiError as error:
         print(error.code, file=sys.stderr)  # noqa: T201 - what it died of
         return TRY_AGAIN if error.kind is Kind.UNAVAILABLE else 1
     print(json.dumps(done))  # noqa: T201 - that is what it is for
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

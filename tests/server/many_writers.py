@@ -1,11 +1,12 @@
 """Several processes write one ledger and a reader follows its journal: what must hold on every database (R20, R26)."""
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import select
 
@@ -15,8 +16,9 @@ from jpki.revocation import State
 from server.store import tables
 from server.store.database import Database
 from server.wiring import Store
+from tests import forked
 from tests.ca.world import wrapping_keys
-from tests.conftest import PROJECT
+from tests.server import writer
 
 PROCESSES = 4
 SHORT, LONG = 25, 600
@@ -25,30 +27,31 @@ SHORT, LONG = 25, 600
 
 def check_many_writers(store: Store, where: str, rounds: int) -> None:
     """Let the writers write, and hold all that they did against what the reader saw meanwhile."""
-    with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(where, number, rounds)) for number in range(PROCESSES)]
-        for writer in writers:
-            stack.callback(writer.kill)
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        out = [Path(folder, str(number)) for number in range(PROCESSES)]
+        writers = [_writer(file, where, number, rounds) for number, file in enumerate(out)]
+        for each in writers:
+            each.start()
+            stack.callback(each.kill)
         seen = list(_followed(store, writers))
-        said = [json.loads(writer.communicate()[0]) for writer in writers]
-    assert [writer.returncode for writer in writers] == [0] * PROCESSES
+        assert [each.exitcode for each in writers] == [0] * PROCESSES, Path(folder, "err").read_text()
+        said = [json.loads(file.read_text()) for file in out]
     assert [entry.position for entry in seen] == list(range(1, len(seen) + 1))
     assert len(seen) == sum(each["changes"] for each in said)
     assert sum(each["refusals"] for each in said) > 0, "the writers never met"
     _check_one_live_at_every_moment(store.database, seen)
 
 
-def _writer(where: str, number: int, rounds: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "tests.server.writer", where, str(wrapping_keys().folder), str(number), str(rounds)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+def _writer(out: Path, where: str, number: int, rounds: int) -> BaseProcess:
+    return forked.printing(out, out.with_name("err"), writer.main, where, wrapping_keys().folder, number, rounds)
 
 
-def _followed(store: Store, writers: Sequence[subprocess.Popen[str]]) -> Iterator[JournalEntry]:
+def _followed(store: Store, writers: Sequence[BaseProcess]) -> Iterator[JournalEntry]:
     """Follow the journal by position until every writer has ended, a few entries at a time."""
     position, more = 0, True
     while more:
         # In this order: what was written before the last one ended is read after it.
-        running = any(writer.poll() is None for writer in writers)
+        running = any(each.exitcode is None for each in writers)
         changes = store.journal.since(position, 7)
         assert changes.epoch == 1
         for entry in changes.entries:

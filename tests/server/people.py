@@ -1,20 +1,25 @@
 """Fictitious holders, their registry answers, and the requests that their cards make."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from enroll.municipalities import municipalities
 from jpki.holder import Holder
 from jpki.ids import HolderCode
 from jpki.signature import PrivateKey
+from server.sample import holders
 from tests.ca.world import HANAKO
 from tests.conftest import PROJECT
 
@@ -33,6 +38,14 @@ def holder_file(folder: Path, **changes: str | None) -> Path:
 
 def someone(code: str = "T-0001", birth_date: date = date(1990, 4, 1)) -> Holder:
     return replace(HANAKO, code=HolderCode(code), birth_date=birth_date)
+
+
+@contextmanager
+def of_few_towns() -> Iterator[None]:
+    """Let all sample holders live in four municipalities: of each there is a list, to be published again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holders, "_all_municipalities", lambda: tuple(municipalities().values())[::500])
+        yield
 
 
 @cache

@@ -1,12 +1,12 @@
 """Campaigns: everyone renewed once, nobody lost and nobody doubled, whatever stops in the middle."""
 
 import shutil
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,12 @@ from server.settings import Settings
 from server.store import tables
 from server.store.database import Database
 from server.wiring import Rooms, open_rooms
+from tests import forked
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
 from tests.server.conftest import copied
 from tests.server.console import Jpki
+from tests.server.people import of_few_towns
 from tests.server.postgresql import running
 
 pytestmark = pytest.mark.slow
@@ -52,7 +54,8 @@ def aged(folder: Path, settings: Settings, holders: int) -> Home:
     """A home of years ago whose holders' certificates are about to end, a third of them within the horizon."""
     past = system_clock() - FOUR_YEARS_AND_A_HALF
     rooms = found(Home(folder), settings, lambda: past, system_randomness)
-    populate(rooms, "campaign", holders, nothing)
+    with of_few_towns():
+        populate(rooms, "campaign", holders, nothing)
     rooms.close()
     return rooms.home
 
@@ -305,32 +308,26 @@ def test_what_a_dead_worker_left_of_a_cancelled_campaign_is_closed(rooms: Rooms,
     )
 
 
-@pytest.fixture
-def node(tmp_path: Path, installed: Path) -> Callable[[Path, int], subprocess.Popen[bytes]]:
-    def start(home: Path, number: int) -> subprocess.Popen[bytes]:
-        out = tmp_path / f"out-{number}"
-        words = ["campaign", "run", "1", "--home", home, "--cards", "sample", "--out", out, "--workers", "1"]
-        return subprocess.Popen([installed, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    return start
+def node(home: Home, out: Path) -> BaseProcess:
+    words = ("campaign", "run", "1", "--home", home.path, "--cards", "sample", "--out", out, "--workers", "1")
+    return forked.node(*words, said=home.path.with_name("said"))
 
 
-def test_two_nodes_on_postgresql_one_of_them_killed_again_and_again(
-    tmp_path: Path, node: Callable[[Path, int], subprocess.Popen[bytes]], present: SteppingClock
-) -> None:
+def test_two_nodes_on_postgresql_one_of_them_killed_again_and_again(tmp_path: Path, present: SteppingClock) -> None:
     with running() as server:
         url = server.new_database("campaign")
         home = aged(tmp_path / "home", Settings(database=url), 150)
         rooms = open_rooms(home, present)
         wanted = opened(rooms)
-        steady = node(home.path, 0)
+        steady = node(home, tmp_path / "out-0")
         for attempt in range(1, 6):
-            victim = node(home.path, attempt)
-            time.sleep(1.5 + 0.15 * attempt)
+            victim = node(home, tmp_path / f"out-{attempt}")
+            time.sleep(0.2 + 0.15 * attempt)
             victim.kill()
-            victim.wait()
+            victim.join()
             end_leases(rooms.store.database)
-        assert steady.wait(timeout=60) == 0
+        steady.join(60)
+        assert steady.exitcode == 0
         check_everyone_was_renewed_once(rooms, wanted)
         rooms.close()
 

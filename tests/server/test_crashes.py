@@ -5,7 +5,7 @@ also before and after each SQL statement, and before each commit and each change
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -115,14 +115,16 @@ class Scene:
         assert set(records) == set(signed)
         assert {each.status.state for each in records.values()} <= {State.ACTIVE, State.REVOKED, *also}
 
-    def state_of(self, serial: Serial) -> State:
-        return self.rooms.store.ledger.find([serial])[serial].status.state
+    def states(self, serials: Sequence[Serial]) -> Mapping[Serial, State]:
+        """The state of each, in their order."""
+        records = self.rooms.store.ledger.find(serials)
+        return {each: records[each].status.state for each in serials}
 
     def first_live(self, serials: Sequence[Serial]) -> Serial:
-        return next(each for each in serials if self.state_of(each) is State.ACTIVE)
+        return next(each for each, state in self.states(serials).items() if state is State.ACTIVE)
 
     def live(self, prefix: str) -> list[Serial]:
-        return [each for each in self.serials(prefix) if self.state_of(each) is State.ACTIVE]
+        return [each for each, state in self.states(self.serials(prefix)).items() if state is State.ACTIVE]
 
     def states_by_holder(self, prefix: str) -> dict[str, list[State]]:
         """The states of all certificates of each holder whose code begins so."""
@@ -232,10 +234,10 @@ def test_r04_renewal_and_its_activation_killed_at_every_step(stage: Stage) -> No
             break
     assert scene.kills > 20
     scene.check_each_was_signed_once()
-    for number, serial in enumerate(pool):
-        if scene.state_of(serial) is State.ACTIVE:
+    for number, (serial, state) in enumerate(scene.states(pool).items()):
+        if state is State.ACTIVE:
             renew(scene.rooms, scene.alive(SECOND * 3 + number, serial))
-    assert {scene.state_of(serial) for serial in pool} == {State.REVOKED}
+    assert set(scene.states(pool).values()) == {State.REVOKED}
     # Everybody has one live certificate, and what was superseded has a successor that was delivered.
     assert all(states.count(State.ACTIVE) == 1 for states in scene.states_by_holder("W-").values())
     scene.check_all_was_delivered("W-")
@@ -249,7 +251,7 @@ def test_r03_hold_release_revocation_and_publication_killed_at_every_step(stage:
         if not scene.attempt("revoke", steps, steps, before):
             break
     assert scene.kills > 30
-    states = Counter(map(scene.state_of, pool))
+    states = Counter(scene.states(pool).values())
     assert states[State.HELD] > 0
     assert states[State.REVOKED] > 10
     assert set(states) == {State.ACTIVE, State.HELD, State.REVOKED}
@@ -269,7 +271,7 @@ def test_r02_r04_a_campaign_killed_at_every_step_goes_on_and_renews_everyone_onc
     scene.check_each_was_signed_once(State.ISSUED, State.INTENDED)
     while book.campaign(CampaignId(1)).left:
         worker_of(scene.rooms, Cards(number), BundleFolder(scene.home.with_name("out"))).work(CampaignId(1))
-    assert {scene.state_of(serial) for serial in pool} == {State.REVOKED}
+    assert set(scene.states(pool).values()) == {State.REVOKED}
     assert all(states.count(State.ACTIVE) == 1 for states in scene.states_by_holder("W-").values())
     assert book.campaign(CampaignId(1)).counts[ItemState.DONE] == len(pool)
     scene.check_all_was_delivered("W-")

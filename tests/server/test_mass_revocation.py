@@ -1,7 +1,6 @@
 """Mass revocation (rule R9): everyone revoked once, nobody lost and nobody doubled, whatever stops in the middle."""
 
 import shutil
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -9,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,12 @@ from server.settings import Settings
 from server.store import tables
 from server.store.ceremonies import CeremonyKind
 from server.wiring import Rooms, open_rooms
+from tests import forked
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
 from tests.server.console import Jpki
 from tests.server.many_certificates import with_many
-from tests.server.people import someone
+from tests.server.people import of_few_towns, someone
 from tests.server.postgresql import running
 from tests.server.test_campaign import end_leases, nothing
 
@@ -50,7 +51,7 @@ pytestmark = pytest.mark.slow
 
 ONE = CampaignId(1)
 REASON = Reason.KEY_COMPROMISE
-SHORT, LONG = 4000, 100_000
+SHORT, LONG = 2200, 100_000
 """Certificates, in `make test` and in `make soak`."""
 LONGEST_WAIT = 5.0
 """Seconds that a single revocation may wait for a campaign at work; a database that is busy refuses after twenty."""
@@ -59,7 +60,8 @@ LONGEST_WAIT = 5.0
 @pytest.fixture(scope="module")
 def settled_home(tmp_path_factory: pytest.TempPathFactory, clock_of_all: SteppingClock) -> Path:
     rooms = found(Home(tmp_path_factory.mktemp("mass") / "home"), Settings(), clock_of_all, system_randomness)
-    populate(rooms, "mass", 12, nothing)
+    with of_few_towns():
+        populate(rooms, "mass", 12, nothing)
     rooms.close()
     return rooms.home.path
 
@@ -450,30 +452,25 @@ class Office:
             self.waits.append(time.monotonic() - begun)
 
 
-@pytest.fixture
-def node(installed: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
-    def start(home: Path) -> subprocess.Popen[bytes]:
-        words = ["campaign", "run", "1", "--home", home, "--workers", "1"]
-        return subprocess.Popen([installed, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    return start
+def node(home: Path) -> BaseProcess:
+    return forked.node("campaign", "run", "1", "--home", home, "--workers", "1", said=home.with_name("said"))
 
 
 def done_by_now(rooms: Rooms) -> int:
     return rooms.store.campaigns.campaign(ONE).counts[ItemState.DONE]
 
 
-def killed_at_work(rooms: Rooms, victim: subprocess.Popen[bytes]) -> None:
+def killed_at_work(rooms: Rooms, victim: BaseProcess) -> None:
     """Kill a node with SIGKILL as soon as it has done something, or it has ended by itself."""
     before = done_by_now(rooms)
-    while done_by_now(rooms) == before and victim.poll() is None:
+    while done_by_now(rooms) == before and victim.exitcode is None:
         time.sleep(0.01)
     victim.kill()
-    victim.wait()
+    victim.join()
     end_leases(rooms.store.database)
 
 
-def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], count: int, nodes: int) -> str:
+def check_many(rooms: Rooms, count: int, nodes: int) -> str:
     """Revoke so many, with so many nodes at a time of which one is killed thrice; an office works beside them."""
     serials = with_many(rooms, count + count // 10)
     listed, others = serials[:count], serials[count:]
@@ -488,7 +485,9 @@ def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], co
         steady = [node(rooms.home.path) for _ in range(nodes)]
         if nodes > 1:
             killed_at_work(rooms, steady.pop())
-        assert [each.wait(timeout=600) for each in steady] == [0] * len(steady)
+        for each in steady:
+            each.join(600)
+        assert [each.exitcode for each in steady] == [0] * len(steady)
         seconds = time.monotonic() - begun
     assert office.errors == []
     check_each_is_revoked_once(rooms, listed)
@@ -502,19 +501,17 @@ def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], co
     )
 
 
-def test_r09_many_on_sqlite_beside_an_office_and_killed_again_and_again(
-    tmp_path: Path, node: Callable[[Path], subprocess.Popen[bytes]], *, at_length: bool
-) -> None:
+def test_r09_many_on_sqlite_beside_an_office_and_killed_again_and_again(tmp_path: Path, *, at_length: bool) -> None:
     rooms = found(Home(tmp_path / "home"), Settings(), system_clock, system_randomness)
-    print("sqlite", check_many(rooms, node, LONG if at_length else SHORT, nodes=1))  # noqa: T201 - `pytest -s` tells
+    print("sqlite", check_many(rooms, LONG if at_length else SHORT, nodes=1))  # noqa: T201 - `pytest -s` tells
     rooms.close()
 
 
 def test_r09_many_on_postgresql_by_two_nodes_one_of_them_killed_again_and_again(
-    tmp_path: Path, node: Callable[[Path], subprocess.Popen[bytes]], *, at_length: bool
+    tmp_path: Path, *, at_length: bool
 ) -> None:
     with running() as server:
         settings = Settings(database=server.new_database("mass"))
         rooms = found(Home(tmp_path / "home"), settings, system_clock, system_randomness)
-        print("postgresql", check_many(rooms, node, LONG if at_length else SHORT, nodes=2))  # noqa: T201
+        print("postgresql", check_many(rooms, LONG if at_length else SHORT, nodes=2))  # noqa: T201
         rooms.close()

@@ -1,14 +1,13 @@
 """Many processes at one ledger, and a database that is killed under them: nothing differs afterwards (rule R3)."""
 
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,12 @@ from server.sample.keys import card_request
 from server.settings import Settings
 from server.store import tables
 from server.wiring import Rooms, open_rooms
-from tests.conftest import PROJECT
+from tests import forked
+from tests.server import loader
 from tests.server.loader import CODES, HOLDERS, TRY_AGAIN
 from tests.server.people import someone
 from tests.server.postgresql import Server, running
-from tests.server.test_campaign import aged, check_everyone_was_renewed_once, end_leases, opened
+from tests.server.test_campaign import aged, check_everyone_was_renewed_once, end_leases, node, opened
 
 pytestmark = pytest.mark.slow
 PROCESSES = 3
@@ -60,20 +60,26 @@ def old_town(folder: Path, settings: Settings) -> Home:
     return rooms.home
 
 
-def loaders(home: Home, seconds: float) -> list[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "tests.server.loader", str(home.path)]
-    return [
-        subprocess.Popen(
-            [*words, str(number), str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT
-        )
+def loaders(home: Home, turns: int) -> list[BaseProcess]:
+    begun = [
+        forked.printing(said_by(home, number), said_by(home, 0), loader.main, home.path, number, turns)
         for number in range(1, PROCESSES + 1)
     ]
+    for each in begun:
+        each.start()
+    return begun
 
 
-def ended(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Wait for all, and return how each ended and what it said."""
-    said = [each.communicate(timeout=300) for each in processes]
-    return [(each.returncode, out, err) for each, (out, err) in zip(processes, said, strict=True)]
+def said_by(home: Home, number: int) -> Path:
+    """Where a loader writes what it did, and all of them (0) what they died of."""
+    return home.path.with_name(f"said-{number}")
+
+
+def ended(processes: Sequence[BaseProcess]) -> list[int | None]:
+    """Wait for all, and return how each ended."""
+    for each in processes:
+        each.join(300)
+    return [each.exitcode for each in processes]
 
 
 def later(minutes: int) -> Callable[[], datetime]:
@@ -88,16 +94,18 @@ def reconciled(home: Home, minutes: int = 0) -> Report:
         rooms.close()
 
 
-def check_load(home: Home, seconds: float) -> None:
+def check_load(home: Home, turns: int) -> None:
     """Let them work, reconcile beside them, and once more when they have ended."""
-    processes = loaders(home, seconds)
-    time.sleep(seconds / 2)
+    processes = loaders(home, turns)
+    with closing(open_rooms(home)) as rooms:
+        wait_until(partial(have_issued, rooms, 2 * HOLDERS + PROCESSES))
+    assert all(each.exitcode is None for each in processes)
     # What is on its way is none of its business, and makes no difference.
     beside = reconciled(home)
     assert (beside.found, beside.closed) == (0, {}), beside.differences
-    results = ended(processes)
-    assert [code for code, _, _ in results] == [0] * PROCESSES, results
-    done = sum((Counter(json.loads(out)) for _, out, _ in results), Counter[str]())
+    assert ended(processes) == [0] * PROCESSES, said_by(home, 0).read_text()
+    said = [json.loads(said_by(home, number).read_text()) for number in range(1, PROCESSES + 1)]
+    done = sum(map(Counter, said), Counter[str]())
     assert set(done) >= {"issue", "renew", "hold", "release", "revoke", "publish", "refused"}, done
     after = reconciled(home)
     assert (after.found, after.pending, after.closed) == (0, 0, {}), after.differences
@@ -105,19 +113,19 @@ def check_load(home: Home, seconds: float) -> None:
 
 
 @pytest.fixture
-def seconds(at_length: bool) -> float:  # noqa: FBT001 - a fixture's value
-    return 120.0 if at_length else 5.0
+def turns(at_length: bool) -> int:  # noqa: FBT001 - a fixture's value
+    return 1000 if at_length else 25
 
 
-def test_r03_after_a_load_of_everything_nothing_differs_on_sqlite(tmp_path: Path, seconds: float) -> None:
-    check_load(old_town(tmp_path / "home", Settings(profile="card-v2")), seconds)
+def test_r03_after_a_load_of_everything_nothing_differs_on_sqlite(tmp_path: Path, turns: int) -> None:
+    check_load(old_town(tmp_path / "home", Settings(profile="card-v2")), turns)
 
 
 def test_r03_after_a_load_of_everything_nothing_differs_on_postgresql(
-    server: Server, tmp_path: Path, seconds: float
+    server: Server, tmp_path: Path, turns: int
 ) -> None:
     settings = Settings(profile="card-v2", database=server.new_database("load"))
-    check_load(old_town(tmp_path / "home", settings), seconds)
+    check_load(old_town(tmp_path / "home", settings), turns)
 
 
 def test_r02_r03_postgresql_killed_in_mid_issue(server: Server, tmp_path: Path) -> None:
@@ -126,12 +134,11 @@ def test_r02_r03_postgresql_killed_in_mid_issue(server: Server, tmp_path: Path) 
     enough = 2 * HOLDERS
     for _ in range(2):
         enough += ISSUED
-        processes = loaders(home, 60)
+        processes = loaders(home, 10**6)
         with closing(open_rooms(home)) as rooms:
             wait_until(partial(have_issued, rooms, enough))
         server.kill()
-        results = ended(processes)
-        assert [code for code, _, _ in results] == [TRY_AGAIN] * PROCESSES, results
+        assert ended(processes) == [TRY_AGAIN] * PROCESSES, said_by(home, 0).read_text()
         server.start()
         report = reconciled(home, minutes=11)
         assert (report.found, report.pending) == (0, 0), report.differences
@@ -141,36 +148,27 @@ def test_r02_r03_postgresql_killed_in_mid_issue(server: Server, tmp_path: Path) 
     assert (again.found, again.closed) == (0, {})
 
 
-def test_r02_r03_postgresql_killed_in_mid_campaign(server: Server, tmp_path: Path, installed: Path) -> None:
+def test_r02_r03_postgresql_killed_in_mid_campaign(server: Server, tmp_path: Path) -> None:
     """Two nodes work on it; killed twice, it goes on where it stood, and everyone is renewed once."""
     home = aged(tmp_path / "home", Settings(database=server.new_database("campaign")), 150)
     rooms = open_rooms(home)
     rooms.maintenance.jobs["responders"]()
     wanted = opened(rooms)
     for pause in (0.1, 0.4):
-        nodes = [node(installed, home, tmp_path / "out") for _ in range(2)]
+        nodes = [node(home, tmp_path / "out") for _ in range(2)]
         wait_until(partial(some_are_taken, rooms))
         time.sleep(pause)
         server.kill()
-        results = ended(nodes)
-        assert [code for code, _, _ in results] == [TRY_AGAIN] * 2, results
+        assert ended(nodes) == [TRY_AGAIN] * 2, (tmp_path / "said").read_text()
         server.start()
         end_leases(rooms.store.database)
         report = reconciled(home)
         assert report.found == 0, report.differences
-    assert [code for code, _, _ in ended([node(installed, home, tmp_path / "out")])] == [0]
+    assert ended([node(home, tmp_path / "out")]) == [0]
     check_everyone_was_renewed_once(rooms, wanted)
     rooms.close()
     after = reconciled(home, minutes=11)
     assert (after.found, after.pending, after.closed) == (0, 0, {}), after.differences
-
-
-def node(installed: Path, home: Home, out: Path) -> subprocess.Popen[str]:
-    words = [installed, "campaign", "run", "1", "--home", home.path, "--cards", "sample", "--out", out]
-    words += ["--workers", "1"]
-    return subprocess.Popen(
-        list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT
-    )
 
 
 def some_are_taken(rooms: Rooms) -> bool:

@@ -2,13 +2,13 @@
 
 import io
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,7 @@ from server.settings import Settings
 from server.store import tables
 from server.store.events import LEASE, SqlEvents
 from server.wiring import Rooms, open_rooms
+from tests import forked
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
 from tests.server.many_certificates import with_many
@@ -64,7 +65,7 @@ TOWN, OTHER_TOWN = SourceName("131016"), SourceName("271004")
 HANA, TARO = HolderCode("T-0001"), HolderCode("T-0002")
 PHONE = Carrier("mobile:phone-1")
 SIGNING, AUTHENTICATION = Purpose.SIGNING, Purpose.AUTHENTICATION
-SHORT, LONG = 3000, 100_000
+SHORT, LONG = 1600, 100_000
 """Events, in `make test` and in `make soak`."""
 Key = tuple[HolderCode, Purpose, Carrier]
 
@@ -625,13 +626,8 @@ def test_a_certificate_is_told_of_once_though_an_earlier_event_comes_between_two
     assert (notice.kind, len(notice.serials)) == (Kind.RENAMED, 2)
 
 
-@pytest.fixture
-def node(installed: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
-    def start(home: Path) -> subprocess.Popen[bytes]:
-        words = ["events", "run", "--home", home, "--workers", "1"]
-        return subprocess.Popen([installed, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    return start
+def node(home: Path) -> BaseProcess:
+    return forked.node("events", "run", "--home", home, "--workers", "1", said=home.with_name("said"))
 
 
 def end_event_leases(rooms: Rooms) -> None:
@@ -642,17 +638,17 @@ def end_event_leases(rooms: Rooms) -> None:
         connection.execute(held.values(taken_until=rooms.clock() - timedelta(seconds=1)))
 
 
-def killed_at_work(rooms: Rooms, victim: subprocess.Popen[bytes]) -> None:
+def killed_at_work(rooms: Rooms, victim: BaseProcess) -> None:
     """Kill a node with SIGKILL as soon as it has done something, or it has ended by itself."""
     before = rooms.store.events.counts()[EventState.DONE]
-    while rooms.store.events.counts()[EventState.DONE] == before and victim.poll() is None:
+    while rooms.store.events.counts()[EventState.DONE] == before and victim.exitcode is None:
         time.sleep(0.01)
     victim.kill()
-    victim.wait()
+    victim.join()
     end_event_leases(rooms)
 
 
-def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], count: int, nodes: int) -> str:
+def check_many(rooms: Rooms, count: int, nodes: int) -> str:
     """Receive and handle so many moves, with nodes that are killed meanwhile; tell how long it took."""
     serials = with_many(rooms, count)
     moment = rooms.clock() + timedelta(seconds=1)
@@ -680,7 +676,9 @@ def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], co
     steady = [node(rooms.home.path) for _ in range(nodes)]
     if nodes > 1:
         killed_at_work(rooms, steady.pop())
-    assert [each.wait(timeout=900) for each in steady] == [0] * len(steady)
+    for each in steady:
+        each.join(900)
+    assert [each.exitcode for each in steady] == [0] * len(steady)
     handled = time.monotonic() - begun
     check_each_ended_once(rooms, set(serials))
     assert rooms.store.events.counts()[EventState.DONE] == count
@@ -689,17 +687,14 @@ def check_many(rooms: Rooms, node: Callable[[Path], subprocess.Popen[bytes]], co
     return f"{count}: received in {received:.1f} s, handled in {handled:.1f} s"
 
 
-def test_many_on_sqlite_by_a_node_that_takes_over_from_a_dead_one(
-    tmp_path: Path, node: Callable[[Path], subprocess.Popen[bytes]], *, at_length: bool
-) -> None:
+def test_many_on_sqlite_by_a_node_that_takes_over_from_a_dead_one(tmp_path: Path, *, at_length: bool) -> None:
     rooms = found(Home(tmp_path / "home"), Settings(), system_clock, system_randomness)
-    print("sqlite", check_many(rooms, node, LONG if at_length else SHORT, nodes=1))  # noqa: T201 - `pytest -s` tells
+    print("sqlite", check_many(rooms, LONG if at_length else SHORT, nodes=1))  # noqa: T201 - `pytest -s` tells
     rooms.close()
 
 
 def test_on_postgresql_too_nothing_is_lost_doubled_or_out_of_order(
     tmp_path: Path,
-    node: Callable[[Path], subprocess.Popen[bytes]],
     moment: datetime,
     present: SteppingClock,
     *,
@@ -716,7 +711,7 @@ def test_on_postgresql_too_nothing_is_lost_doubled_or_out_of_order(
         settings = Settings(database=server.new_database("many"))
         rooms = found(Home(tmp_path / "many"), settings, system_clock, system_randomness)
         check_concurrent_sources(rooms)
-        print("postgresql", check_many(rooms, node, LONG if at_length else SHORT, nodes=2))  # noqa: T201
+        print("postgresql", check_many(rooms, LONG if at_length else SHORT, nodes=2))  # noqa: T201
         rooms.close()
 
 

@@ -1,10 +1,9 @@
-"""A process that issues for the same few holders as its likes do, renews, holds, releases and revokes: `python -m` it.
+"""A process that issues for the same few holders as its likes do, renews, holds, releases and revokes.
 
 It prints what it did, as JSON: how many changes a verifier can see.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -79,11 +78,11 @@ def change(store: Store, live: CertificateRecord, draws: Draws) -> int:
     return 1
 
 
-def main(where: str, keys: str, name: str, rounds: int) -> None:
-    store = store_of(opened(where), SoftwareKeys(Path(keys), lambda: b"passphrase"), system_randomness)
+def main(where: str, keys: Path, number: int, rounds: int) -> None:
+    store = store_of(opened(where), SoftwareKeys(keys, lambda: b"passphrase"), system_randomness)
     changes = refusals = 0
-    for number in range(rounds):
-        draws = Draws("writer", name, number)
+    for turn in range(rounds):
+        draws = Draws("writer", number, turn)
         holder, purpose = draws.one_of(HOLDERS), draws.one_of(PURPOSES)
         try:
             live = store.ledger.live([holder], purpose, CARD, system_clock()).get(holder)
@@ -94,7 +93,3 @@ def main(where: str, keys: str, name: str, rounds: int) -> None:
                 raise
             refusals += 1
     print(json.dumps({"changes": changes, "refusals": refusals}))  # noqa: T201 - that is what it is for
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
