@@ -143,6 +143,7 @@ def show(
         looks_again=looks_again,
         is_still="still" in request.args,
         error=error,
+        back=url_for("console.show_case", number=case.number),
     )
     if looks_again and "still" not in request.args:
         seconds = 1 if certificates else _LOOKS_AGAIN

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from hashlib import sha256
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import EVERY_COUNTER, Role
 from jpki.clock import day_in_japan
 from jpki.ids import HolderCode, format_serial, parse_serial
-from jpki.randomness import system_randomness
+from jpki.randomness import Randomness
 from jpki.resident import Registration, Resident
 from jpki.resident_event import EventState, Kind, ResidentEvent, SourceName
 from server.app import Door, create_app
@@ -78,12 +80,23 @@ class Street:
         return {each.purpose: format_serial(each.serial) for each in ordered}
 
 
+def rising() -> Randomness:
+    """Return octets that rise with every draw: what is sorted by them comes in the order in which it was made."""
+    numbers = count(1)
+
+    def draw(octets: int) -> bytes:
+        number = next(numbers).to_bytes(4)
+        return (number + sha256(number).digest() * (1 + octets // 32))[:octets]
+
+    return draw
+
+
 @contextmanager
 def street_at(folder: Path) -> Iterator[Street]:
     """Found a town at noon, let a morning's work pass, and keep everybody at their desks."""
-    clock, home = SteppingClock(NOON), folder / "home"
-    found(Home(home), Settings(suspension_telephone=TELEPHONE), clock, system_randomness).close()
-    with api_at(home, clock) as town:
+    clock, randomness, home = SteppingClock(NOON), rising(), folder / "home"
+    found(Home(home), Settings(suspension_telephone=TELEPHONE), clock, randomness).close()
+    with api_at(home, clock, randomness) as town:
         town.app = create_app(town.rooms, [each for each in Door if each is not Door.TSA])
         for each in map(sample_code, range(1, 60)):
             holder = sample_holder("hall", int(each[-8:]))
@@ -263,7 +276,7 @@ def _pass(street: Street, album: Album) -> None:
     album.take("holder", holder, "/holder")
     album.take("holder-suspension", holder, "/holder/suspension")
     album.take("accessibility", passer, "/accessibility")
-    album.take("lists", passer, "/crl/?q=Chiyoda&ca=signing")
+    album.take("lists", passer, "/crl/?q=大洗&ca=signing")
     for language in LANGUAGES:
         passer.speak(language)
         album.keep("certificate-answer", language, passer.upload("/certificate", signing))
