@@ -200,9 +200,10 @@ class Nothing(Taken):
 
 
 class CasesWanted(Taken):
-    """Which page of a counter's open cases."""
+    """Which page of a counter's open cases; of those in one state, where one is named."""
 
     counter: CounterField
+    state: Literal["received", "identity-checked", "approved", "issued"] | None = None
     cursor: Annotated[str, StringConstraints(pattern=r"^[on][0-9A-Z-]{16}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE, strict=False)] = 50
 

@@ -23,7 +23,7 @@ from enroll.office import Application, Office
 from enroll.overseen import Oversight
 from enroll.resident_events import receive
 from jpki.acts import Act, AuditEvent
-from jpki.case import Case, CaseNumber, CasePlace, Express, Step, parse_case_number
+from jpki.case import OPEN_STATES, Case, CaseNumber, CasePlace, CaseState, Express, Step, parse_case_number
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, Clerk, ClerkId, ClerkState, Role
 from jpki.counter import Counter, CounterCode
@@ -192,7 +192,9 @@ def _cases(api: Api, call: Call) -> BaseModel:
     wanted = taken(call, messages.CasesWanted)
     cursor = wanted.cursor
     after = None if cursor is None else CasePlace(cursor.startswith("o"), CaseNumber(cursor[1:]))
-    found = api.office.book.at_counter(CounterCode(wanted.counter), after, wanted.limit + 1, api.office.clock())
+    states = OPEN_STATES if wanted.state is None else (CaseState(wanted.state),)
+    counter, now = CounterCode(wanted.counter), api.office.clock()
+    found = api.office.book.at_counter(counter, states, after, wanted.limit + 1, now)
     page = found[: wanted.limit]
     following = _cursor(page[-1][0]) if len(found) > len(page) else None
     return messages.CasesTold(cases=[messages.CaseTold.of(each) for _, each in page], next=following)

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from jpki.acts import Actor, AuditEvent
 from jpki.campaign import Campaign, CampaignId, CampaignState, Ending, Expected, Issued, Survey, Taken, Target
-from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, CasePlace, Change
+from jpki.case import Case, CaseCertificate, CaseMark, CaseNumber, CasePlace, CaseState, Change
 from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
 from jpki.counter import Counter, CounterCode
@@ -459,9 +459,9 @@ class CaseBook(Protocol):
         ...
 
     def at_counter(
-        self, counter: CounterCode, after: CasePlace | None, count: int, at: datetime
+        self, counter: CounterCode, states: Collection[CaseState], after: CasePlace | None, count: int, at: datetime
     ) -> Sequence[tuple[CasePlace, Case]]:
-        """Return open cases of a counter with their places, those after one, at most so many."""
+        """Return a counter's cases in these states with their places, those after one, at most so many."""
         ...
 
     def of_holder(self, holder: HolderCode) -> Sequence[Case]:

@@ -15,11 +15,12 @@ _YEAR = 365 * 24 * 3600
 def register(app: Flask, japanese_first: Collection[str]) -> None:
     """Let every page know its language; where nothing was chosen, pages of `japanese_first` are in Japanese.
 
-    Templates call `language()`: "ja", "en", or None for both. `language_choice()` is what the switch shows.
+    Templates call `language()`: "ja", "en", or None for both. A page that is the answer to a form is had in another by
+    posting its fields with `?lang=`.
     """
 
     def language() -> Language | None:
-        told = request.cookies.get(COOKIE)
+        told = _posted() or request.cookies.get(COOKIE)
         if told in _CHOICES:
             return _CHOICES[told]
         return "ja" if request.blueprint in japanese_first else None
@@ -31,6 +32,9 @@ def register(app: Flask, japanese_first: Collection[str]) -> None:
     def vary(response: Response) -> Response:
         if response.mimetype == "text/html":
             response.vary.add("Cookie")
+            posted = _posted()
+            if posted is not None:
+                _keep(response, posted)
         return response
 
 
@@ -43,10 +47,20 @@ def make_blueprint() -> Blueprint:
         chosen = request.form.get("to", "")
         back = Response(status=303, headers={"Location": _local(request.form.get("back", "/"))})
         if chosen in _CHOICES:
-            back.set_cookie(COOKIE, chosen, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure)
+            _keep(back, chosen)
         return back
 
     return blueprint
+
+
+def _posted() -> str | None:
+    """Return the language in which a form's answer is wanted, if it is one of ours."""
+    told = request.args.get("lang") if request.method == "POST" else None
+    return told if told in _CHOICES else None
+
+
+def _keep(response: Response, chosen: str) -> None:
+    response.set_cookie(COOKIE, chosen, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure)
 
 
 def _local(address: str) -> str:

@@ -6,7 +6,7 @@ from itertools import chain
 from flask import Blueprint, Response, request, stream_with_context
 
 from enroll import oversight_words
-from enroll.console.desk import House, Link, desk, page
+from enroll.console.desk import House, Link, again, desk, page
 from enroll.messages import ClerksTold
 from enroll.overseen import AuditTold, ChainTold, LinesTold, VerificationTold
 from jpki.acts import Act
@@ -72,4 +72,5 @@ def add(blueprint: Blueprint, house: House) -> None:
             actors=oversight_words.ACTORS,
             names={each.id: each.name for each in clerks},
             error=error,
+            again=again(),
         )

@@ -83,6 +83,7 @@ def add(blueprint: Blueprint, house: House) -> None:
             why=oversight_words.FAILURES,
             aim=aim,
             error=error,
+            back=url_for("console.show_campaign", number=number, after=cursor),
         )
 
 

@@ -143,6 +143,7 @@ def show(
         looks_again=looks_again,
         is_still="still" in request.args,
         error=error,
+        back=url_for("console.show_case", number=case.number),
     )
     if looks_again and "still" not in request.args:
         seconds = 1 if certificates else _LOOKS_AGAIN
@@ -316,7 +317,12 @@ def _waiting(here: Desk) -> Sequence[CaseTold]:
     if here.session.counter is None or not here.clerk.may(WHO[Step.APPROVE], here.session.counter):
         return []
     found: list[CaseTold] = []
-    wanted: dict[str, object] = {"counter": here.session.counter, "limit": MOST_ON_A_PAGE}
+    # Whatever the path, a case is approved after the check of identity.
+    wanted: dict[str, object] = {
+        "counter": here.session.counter,
+        "state": CaseState.IDENTITY_CHECKED,
+        "limit": MOST_ON_A_PAGE,
+    }
     while True:
         told = here.window.ask("get-cases", CasesTold, wanted)
         found += [each for each in told.cases if next_step(each.kind, each.state) is Step.APPROVE]

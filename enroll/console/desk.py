@@ -1,10 +1,11 @@
 """What all console pages share: who is there, what they may ask, and how an error looks."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, g, make_response, render_template
+from flask import Response, g, make_response, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from enroll import words
@@ -78,6 +79,23 @@ def page(template: str, status: int = 200, /, **shown: Any) -> Response:  # noqa
     """Return a page of the console, which nobody keeps."""
     text = render_template(f"console/{template}", desk=g.get("desk"), words=words, in_japan=in_japan, iso=iso, **shown)
     return make_response(text, status, {"Cache-Control": "no-store", **SCRIPTED_HEADERS})
+
+
+def again(**instead: str) -> Sequence[tuple[str, str]] | None:
+    """Return the fields of the present form, and what is said `instead` of some: a page asks for itself by them anew.
+
+    That is for forms that change nothing, whose answer is wanted in another language; None where there was no form.
+    What could be a My Number stands nowhere.
+    """
+    if request.method != "POST":
+        return None
+    kept = [(name, _shown(value)) for name, value in request.form.items(multi=True) if name not in instead]
+    return [*kept, *instead.items()]
+
+
+def _shown(value: str) -> str:
+    digits = unicodedata.normalize("NFKC", value).strip()
+    return "" if len(digits) == 12 and digits.isdigit() else value
 
 
 def go(address: str) -> Answer:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as Answer
 from enroll import words
 from enroll.case_paths import EVENTS, WHO
 from enroll.console.cases import PROOFS, carried_on, chosen, require_checked, show
-from enroll.console.desk import Desk, House, desk, go, page
+from enroll.console.desk import Desk, House, again, desk, go, page
 from enroll.effects import OF_NAMED
 from enroll.messages import CaseTold, EffectsTold, Found, no_holder_code
 from jpki.case import Applicant, CaseKind, Step
@@ -137,6 +137,7 @@ def _form(wish: Wish, status: int = 200, error: JpkiError | None = None) -> Resp
         both_kinds=_BOTH,
         purposes=HOLDER_PURPOSES,
         error=error,
+        again=again(to="begin"),
     )
 
 
@@ -162,6 +163,7 @@ def _preview(house: House, here: Desk, wish: Wish, error: JpkiError | None = Non
         proof=PROOFS.get(wish.applicant),
         by_telephone=wish.kind is CaseKind.HOLD,
         error=error,
+        again=again(to="preview"),
     )
 
 

@@ -61,7 +61,8 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
 
     @blueprint.errorhandler(JpkiError)
     def show_error(error: JpkiError) -> Response:
-        return page("error.html", house.status_of(error), error=error)
+        back = url_for("console.show_home") if request.method == "POST" else None
+        return page("error.html", house.status_of(error), error=error, back=back)
 
     @blueprint.context_processor
     def add_navigation() -> dict[str, object]:

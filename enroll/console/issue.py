@@ -13,12 +13,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Answer
 
 from enroll.case_paths import EVENTS, WHO
-from enroll.console.desk import Desk, House, desk, go, page
+from enroll.console.desk import Desk, House, again, desk, go, page
 from enroll.console.glyphs import conspicuous, pieces
 from enroll.console.japanese_dates import age, in_era
 from enroll.console.session import WATCHING
 from enroll.messages import CaseTold, CertificatesTold, CertificateTold, PossibilitiesTold, ResidentTold
-from enroll.paper.receipt import Receipt, receipt
+from enroll.paper.receipt import Receipt, make_ready, receipt
 from jpki.case import Applicant, CaseKind, CaseNumber, CaseState, Step
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan
@@ -53,13 +53,7 @@ def add(blueprint: Blueprint, house: House) -> None:
 
     @blueprint.post(f"/open/{_KIND}")
     def open_issue(kind: str) -> Response | Answer:
-        here = desk()
-        try:
-            case = _opened(here, _wish(CaseKind(kind), _seat(here), request.form))
-        except JpkiError as error:
-            return _application(house, CaseKind(kind), request.form, _readable(error))
-        house.sessions.lay(here.session.id, CaseNumber(case.number))
-        return go(_address(case.number))
+        return _open(house, desk(), CaseKind(kind), request.form)
 
     @blueprint.get("/issue/<number>")
     def show_issue(number: str) -> Response | Answer:
@@ -92,6 +86,17 @@ def add(blueprint: Blueprint, house: House) -> None:
 # --- the first step, before there is a case ------------------------------------------------------------------------
 
 
+def _open(house: House, here: Desk, kind: CaseKind, form: _Form) -> Response | Answer:
+    if form.get("to") == "begin":
+        return _application(house, kind, form)
+    try:
+        case = _opened(here, _wish(kind, _seat(here), form))
+    except JpkiError as error:
+        return _application(house, kind, form, _readable(error))
+    house.sessions.lay(here.session.id, CaseNumber(case.number))
+    return go(_address(case.number))
+
+
 def _application(house: House, kind: CaseKind, form: _Form, error: JpkiError | None = None) -> Response:
     return page(
         "issue_application.html",
@@ -103,6 +108,7 @@ def _application(house: House, kind: CaseKind, form: _Form, error: JpkiError | N
         events=[each for each in Event if each in EVENTS[kind]],
         may_be_express=kind is not CaseKind.RENEWAL,
         error=error,
+        again=again(to="begin"),
     )
 
 
@@ -275,6 +281,8 @@ def _approval(before: _Before) -> Response:
 
 
 def _card(before: _Before) -> Response:
+    # While the holder chooses PINs, what prints the receipt is made ready.
+    make_ready()
     return before.waiting_page("card")
 
 

@@ -65,4 +65,5 @@ def add(blueprint: Blueprint, house: House) -> None:
             may_change=window.may("post-counters"),
             typed=typed or {},
             error=error,
+            back=url_for("console.show_people"),
         )

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from enroll.console.desk import House, desk, page
+from enroll.console.desk import House, again, desk, page
 from enroll.messages import CertificatesTold, Found, HistoryTold
 from jpki.errors import JpkiError
 
@@ -25,9 +25,9 @@ def add(blueprint: Blueprint, house: House) -> None:
         try:
             found = desk().window.ask("post-search", Found, {"identifier": typed}) if typed else _NOTHING
         except JpkiError as error:
-            return page("search.html", house.status_of(error), error=error)
+            return page("search.html", house.status_of(error), error=error, again=again())
         holders = {each.holder for each in found.certificates} | {each.case.holder for each in found.cases if each.case}
-        return page("search.html", found=found, holders=sorted(holders))
+        return page("search.html", found=found, holders=sorted(holders), again=again())
 
     @blueprint.post("/holder")
     def show_holder() -> Response:
@@ -40,11 +40,12 @@ def add(blueprint: Blueprint, house: House) -> None:
             certificates = here.window.ask("get-holders-code-certificates", CertificatesTold, code=code)
             history = here.window.ask("get-holders-code-history", HistoryTold, wanted, code=code)
         except JpkiError as error:
-            return page("search.html", house.status_of(error), error=error)
+            return page("search.html", house.status_of(error), error=error, again=again())
         return page(
             "holder.html",
             holder=code,
             certificates=certificates.certificates,
             history=history,
             is_first=not cursor,
+            again=again(),
         )

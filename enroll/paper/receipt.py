@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from enroll.card.pins import TRIES
+from enroll.paper import sheet
 from enroll.paper.sheet import printed
 from jpki.case import CaseKind, CaseNumber
 from jpki.certificate import Purpose
@@ -33,6 +34,11 @@ class Receipt:
     base_url: str
 
 
+def make_ready() -> None:
+    """Begin to prepare the first receipt of this process, of which one will soon be wanted."""
+    sheet.make_ready(_TEMPLATE)
+
+
 def receipt(facts: Receipt) -> bytes:
     """Return the receipt as PDF, in Japanese with a short English part.
 
@@ -41,7 +47,7 @@ def receipt(facts: Receipt) -> bytes:
     """
     kind = facts.kind
     return printed(
-        "receipt.html",
+        _TEMPLATE,
         {
             "facts": facts,
             "done": _DONE[kind],
@@ -55,6 +61,7 @@ def receipt(facts: Receipt) -> bytes:
     )
 
 
+_TEMPLATE = "receipt.html"
 _DONE: Mapping[CaseKind, Text] = {
     CaseKind.NEW: Text(
         "電子証明書を発行し、カードに記録しました。", "Your certificates were issued and written to your card."

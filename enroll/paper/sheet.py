@@ -5,13 +5,13 @@ libraries of the system that only who prints has to have.
 """
 
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from datetime import date
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from string import printable
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,13 +40,29 @@ def printed(template: str, facts: Mapping[str, object]) -> bytes:
     Raises:
         JpkiError: UNAVAILABLE `paper-unavailable` where WeasyPrint, or a library that it needs, is not installed.
     """
-    require_press()
     page = _templates().get_template(template).render(facts)
     with _press:
+        require_press()
         # What every sheet of a kind says is made into fonts once, what only this one says beside it.
         always = _characters(template)
         fonts = {_ALWAYS: fonts_of(always), _BESIDE: fonts_of(frozenset(page) - always)}
         return _printed(page, fonts)
+
+
+@cache
+def make_ready(template: str) -> None:
+    """Begin, once in this process, to load what prints, and to make what all sheets of `template` have in common.
+
+    It takes seconds, in which others are served; the first sheet waits for it.
+    """
+    Thread(target=_make_ready, args=(template,), daemon=True).start()
+
+
+def _make_ready(template: str) -> None:
+    # Where nothing can be printed, whoever prints is told.
+    with suppress(JpkiError), _press:
+        require_press()
+        fonts_of(_characters(template))
 
 
 def require_press() -> None:

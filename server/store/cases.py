@@ -1,7 +1,7 @@
 """Cases in SQL: a step swaps on the case's version; see `jpki.ports.CaseBook`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
@@ -125,12 +125,12 @@ class SqlCases:
             return [CaseCertificate(row.serial, Purpose(row.purpose), row.version) for row in rows]
 
     def at_counter(
-        self, counter: CounterCode, after: CasePlace | None, count: int, at: datetime
+        self, counter: CounterCode, states: Collection[CaseState], after: CasePlace | None, count: int, at: datetime
     ) -> Sequence[tuple[CasePlace, Case]]:
-        """Return open cases of a counter with their places."""
+        """Return a counter's cases in these states with their places."""
         case = tables.case
         rank = sql_case((_is_overdue(at), 0), else_=1)
-        query = select(case, rank.label("rank")).where(case.c.counter == counter, case.c.state.in_(OPEN_STATES))
+        query = select(case, rank.label("rank")).where(case.c.counter == counter, case.c.state.in_(states))
         if after is not None:
             reached = 0 if after.is_overdue else 1
             query = query.where(or_(rank > reached, and_(rank == reached, case.c.number > after.number)))

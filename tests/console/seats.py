@@ -29,6 +29,10 @@ class Browser:
         )
         return answer
 
+    def speak(self, language: str) -> None:
+        """Choose the language of all pages."""
+        self._client.set_cookie("lang", language)
+
     def cookies(self) -> list[Any]:
         return list(self._client._cookies.values())  # noqa: SLF001 - the test client tells of them in no other way
 

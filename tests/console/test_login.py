@@ -19,8 +19,9 @@ def waiting(office: OfficeServed) -> CaseNumber:
     return office.rooms.office.open(wish, clerk).number
 
 
-@pytest.mark.parametrize("width", [SMALL, LARGE])
-@pytest.mark.parametrize("language", ["ja", "en", "both"])
+@pytest.mark.parametrize(
+    ("width", "language"), [(SMALL, "both"), (SMALL, "en"), (LARGE, "ja"), (LARGE, "both")], ids=str
+)
 def test_the_first_pages_are_for_everyone(office: OfficeServed, waiting: CaseNumber, width: int, language: str) -> None:
     with office.visited(FRONT, width, language=language) as page:
         page.goto(f"{office.url}/console/")

@@ -1,6 +1,7 @@
 """What ends, holds and gives back certificates, in a browser: by keyboard, with four eyes, at two counters."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -9,8 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from playwright.sync_api import Page
 
+from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.ids import HolderCode, parse_serial
+from jpki.resident_event import EventNumber, EventState, Kind, ResidentEvent, SourceName
 from tests.console.certificates import adult, delivered
 from tests.console.office import (
     ELSEWHERE,
@@ -19,6 +22,7 @@ from tests.console.office import (
     OTHER_TOWN,
     SECOND,
     SMALL,
+    TOWN,
     OfficeServed,
     focused,
     require_for_everyone,
@@ -149,6 +153,7 @@ def test_the_pages_are_for_everyone(office: OfficeServed) -> None:
     holder = adult(range(61, 68))
     pair = delivered(office, holder)
     case = office.rooms.store.cases.of_holder(holder)[0].number
+    event = doubtful(office, holder)
     wish: dict[str, str] = {"holder": holder, "event": "record-wrong", "applicant": "legal-proxy", "which": "signing"}
     for width, language in ((SMALL, "both"), (LARGE, "en")):
         with office.seated(FRONT, width, language=language) as page:
@@ -161,6 +166,8 @@ def test_the_pages_are_for_everyone(office: OfficeServed) -> None:
                 "/open/hold",
                 "/open/release",
                 "/open/pin-reset",
+                "/events",
+                f"/events/{event}",
             ):
                 page.goto(f"{office.url}/console{address}")
                 require_for_everyone(page, width)
@@ -177,6 +184,16 @@ def test_the_pages_are_for_everyone(office: OfficeServed) -> None:
                 posted(page, f"/console{address}", fields)
                 require_for_everyone(page, width)
     assert office.said == []
+
+
+def doubtful(office: OfficeServed, holder: HolderCode) -> EventNumber:
+    """Let the town tell of two things by one number, and return the event that a clerk has to look at."""
+    events, now = office.rooms.store.events, office.rooms.clock()
+    moved = ResidentEvent(source=SourceName(TOWN), sequence=1, kind=Kind.MOVED, holder=holder, effective_at=now)
+    for each in (moved, replace(moved, kind=Kind.DIED)):
+        events.receive([each], LOCAL_OPERATOR, now)
+    (listed,) = events.listed(EventState.REFUSED, 0, 9, SourceName(TOWN))
+    return listed.number
 
 
 def posted(page: Page, address: str, fields: dict[str, str]) -> None:

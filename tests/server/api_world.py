@@ -18,7 +18,7 @@ from jpki.clerk import Clerk, ClerkId
 from jpki.clock import Clock, iso
 from jpki.delegate import DelegateKind
 from jpki.ids import Serial
-from jpki.randomness import system_randomness
+from jpki.randomness import Randomness, system_randomness
 from jpki.signature import KeySpec
 from server.app import Door, create_app
 from server.home import Home
@@ -86,13 +86,13 @@ class ApiTown:
 
 
 @contextmanager
-def api_at(home: Path, clock: Clock) -> Iterator[ApiTown]:
+def api_at(home: Path, clock: Clock, randomness: Randomness = system_randomness) -> Iterator[ApiTown]:
     """Open a home behind a proxy, with a register beside it."""
     register, place = Register(), Home(home)
     settings = read_settings(place.settings).model_copy(update={"client_cert_proxy": (PROXY,)})
     keys = keys_of(place, settings)
-    store = store_of(database_of(place, settings), keys, system_randomness)
-    rooms = assemble(place, settings, keys, store, clock, system_randomness, register)
+    store = store_of(database_of(place, settings), keys, randomness)
+    rooms = assemble(place, settings, keys, store, clock, randomness, register)
     try:
         town = furnish(rooms, register)
         app = create_app(rooms, [Door.OCSP, Door.CRL, Door.CA, Door.API, Door.CONSOLE])

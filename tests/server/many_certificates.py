@@ -45,12 +45,12 @@ def with_many(rooms: Rooms, count: int, weeks: int = 0) -> Sequence[Serial]:
             {
                 "serial": serial,
                 "generation": generation.id,
-                "partition": partitions[serial % len(partitions)],
+                "partition": partitions[number % len(partitions)],
                 "not_after": end,
                 "state": State.ACTIVE,
                 "position": 0,
             }
-            for serial, end in zip(some, ends, strict=True)
+            for number, (serial, end) in enumerate(zip(some, ends, strict=True))
         ]
         with rooms.store.database.writing() as connection:
             certificates = [{**each, "profile_hash": "0" * 64, "not_before": now} for each in owned]

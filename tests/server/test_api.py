@@ -19,7 +19,7 @@ from enroll.http import make_blueprint
 from enroll.routes import Scope
 from enroll.table import ROUTES
 from jpki.acts import LOCAL_OPERATOR
-from jpki.case import parse_case_number
+from jpki.case import CaseState, parse_case_number
 from jpki.clerk import EVERY_COUNTER, ClerkState, Role
 from jpki.clock import day_in_japan, iso, system_clock
 from jpki.counter import CounterCode
@@ -442,6 +442,25 @@ def test_open_cases_come_in_pages(town: ApiTown) -> None:
         page = town.get(town.office.front, f"{path}&cursor={page['next']}").json
     assert len(seen) == 5
     assert set(seen) == numbers
+
+
+def test_open_cases_in_one_state_come_in_pages_of_their_own(town: ApiTown) -> None:
+    numbers = [town.done(town.office.front, "/cases", NEW)["number"] for _ in range(4)]
+    for each in numbers[:3]:
+        town.done(town.office.front, f"/cases/{each}/identity-check", {"card": town.card()})
+    path = f"/cases?counter={TOWN}&limit=2&state=identity-checked"
+    page = town.get(town.office.front, path).json
+    rest = town.get(town.office.front, f"{path}&cursor={page['next']}").json
+    assert [each["number"] for each in (*page["cases"], *rest["cases"])] == sorted(numbers[:3])
+    assert rest["next"] is None
+    (received,) = town.get(town.office.front, f"/cases?counter={TOWN}&state=received").json["cases"]
+    assert received["number"] == numbers[3]
+
+
+def test_a_state_to_list_is_an_open_one(town: ApiTown) -> None:
+    for state in CaseState:
+        status = town.get(town.office.front, f"/cases?counter={TOWN}&state={state}").status_code
+        assert status == (422 if state.is_closed else 200), state
 
 
 def test_one_search_finds_by_any_identifier(town: ApiTown) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from fontTools.ttLib import TTFont
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from enroll.card.pins import TRIES
+from enroll.paper import sheet
 from enroll.paper.fonts import BOLD, REGULAR, fonts_of
-from enroll.paper.receipt import Receipt, receipt
+from enroll.paper.receipt import Receipt, make_ready, receipt
 from enroll.paper.renewal_notice import RenewalNotice, renewal_notice
 from enroll.paper.sheet import LIBRARIES, require_press
 from jpki.case import CaseKind, CaseNumber
@@ -42,6 +44,31 @@ def _printing() -> None:
         require_press()
     except JpkiError:
         pytest.skip(f"the libraries that print are not installed: {', '.join(LIBRARIES)}")
+
+
+def test_a_receipt_is_made_ready_once_and_beside_other_work() -> None:
+    fonts_of.cache_clear()
+    sheet.make_ready.cache_clear()
+    for _ in range(2):
+        make_ready()
+    assert fonts_of.cache_info().currsize == 0
+    until = monotonic() + 60
+    while fonts_of.cache_info().currsize == 0:
+        assert monotonic() < until
+        sleep(0.05)
+    plain = Receipt(
+        case=CASE,
+        kind=CaseKind.NEW,
+        counter="",
+        opened_on=LAST_DAY,
+        done_on=LAST_DAY,
+        days={},
+        suspension_telephone=None,
+        base_url="",
+    )
+    receipt(plain)
+    # Only what this sheet says beside the others' words was made for it.
+    assert (fonts_of.cache_info().misses, fonts_of.cache_info().hits) == (2, 1)
 
 
 @cache
