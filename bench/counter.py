@@ -6,6 +6,7 @@ threads. Both on SQLite with synchronous FULL. The register is in memory; reques
 """
 
 import base64
+import gc
 import itertools
 import json
 import sys
@@ -151,7 +152,10 @@ def _office(path: Path) -> Office:
     keys = keys_of(home, settings)
     store = store_of(database_of(home, settings), keys, system_randomness)
     rooms = assemble(home, settings, keys, store, system_clock, system_randomness, Samples())
-    return Office(rooms, create_app(rooms, [Door.API]), [_clerk(rooms) for _ in range(_AT_ONE)])
+    office = Office(rooms, create_app(rooms, [Door.API]), [_clerk(rooms) for _ in range(_AT_ONE)])
+    # As a worker does when it has loaded (server/wsgi.py).
+    gc.freeze()
+    return office
 
 
 def _clerk(rooms: Rooms) -> str:

@@ -1,5 +1,6 @@
 """gunicorn as the process that serves: one master, workers that open the home for themselves."""
 
+import gc
 import socket
 import ssl
 import sys
@@ -95,7 +96,10 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             rooms.admission.start()
         if self._tls:
             self._context = context_of(rooms, known_clients(self._doors))
-        return FastDoor.of(rooms, self.watch) if self._fast else create_app(rooms, self._doors, self.watch)
+        door = FastDoor.of(rooms, self.watch) if self._fast else create_app(rooms, self._doors, self.watch)
+        # What was loaded stays as long as the worker lives: the garbage collector need not walk it again and again.
+        gc.freeze()
+        return door
 
     def _take_row(self, arbiter: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's signature
         """Choose, in the master, where the worker that is about to be forked will count.
