@@ -156,7 +156,9 @@ def test_a_sealing_key_stays_while_anybody_is_about_to_store_a_record_under_it(
 
     def let_go(connection: object, cursor: object, statement: str, *_: object) -> None:
         del connection, cursor
-        if statement.startswith(("DELETE FROM data_key", "SELECT data_key.id")) and written.is_set():
+        if statement.startswith("DELETE FROM data_key") or (
+            statement.startswith("SELECT data_key.id") and statement.endswith("FOR UPDATE")
+        ):
             retiring.set()
 
     event.listen(database._engine, "after_cursor_execute", hold_back)  # noqa: SLF001 - as above
