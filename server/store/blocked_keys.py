@@ -7,7 +7,7 @@ refused as reused whatever became of the certificate.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.errors import JpkiError, Kind
@@ -26,6 +26,9 @@ class SqlBlockedKeys:
     def block(self, key_hash: bytes, by: Actor, at: datetime) -> bool:
         """Block a key from now on; tell whether it was not blocked before."""
         with self._database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Whoever is taking keys is waited for, so that `bearer` knows of them; who comes later sees this one.
+                connection.execute(text("LOCK TABLE holder_key IN SHARE MODE"))
             if _are_blocked(connection, [key_hash]):
                 return False
             connection.execute(insert(tables.blocked_key).values(key_hash=key_hash, since=at))
@@ -42,7 +45,7 @@ class SqlBlockedKeys:
 
 
 def require_not_blocked(connection: Connection, key_hashes: Sequence[bytes]) -> None:
-    """Require, inside the transaction that reserves certificates, that none of their keys is blocked.
+    """Require, inside the transaction that reserves certificates, that none of the keys it has taken is blocked.
 
     Raises:
         JpkiError: UNPROCESSABLE `key-blocked`.

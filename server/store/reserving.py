@@ -45,9 +45,11 @@ def take_places(connection: Connection, wanted: Sequence[Reservation], at: datet
     """Take a pending place, and the key, for every reservation, and write what is known of its certificate.
 
     Raises:
-        JpkiError: CONFLICT `certificate-live`, where another order was done between the look and this.
+        JpkiError: UNPROCESSABLE `key-blocked`; CONFLICT `certificate-live`, where another order was done between the
+            look and this.
     """
     _insert(connection, wanted, at)
+    require_not_blocked(connection, [each.key_hash for each in wanted])
     _require_none_came_to_life(connection, wanted)
     use_partitions(connection, [(each.partition, each.base_url) for each in wanted])
 
@@ -157,7 +159,6 @@ def _free_keys(connection: Connection, wanted: Sequence[Reservation]) -> None:
     is revoked.
     """
     holders = {each.key_hash: each.holder for each in wanted}
-    require_not_blocked(connection, list(holders))
     key, record = tables.holder_key, tables.certificate_record
     bearers = connection.execute(
         select(

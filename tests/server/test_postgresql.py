@@ -16,6 +16,7 @@ from hsm_adapter.software import SoftwareKeys
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import system_clock
 from jpki.errors import JpkiError
+from jpki.ids import Serial
 from jpki.randomness import system_randomness
 from server.sealing import Sealing
 from server.store.clerks import SqlClerks
@@ -176,6 +177,35 @@ def test_a_sealing_key_stays_while_anybody_is_about_to_store_a_record_under_it(
     assert sealing.seal_all(lambda _: None) == 1
     assert len(sealing.retire()) == 1
     assert store_of(database, keys, system_randomness).ledger.certificates([serial]) == before
+
+
+def test_r17_a_key_that_is_blocked_while_it_is_taken_is_refused_or_has_its_bearer_known(
+    new_database: Callable[[], Database], tmp_path: Path, clock: SteppingClock
+) -> None:
+    database = new_database()
+    database.found(NOON)
+    store = furnished(database, SoftwareKeys(tmp_path / "keys", lambda: b"passphrase"))
+    wish = TestPostgresqlLedger().wanted(clock)
+    looked, blocked = threading.Event(), threading.Event()
+
+    def hold_back(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the reservation once it has looked for the key, until the key is blocked, or nearly a second long."""
+        del connection, cursor
+        if statement.startswith("SELECT blocked_key") and not looked.is_set():
+            looked.set()
+            blocked.wait(0.8)
+
+    def block() -> Serial | None:
+        assert looked.wait(20)
+        store.blocked_keys.block(wish.key_hash, LOCAL_OPERATOR, clock())
+        blocked.set()
+        return store.blocked_keys.bearer(wish.key_hash)
+
+    event.listen(database._engine, "after_cursor_execute", hold_back)  # noqa: SLF001 - as above
+    with ThreadPoolExecutor(1) as threads:
+        blocking = threads.submit(block)
+        store.ledger.reserve([wish], LOCAL_OPERATOR, clock())
+        assert blocking.result(20) == wish.serial
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["first", "again"])
