@@ -33,8 +33,6 @@ _ISSUERS = {
     for purpose in (Purpose.INFRASTRUCTURE, Purpose.AUTHENTICATION)
 }
 """The names of the CAs whose certificates a client may show, as `ssl.SSLSocket.getpeercert` tells of them."""
-_BELIEVED = timedelta(minutes=1)
-_MOST_BELIEVED = 1000
 
 
 def serial_of(peer: Mapping[str, Any] | None, ca: Purpose = Purpose.INFRASTRUCTURE) -> Serial | None:

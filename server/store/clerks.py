@@ -1,10 +1,12 @@
 """Clerks in SQL: who they are, where they may do what, and which client certificates they bear."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.clerk import Clerk, ClerkId, ClerkState, Role
@@ -88,9 +90,13 @@ class SqlClerks:
         table = tables.clerk_refusal
         same = (table.c.client == client, table.c.minute == minute)
         with self._database.writing() as connection:
-            if connection.execute(update(table).where(*same).values(count=table.c.count + 1)).rowcount == 0:
+            one_more = update(table).where(*same).values(count=table.c.count + 1)
+            if connection.execute(one_more).rowcount == 0:
                 connection.execute(delete(table).where(table.c.minute < minute - _REMEMBERED_MINUTES))
-                connection.execute(insert(table).values(client=client, minute=minute, count=1))
+                # Another request of the same clerk may begin the minute at once, and then that row is counted up.
+                with suppress(IntegrityError), connection.begin_nested():
+                    connection.execute(insert(table).values(client=client, minute=minute, count=0))
+                connection.execute(one_more)
 
 
 _WITH_ROLES = select(tables.clerk, tables.clerk_role.c.counter, tables.clerk_role.c.role).select_from(

@@ -230,6 +230,30 @@ def test_a_job_that_two_processes_look_for_at_once_is_taken_by_one(
     assert sorted(taken) == [False, True]
 
 
+def test_two_first_refusals_of_a_clerk_at_once_are_both_counted(new_database: Callable[[], Database]) -> None:
+    database = new_database()
+    database.found(NOON)
+    clerks, certificate = SqlClerks(database), Serial(0x41 << 120)
+    clerk = clerks.add("x", {}, LOCAL_OPERATOR, NOON)
+    clerks.certify(clerk, certificate, LOCAL_OPERATOR, NOON, alone=False)
+    begun, waiting = threading.Event(), threading.Event()
+
+    def slowly(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the first one between its look for a row and the writing of it."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO clerk_refusal ") and not begun.is_set():
+            begun.set()
+            waiting.wait(1)
+
+    event.listen(database._engine, "before_cursor_execute", slowly)  # noqa: SLF001 - what lies between two statements
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(clerks.refused, clerk, 7)
+        assert begun.wait(20)
+        clerks.refused(clerk, 7)
+        one.result(20)
+    assert clerks.bearer(certificate, 7) == (clerks.clerk(clerk), 2)
+
+
 def test_r20_r26_many_processes_write_and_a_reader_follows(server: Server, *, at_length: bool) -> None:
     url = server.new_database("writers")
     database = Database.at_url(url)
