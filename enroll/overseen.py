@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from enroll.messages import COUNTER, MOST_ON_A_PAGE, Taken, Told, Words
 from jpki.acts import Act, Actor
-from jpki.campaign import Campaign, CampaignState, ItemState, Renewal
+from jpki.campaign import Campaign, CampaignState, Issued, ItemState, Renewal
 from jpki.certificate import Purpose
 from jpki.clerk import Clerk
 from jpki.counter import Counter, CounterCode, CounterKind
@@ -30,6 +30,9 @@ def _years(day: date) -> date:
 
 Day = Annotated[date, Field(strict=False), AfterValidator(_years)]
 """A day in Japan."""
+MOST_SERIALS = 1000
+"""Certificates that are named one by one at once; for more there is the command line."""
+SerialText = Annotated[str, StringConstraints(pattern=r"^(0x)?[0-9A-Fa-f:]{1,60}$")]
 Limit = Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE, strict=False)]
 
 # --- what is taken -------------------------------------------------------------------------------------------------
@@ -39,6 +42,20 @@ class CampaignNew(Taken):
     """A campaign to open: it renews what ends until that day, the day included."""
 
     ending_by: Day
+
+
+class RevocationNew(Taken):
+    """A campaign that revokes: which certificates, by their serials or by all that is said of their issue; and why.
+
+    Days are in Japan, and both count.
+    """
+
+    reason: Reason
+    serials: Annotated[list[SerialText], Field(min_length=1, max_length=MOST_SERIALS)] | None = None
+    generation: Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{1,4}$")] | None = None
+    municipality: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")] | None = None
+    issued_from: Day | None = None
+    issued_until: Day | None = None
 
 
 class FailuresWanted(Taken):
@@ -120,6 +137,19 @@ class CampaignsTold(Told):
     """All campaigns, the newest first."""
 
     campaigns: list[CampaignTold]
+
+
+class SurveyTold(Told):
+    """How many certificates a campaign would revoke, by kind; how many others need it no more, and which are unknown.
+
+    `ended` are expired, or were never signed.
+    """
+
+    authentication: int
+    signing: int
+    revoked: int
+    ended: int
+    unknown: list[str]
 
 
 class WeekTold(Told):
@@ -333,6 +363,8 @@ class Oversight:
     campaigns: CampaignBook
     town_of: Callable[[PartitionId], str]
     """The code of the municipality whose signing certificates name a partition."""
+    issued: Callable[[RevocationNew], Issued]
+    """What was issued as it says, by a generation and into a partition that there are."""
     audit: Callable[[AuditWanted], AuditTold]
     chain: Callable[[], ChainTold]
     verification: Callable[[], VerificationTold]

@@ -13,9 +13,10 @@ from ca.validity import renewal_opens
 from enroll import messages, overseen
 from enroll.campaign import require_window
 from enroll.counters import require_delegated
+from enroll.mass_revocation import require_known, surveyed
 from enroll.municipalities import municipalities
 from enroll.routes import OVERSEERS, Api, Call, Permission, Route, Scope, counter_told, taken
-from jpki.campaign import CampaignId, CampaignState
+from jpki.campaign import CampaignId, CampaignState, Survey
 from jpki.certificate import Purpose
 from jpki.clerk import Role
 from jpki.clock import day_in_japan, end_of_day
@@ -77,6 +78,39 @@ def _open_campaign(api: Api, call: Call) -> BaseModel:
     require_window(api.office.profile, ending_by, now)
     opened = api.oversight.campaigns.open(ending_by, call.clerk.actor(None), now)
     return overseen.CampaignTold.of(opened, now)
+
+
+def _survey(api: Api, call: Call) -> BaseModel:
+    survey = _surveyed(api, taken(call, overseen.RevocationNew))
+    counts = Tally(each.purpose for each in survey.targets)
+    return overseen.SurveyTold(
+        authentication=counts[Purpose.AUTHENTICATION],
+        signing=counts[Purpose.SIGNING],
+        revoked=len(survey.revoked),
+        ended=len(survey.ended),
+        unknown=list(map(format_serial, survey.unknown)),
+    )
+
+
+def _open_revocation(api: Api, call: Call) -> BaseModel:
+    wish, now = taken(call, overseen.RevocationNew), api.office.clock()
+    survey = _surveyed(api, wish)
+    require_known(survey)
+    opened = api.oversight.campaigns.open_revocation(wish.reason, survey.targets, call.clerk.actor(None), now)
+    return overseen.CampaignTold.of(opened, now)
+
+
+def _surveyed(api: Api, wish: overseen.RevocationNew) -> Survey:
+    said = any(each is not None for each in (wish.generation, wish.municipality, wish.issued_from, wish.issued_until))
+    if said == (wish.serials is not None):
+        raise JpkiError(
+            Kind.UNPROCESSABLE,
+            "targets-unclear",
+            Text("発行番号か、発行の条件の一方だけを指定してください。", "Name serials, or say how they were issued."),
+            Text("どちらか一方だけを入力してください。", "Fill in one of the two, and not both."),
+        )
+    wanted = list(map(parse_serial, wish.serials)) if wish.serials is not None else api.oversight.issued(wish)
+    return surveyed(api.oversight.campaigns, wanted, wish.reason, api.office.clock)
 
 
 def _campaign(api: Api, call: Call) -> BaseModel:
@@ -236,6 +270,25 @@ ROUTES: Sequence[Route] = (
         takes=overseen.FailuresWanted,
         tells=overseen.FailuresTold,
         act=_failures,
+    ),
+    Route(
+        method="POST",
+        path="/revocations/survey",
+        summary=Text("一括失効の対象を確かめる（何も変わらない）", "What a campaign would revoke; changes nothing"),
+        permission=_ACT,
+        takes=overseen.RevocationNew,
+        tells=overseen.SurveyTold,
+        act=_survey,
+    ),
+    Route(
+        method="POST",
+        path="/revocations",
+        summary=Text("一括失効を始める", "Open a campaign that revokes"),
+        permission=_ACT,
+        takes=overseen.RevocationNew,
+        tells=overseen.CampaignTold,
+        status=201,
+        act=_open_revocation,
     ),
     _changing("pause", Text("一時停止する", "Give out no more work"), _campaign_in(CampaignState.PAUSED)),
     _changing("resumption", Text("再開する", "Give out work again"), _campaign_in(CampaignState.RUNNING)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from urllib.parse import urlsplit
 
@@ -14,9 +15,10 @@ from enroll.messages import Words
 from enroll.overseen import Oversight, SetupState
 from hsm_adapter.uri import SCHEME, Pkcs11Uri
 from jpki.acts import Act, Actor
+from jpki.campaign import Issued
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk, ClerkState, Role
-from jpki.clock import day_in_japan
+from jpki.clock import day_in_japan, end_of_day, start_of_day
 from jpki.counter import Counter, CounterCode
 from jpki.errors import JpkiError
 from jpki.generation import Generation
@@ -59,6 +61,7 @@ def oversight_of(rooms: Rooms, fresh: Mapping[str, Check]) -> Oversight:
     return Oversight(
         campaigns=store.campaigns,
         town_of=store.partitions.municipality_of,
+        issued=partial(_issued, rooms),
         audit=reading.page,
         chain=reading.chain,
         verification=reading.verification,
@@ -72,6 +75,21 @@ def oversight_of(rooms: Rooms, fresh: Mapping[str, Check]) -> Oversight:
         authority=lambda: _authority(rooms),
         add_counter=add_counter,
         close_counter=close_counter,
+    )
+
+
+def _issued(rooms: Rooms, wish: overseen.RevocationNew) -> Issued:
+    """Return what was issued as it says.
+
+    Raises:
+        JpkiError: NOT_FOUND `generation-unknown`; UNPROCESSABLE `partition-unknown`.
+    """
+    store, town = rooms.store, wish.municipality
+    return Issued(
+        generation=None if wish.generation is None else store.generations.find(GenerationId(wish.generation)).id,
+        partition=None if town is None else store.partitions.named({town})[town].id,
+        since=None if wish.issued_from is None else start_of_day(wish.issued_from),
+        until=None if wish.issued_until is None else end_of_day(wish.issued_until),
     )
 
 

@@ -63,6 +63,7 @@ def add(blueprint: Blueprint, house: House) -> None:
             chart=Chart.of(forecast.weeks) if forecast and forecast.weeks else None,
             today=day_in_japan(house.clock()),
             may_open=window.may("post-campaigns"),
+            may_revoke=window.may("post-revocations"),
             states=oversight_words.CAMPAIGN_STATES,
             aim=aim,
             error=error,

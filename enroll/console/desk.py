@@ -94,8 +94,8 @@ def again(**instead: str) -> Sequence[tuple[str, str]] | None:
 
 
 def _shown(value: str) -> str:
-    digits = unicodedata.normalize("NFKC", value).strip()
-    return "" if len(digits) == 12 and digits.isdigit() else value
+    meant = unicodedata.normalize("NFKC", value).strip()
+    return "" if len(meant) == 12 and meant.isdigit() else meant
 
 
 def go(address: str) -> Answer:

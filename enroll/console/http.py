@@ -17,6 +17,7 @@ from enroll.console import (
     issue,
     login,
     people,
+    revocations,
     search,
 )
 from enroll.console.desk import Desk, House, Link, go, page
@@ -70,7 +71,7 @@ def make_blueprint(house: House, gate: Gate) -> Blueprint:
 
     for each in (
         *(login, home, issue, search, certificates, cases, ending),
-        *(campaigns, events, audit, people, authority),
+        *(campaigns, revocations, events, audit, people, authority),
     ):
         each.add(blueprint, house)
 

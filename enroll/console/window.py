@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from enroll.case_paths import role_missing
 from enroll.messages import read, read_query
 from enroll.routes import Api, Call, Route, Scope, require_permitted
 from enroll.table import ROUTES
@@ -46,6 +47,17 @@ class Window:
             raise
         assert isinstance(told, tells)  # noqa: S101 - the route's own type
         return told
+
+    def require(self, name: str) -> None:
+        """Require that the clerk may use the route somewhere: for a page that only leads to it.
+
+        Raises:
+            JpkiError: FORBIDDEN `role-missing`.
+        """
+        if not self.may(name):
+            error = role_missing(_ROUTES[name].permission.roles)
+            self.refused(error)
+            raise error
 
     def may(self, name: str) -> bool:
         """Tell whether the clerk may use the route somewhere: what a page need not offer otherwise."""

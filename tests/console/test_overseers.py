@@ -47,6 +47,7 @@ def auditor(town: ApiTown) -> Browser:
 READ = ("/campaigns", "/campaigns/1", "/audit", "/audit/log", "/people", "/authority")
 CHECK = ("/audit/verification",)
 ACT = (
+    "/revocations",
     "/campaigns",
     "/campaigns/1/pause",
     "/campaigns/1/resumption",

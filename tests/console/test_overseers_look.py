@@ -55,7 +55,7 @@ def pressed(page: Page, name: str) -> None:
 def test_the_pages_are_for_everyone(office: OfficeServed, ending: str, width: int, language: str, clerk: str) -> None:
     del ending
     with office.seated(clerk, width, language=language) as page:
-        for address in PAGES:
+        for address in (*PAGES, *(("revocations",) if clerk == CHIEF else ())):
             page.goto(f"{office.url}/console/{address}")
             page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
             require_for_everyone(page, width)

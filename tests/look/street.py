@@ -258,6 +258,9 @@ def _oversee(street: Street, album: Album) -> None:
     album.take("audit", logged_in(chief, "house"), "/audit")
     album.take("campaigns", chief, f"/campaigns?ending_by={(today + timedelta(days=80)).isoformat()}")
     album.take("campaign", chief, f"/campaigns/{campaign}")
+    pair = " ".join(street.pair[each] for each in HOLDER_PURPOSES)
+    album.take("revocations", chief, "/revocations")
+    album.take("revocations-survey", chief, "/revocations", {"reason": "keyCompromise", "serials": pair})
     album.take("people", chief, "/people")
     album.take("authority", chief, "/authority")
 

@@ -40,7 +40,7 @@ _CONSOLE = (
     *("login", "home", "home-chief", "search", "certificate", "certificate-held", "case-done", "approvals"),
     *("issue-application", "issue-error", "issue-data", "issue-reader", "issue-kinds", "issue-approval", "issue-pins"),
     *("issue-delivery", "issue-receipt", "revocation", "revocation-preview", "events", "event"),
-    *("campaigns", "campaign", "audit", "people", "authority"),
+    *("campaigns", "campaign", "revocations", "revocations-survey", "audit", "people", "authority"),
 )
 _PUBLIC = (
     *("portal", "verify", "certificate-check", "certificate-answer", "accessibility", "lists"),
