@@ -23,9 +23,6 @@ ENVIRONMENT = {
 }
 """The environment of every program: no setting of ours from outside, and no proxy before the loopback."""
 
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-software-rasterizer", "--in-process-gpu")
-"""How Chromium is started: no process of it plays a graphics card, which takes a third of a page's time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Done:

@@ -21,7 +21,6 @@ from signing.samples import tax_return_pdf
 from signing.sign import sign
 from signing.verify import judge
 from tests.interop.authority import Town
-from tests.interop.programs import CHROMIUM
 from tests.signing.town import NOW, make_town
 
 pytestmark = pytest.mark.slow
@@ -42,7 +41,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("the outside program chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -45,7 +45,6 @@ from server.wiring import open_rooms
 from tests.conftest import SteppingClock
 from tests.console.office import LARGE, SMALL, require_for_everyone
 from tests.enroll.card.cards import OTHERS, PINS, plainly
-from tests.interop.programs import CHROMIUM
 from tests.server.api_world import ApiTown, api_at
 from tests.server.conftest import copied
 from tests.server.console import Jpki
@@ -495,7 +494,7 @@ def test_the_page_is_for_everyone(counter: Counter, page: Any) -> None:  # noqa:
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for width in (SMALL, LARGE):
             shown = browser.new_page(viewport={"width": width, "height": 900}, locale="ja-JP")
             shown.goto(f"http://127.0.0.1:{server.server_port}/")
