@@ -1,5 +1,6 @@
 """What every suite shares: where the outside cases lie, and a clock and randomness that repeat."""
 
+import gc
 import os
 import shutil
 from collections import Counter
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import cheap_keys
+from tests import cheap_keys, statements
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +31,9 @@ _LONGEST = (
     "tests/server/test_mass_revocation.py",
     "tests/server/test_resident_events.py",
     "tests/server/test_real_parts.py",
+    "tests/bench/test_crl.py",
+    "tests/server/test_postgresql.py",
+    "tests/server/test_backup_drill.py",
     "tests/server/test_campaign.py",
     "tests/server/test_status_machine.py",
     "tests/server/test_cli_stamps.py",
@@ -60,9 +64,10 @@ def town_of(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make keys cheap before the first file is collected."""
+    """Make keys and statements cheap before the first file is collected."""
     patch = pytest.MonkeyPatch()
     cheap_keys.of_this_process().install(patch)
+    statements.share(patch)
     config.add_cleanup(patch.undo)
 
 
@@ -71,6 +76,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTown:
     """Distribute by town, in the order of the collection."""
     config.option.loadscopereorder = False
     return ByTown(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what stays as long as the process: modules and seven thousand tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

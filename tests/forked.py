@@ -14,12 +14,12 @@ from typing import Any, NoReturn, Self
 import pytest
 
 from server.cli.frame import run
-from tests import cheap_keys
+from tests import cheap_keys, statements
 from tests.cheap_keys import CheapKeys
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _COMMANDS = ("certificates", "documents", "home", "lists", "serve")
-_CONTEXT.set_forkserver_preload(["tests.server.crashing", *(f"server.cli.{name}" for name in _COMMANDS)])
+_CONTEXT.set_forkserver_preload(["tests.warm", "tests.server.crashing", *(f"server.cli.{name}" for name in _COMMANDS)])
 
 
 def process(target: Any, *arguments: object) -> Any:  # noqa: ANN401 - multiprocessing has no type for it
@@ -28,7 +28,9 @@ def process(target: Any, *arguments: object) -> Any:  # noqa: ANN401 - multiproc
 
 
 def _begin(keys: CheapKeys, target: Callable[..., int | None], arguments: Sequence[object]) -> NoReturn:
-    keys.install(pytest.MonkeyPatch())
+    patch = pytest.MonkeyPatch()
+    keys.install(patch)
+    statements.share(patch)
     sys.exit(target(*arguments))
 
 

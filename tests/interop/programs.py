@@ -87,7 +87,7 @@ class Reply:
 
 def curl(url: str, *options: str) -> Reply:
     """Ask with curl; the path goes out as it is written."""
-    fixed = ("--silent", "--show-error", "--include", "--path-as-is", "--globoff", "--max-time", "30")
+    fixed = ("--silent", "--show-error", "--include", "--path-as-is", "--globoff", "--max-time", "50")
     done = run("curl", *fixed, *options, url)
     assert done.code == 0, done.text
     head, _, body = done.out.partition(b"\r\n\r\n")

@@ -12,7 +12,7 @@ Told = tuple[Path, Answer]
 
 
 def tell(command: Path, *words: Word) -> Answer:
-    ended = subprocess.run([command, "demo", *words], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run([command, "demo", *words], capture_output=True, text=True, check=False, timeout=180)
     return Answer(ended.returncode, ended.stdout, ended.stderr)
 
 
