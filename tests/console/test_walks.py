@@ -153,7 +153,8 @@ def test_the_pages_are_for_everyone(office: OfficeServed) -> None:
     holder = adult(range(61, 68))
     pair = delivered(office, holder)
     case = office.rooms.store.cases.of_holder(holder)[0].number
-    event = doubtful(office, holder)
+    # Somebody else: whoever moved has no signing certificate any more.
+    event = doubtful(office, adult(range(68, 75)))
     wish: dict[str, str] = {"holder": holder, "event": "record-wrong", "applicant": "legal-proxy", "which": "signing"}
     for width, language in ((SMALL, "both"), (LARGE, "en")):
         with office.seated(FRONT, width, language=language) as page:

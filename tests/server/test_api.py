@@ -105,6 +105,8 @@ POST /resident-events/<event>/settlement  approval                             b
 GET  /overview                       administrator auditor                     everywhere
 GET  /authority                      administrator auditor                     everywhere
 GET  /forecast                       administrator auditor                     everywhere
+POST /revocations/survey             administrator                             everywhere
+POST /revocations                    administrator                             everywhere
 GET  /campaigns                      administrator auditor                     everywhere
 POST /campaigns                      administrator                             everywhere
 GET  /campaigns/<campaign>           administrator auditor                     everywhere
@@ -143,6 +145,8 @@ BODIES: dict[str, Any] = {
     "/holders/<code>/suspension": {"counter": TOWN},
     "/resident-events": {"counter": TOWN, "events": [{}]},
     "/resident-events/<event>/settlement": {"counter": TOWN, "state": "done", "because": "nothing-to-end"},
+    "/revocations/survey": {"reason": "keyCompromise", "generation": "s1"},
+    "/revocations": {"reason": "keyCompromise", "generation": "s1"},
     "/campaigns": {"ending_by": "2026-12-31"},
     "/counters": {"code": "po-7", "kind": "post-office", "name": "駅前", "municipality": str(TOWN)},
 }
