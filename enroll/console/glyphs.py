@@ -168,7 +168,7 @@ def _similar(character: str, before: str, after: str) -> tuple[str | None, list[
 
 def _dash(character: str, before: str, neighbours: Sequence[str]) -> tuple[str | None, list[Text]]:
     is_between_numbers = len(neighbours) == 2 and all(map(str.isdecimal, neighbours))
-    wanted = _LONG if _kind(before) in ("katakana", "hiragana") else _HYPHEN
+    wanted = _LONG if _kind(before) in ("katakana", "hiragana") or before == _LONG else _HYPHEN
     if character == wanted or (character == "\u4e00" and not is_between_numbers):
         return None, []
     told = _DASHES[character]

@@ -41,6 +41,11 @@ def test_plain_text_of_one_script_explains_nothing(text: str) -> None:
     assert explained(text if not text.startswith("ー") else f"ア{text}") == []
 
 
+def test_a_long_vowel_may_be_longer_still() -> None:
+    assert explained("アーー") == []
+    assert [each.written for each in explained("ーー")] == ["ー"]
+
+
 def test_a_plain_address_explains_nothing() -> None:
     assert explained("東京都千代田区霞が関一丁目２番３－４５号　ハイツ口木タワー１０１号室") == []
     assert explained("ＳＡＭＰＬＥ　ＡＮＮＡ　佐々木") == []

@@ -395,6 +395,8 @@ def test_r06_r16_an_answer_whose_minute_is_over_is_asked_for_again(town: Town, f
     for way in both_ways(question(card)):
         assert status_in(first_answer(front, *way)) == "GOOD"
     town.authority.do("revoke", card.serial, "--reason", "cessationOfOperation")
+    fresh = (question(card, nonce=bytes([number] * 16)) for number in count(1))
+    assert holds_within(5, lambda: status_in(front.ask("POST", "/ocsp", next(fresh))) == "REVOKED")
     let_a_minute_pass(front.answers)
     for way in both_ways(question(card)):
         reply = front.ask(*way)
