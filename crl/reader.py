@@ -63,7 +63,8 @@ class CrlFile:
             """Issuer, key and scope: a list and its delta have them in common."""
             self.as_of = head.last_update_utc
             """Its thisUpdate."""
-            self._fresh_until = head.next_update_utc
+            self.fresh_until = head.next_update_utc
+            """Its nextUpdate, None where it has none."""
         except UNREADABLE as error:
             raise unreadable() from error
 
@@ -73,10 +74,17 @@ class CrlFile:
         """Return the list's word on `certificate`, None where it has no say; freshness is the caller's to judge."""
         del at
         try:
-            has_say = self.base is None and self._is_believed(issuer) and self._covers(certificate)
+            has_say = self.speaks_for(issuer) and self._covers(certificate)
         except UNREADABLE:
             return None
         return self._word(certificate.serial_number) if has_say else None
+
+    def speaks_for(self, issuer: x509.Certificate) -> bool:
+        """Tell whether it is a complete list, by this issuer's key, in which nothing critical is unknown."""
+        try:
+            return self.base is None and self._is_believed(issuer)
+        except UNREADABLE:
+            return False
 
     def updated(self, delta: "CrlFile") -> RevocationSource:
         """Return this complete list as `delta` brings it up to date; one of the same number has nothing to add.
@@ -106,7 +114,7 @@ class CrlFile:
             return None
         entry = self._list.entries.find(certificate.serial_number)
         if entry is None:
-            return replace(before, as_of=self.as_of, fresh_until=self._fresh_until)
+            return replace(before, as_of=self.as_of, fresh_until=self.fresh_until)
         if entry.reason is x509.ReasonFlags.remove_from_crl:
             return self._evidence(Finding.GOOD)
         return self._word(certificate.serial_number)
@@ -156,7 +164,7 @@ class CrlFile:
             finding=finding,
             source="crl",
             as_of=self.as_of,
-            fresh_until=self._fresh_until,
+            fresh_until=self.fresh_until,
             revoked_at=revoked_at,
             reason=reason,
         )

@@ -56,7 +56,7 @@ def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> "Ve
         validation, asking = home_validation(rooms, at=upload.received_at), verifier()
         if rooms.admission is not None and asking is not None:
             noted = NotedEvidence(rooms.evidence(), partial(rooms.admission.note, asking))
-            validation = replace(validation, revocation=[noted])
+            validation = replace(validation, revocation=[noted, *rooms.revocation])
         return rooms.sandbox.judge(upload.document, validation, upload.policy, upload.content)
 
     return judge
@@ -65,10 +65,10 @@ def judge_upload(rooms: Rooms, verifier: Callable[[], VerifierId | None]) -> "Ve
 def home_validation(
     rooms: Rooms, *more: RevocationSource, at: datetime | None = None, show_attributes: bool = False
 ) -> Validation:
-    """Return the terms under which a home judges: its ledger first, then the sources given."""
+    """Return the terms under which a home judges: its ledger first, then the sources given, then its settings'."""
     return Validation(
         anchors=anchors_of(rooms),
-        revocation=[rooms.evidence(), *more],
+        revocation=[rooms.evidence(), *more, *rooms.revocation],
         clock=rooms.clock,
         stamp_anchors=stamp_anchors_of(rooms),
         read_stored=read_stored,

@@ -84,6 +84,49 @@ class TrustSettings(BaseModel):
         return f"\n[[trust]]\nfile = {json.dumps(self.file)}\npolicies = {json.dumps(self.policies)}\n"
 
 
+def _server(url: str) -> str:
+    """Return an address if it is that of an HTTP server."""
+    from ocsp.http_client import split_address
+
+    split_address(url)
+    return url
+
+
+ServerUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$"), AfterValidator(_server)]
+"""A URL that is asked exactly as it is written: http or https, with a host and without a user."""
+
+
+def _fingerprint(text: str) -> str:
+    """Return a SHA-256, with or without the colons of `openssl x509 -fingerprint`, as plain hexadecimal."""
+    return text.replace(":", "").lower()
+
+
+Fingerprint = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$"), AfterValidator(_fingerprint)
+]
+
+
+class RevocationSettings(BaseModel):
+    """Where to ask about what one CA certificate issued: its OCSP responder, and its list, which is a complete one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: Fingerprint
+    ocsp: ServerUrl | None = None
+    crl: ServerUrl | None = None
+
+    @model_validator(mode="after")
+    def _require_a_source(self) -> Self:
+        if self.ocsp is None and self.crl is None:
+            raise ValueError("there is nowhere to ask")
+        return self
+
+    def as_toml(self) -> str:
+        """Return the table's text."""
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in self.model_dump(exclude_none=True).items()]
+        return "\n[[revocation]]\n" + "".join(lines)
+
+
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/")]
 
 
@@ -137,6 +180,7 @@ class Settings(BaseModel):
     ocsp_not_issued: Literal["unknown", "revoked"] = "unknown"
     verifiers: Literal["open", "registered"] = "open"
     trust: tuple[TrustSettings, ...] = ()
+    revocation: tuple[RevocationSettings, ...] = ()
     security_contact: Annotated[str, StringConstraints(pattern=r"^(mailto:[^\s]+@[^\s]+|https://[^\s]+)$")] | None = (
         None
     )
@@ -171,7 +215,10 @@ class Settings(BaseModel):
             text += self.registry.as_toml()
         if self.trust:
             text += "\n# Whose signatures are judged beside those under our own CAs, and which policies count there.\n"
-        return text + "".join(each.as_toml() for each in self.trust)
+        text += "".join(each.as_toml() for each in self.trust)
+        if self.revocation:
+            text += "\n# Who is asked what another CA revoked; issuer is the SHA-256 of that CA's certificate.\n"
+        return text + "".join(each.as_toml() for each in self.revocation)
 
 
 _EXPECTED = {
@@ -190,6 +237,10 @@ _EXPECTED = {
     "trust": Text(
         "には証明書のファイル名（file、/ から）と認めるポリシーのOID（policies）が必要です",
         "needs a file of certificates, its name from / on, and policies, the OIDs that count there",
+    ),
+    "revocation": Text(
+        "にはCA証明書のSHA-256（issuer、16進64桁）と、http(s)のURL（ocsp と crl の一方又は両方）が必要です",
+        "needs issuer, the SHA-256 of a CA certificate in hexadecimal, and an http(s) URL as ocsp, as crl or both",
     ),
     "verifiers": Text("は open 又は registered にしてください", "must be open or registered"),
     "keys": Text("は software 又は pkcs11 にしてください", "must be software or pkcs11"),

@@ -34,7 +34,7 @@ from jpki.generation import Generation
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.partition import Partition
-from jpki.ports import Generations, KeyProvider, ResidentRegistry
+from jpki.ports import Generations, KeyProvider, ResidentRegistry, RevocationSource
 from jpki.randomness import Randomness, system_randomness
 from ocsp.follower import Follower
 from ocsp.responder import Responder
@@ -49,6 +49,7 @@ from server.list_fetch import NodeFetch
 from server.notary import Notary
 from server.registry_tls import context_for
 from server.responders import IssuerBook
+from server.revocation_sources import revocation_sources
 from server.sandbox import open_sandbox
 from server.settings import Settings, TokenSettings, read_settings
 from server.stamping import TimeStampingUnits
@@ -142,6 +143,8 @@ class Rooms:
     time_stamps: TimeStampAuthority
     sandbox: Sandbox
     """Where strangers' files are judged; its processes start with the first file, or before."""
+    revocation: Sequence[RevocationSource]
+    """Who is asked about the certificates of other CAs, where jpki.toml names somebody."""
     registry: ResidentRegistry | None
     """The register of residents, where jpki.toml names one."""
     events: EventWorker
@@ -379,6 +382,7 @@ def assemble(
         units=units,
         time_stamps=TimeStampAuthority(units.credential, store.database.latest, clock, randomness),
         sandbox=open_sandbox(_PLACES, waiting=_WAITING, patience=_PATIENCE),
+        revocation=revocation_sources(settings.revocation, clock, randomness),
         registry=registry,
         events=events,
         maintenance=Maintenance(

@@ -124,7 +124,7 @@ class _History:
     def __init__(self, presented: Presented, validation: Validation) -> None:
         self._presented = presented
         self._validation = validation
-        self._now = validation.clock()
+        self.now = validation.clock()
         self.standings: list[_Standing] = []
 
     def judge(self, stamp: Stamp) -> None:
@@ -138,7 +138,7 @@ class _History:
         """
         later = [each for each in self.standings if each.is_of_document and each.stamp.layer >= layer]
         proofs = [each.proven.at for each in later if each.proven is not None]
-        return min([self._validation.at or self._now, *proofs])
+        return min([self._validation.at or self.now, *proofs])
 
     def sources(self) -> Sequence[RevocationSource]:
         """Return all that tells of revocation: what the caller brought, and then what the document holds."""
@@ -146,7 +146,7 @@ class _History:
 
     def of_the_future(self, made_at: datetime) -> bool:
         """Tell whether no clock could have told this time yet."""
-        return made_at > self._now + _SKEW
+        return made_at > self.now + _SKEW
 
     def _stored(self) -> Iterator[RevocationSource]:
         read = self._validation.read_stored
@@ -210,7 +210,7 @@ def _doubt_in_time(chain: Chain, made_at: datetime, layer: int, history: _Histor
         if cause is not None:
             return Doubt.EXPIRED if cause is Cause.EXPIRED else Doubt.NOT_YET_VALID
     sources = history.sources()
-    doubts = (_doubt_of(*link, sources, made_at, known_at) for link in chain.links())
+    doubts = (_doubt_of(*link, sources, made_at, known_at, history.now) for link in chain.links())
     return next((doubt for doubt in doubts if doubt is not None), None)
 
 
@@ -220,6 +220,7 @@ def _doubt_of(
     sources: Sequence[RevocationSource],
     made_at: datetime,
     known_at: datetime,
+    now: datetime,
 ) -> Doubt | None:
     from signing.time_stamp import names_revocation_data
 
@@ -234,7 +235,7 @@ def _doubt_of(
             return Doubt.REVOKED if since <= limit else None
         if evidence.finding is Finding.UNKNOWN:
             return Doubt.REVOCATION_UNCHECKED
-        if speaks_for(evidence, certificate, made_at):
+        if speaks_for(evidence, certificate, made_at, now):
             return None
     return Doubt.REVOCATION_UNCHECKED if names_revocation_data(certificate) else None
 

@@ -37,7 +37,7 @@ from signing.report import (
     TimeProof,
     filled,
 )
-from signing.revocation_check import check_revocation
+from signing.revocation_check import Moment, check_revocation
 from signing.signer import describe
 from signing.time_evidence import Proven, weigh
 from signing.trust import Chain, find_chain
@@ -161,9 +161,10 @@ _NOT_ALWAYS = {Step.CHANGES, Step.TIME_STAMP, Step.HOLDER}
 
 @dataclass(frozen=True, slots=True)
 class _Time:
-    """The time that counts, and why it does."""
+    """The time that counts, and why it does; `now` is the present."""
 
     at: datetime
+    now: datetime
     basis: Basis
 
     @property
@@ -191,9 +192,10 @@ def _judge(presented: Presented, validation: Validation, asked: _Asked) -> Signa
 
 def _time_that_counts(proven: Proven | None, validation: Validation) -> _Time:
     """Return the proven time, else the given one, else the present; never the one that the signer claims."""
+    now = validation.clock()
     if proven is not None:
-        return _Time(proven.at, Basis(proven.proof))
-    return _Time(validation.at, Basis.GIVEN) if validation.at else _Time(validation.clock(), Basis.NOW)
+        return _Time(proven.at, now, Basis(proven.proof))
+    return _Time(validation.at, now, Basis.GIVEN) if validation.at else _Time(now, now, Basis.NOW)
 
 
 def _signed_at(presented: Presented, proven: Proven | None) -> SignedAt | None:
@@ -248,7 +250,8 @@ def _check_trust(
     yield check_kind(certificate)
     yield check_policy(chain, counting.at)
     yield check_validity(chain, counting.at)
-    yield check_revocation(chain, sources, counting.at, time_is_given=counting.is_given)
+    moment = Moment(at=counting.at, now=counting.now, is_given=counting.is_given)
+    yield check_revocation(chain, sources, moment)
     yield check_holder(certificate, holder)
 
 

@@ -409,7 +409,7 @@ def _stamp_anchors(rooms: "Rooms | None", trust_files: Sequence[Path]) -> Sequen
 
 
 def _sources(rooms: "Rooms | None", crl_files: Sequence[Path], ocsp_url: str | None) -> Iterator[RevocationSource]:
-    """Yield the sources as they are asked, the freshest first: the first that knows decides."""
+    """Yield the sources as they are asked, the given ones by freshness: the first that knows decides."""
     if rooms:
         yield rooms.evidence()
     if ocsp_url:
@@ -417,6 +417,8 @@ def _sources(rooms: "Rooms | None", crl_files: Sequence[Path], ocsp_url: str | N
 
         yield OcspClient(ocsp_url, system_clock, system_randomness)
     yield from updated([_read(file) for file in crl_files])
+    if rooms:
+        yield from rooms.revocation
 
 
 def _read(file: Path) -> CrlFile:

@@ -25,11 +25,17 @@ def serving(responder: Responder) -> Iterator[str]:
 
 @contextmanager
 def replying(reply: Callable[[bytes], tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
-    """Serve whatever `reply` makes of a POST's body, and give the address."""
+    """Serve whatever `reply` makes of a POST's body, of none for a GET, and give the address."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._say(reply(b""))
+
         def do_POST(self) -> None:
-            status, headers, body = reply(self.rfile.read(int(self.headers["Content-Length"])))
+            self._say(reply(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _say(self, said: tuple[int, dict[str, str], bytes]) -> None:
+            status, headers, body = said
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

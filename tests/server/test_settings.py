@@ -23,6 +23,10 @@ def test_every_setting_is_read_back_as_it_was_written() -> None:
             {"file": "/roots.pem", "policies": ("1.2.3", "2.25.1")},
             {"file": "/others.pem", "policies": ("1.2",)},
         ),
+        "revocation": (
+            {"issuer": "0a" * 32, "ocsp": "http://ocsp.example.org", "crl": "https://example.org/list.crl?of=1"},
+            {"issuer": "0b" * 32, "crl": "http://[2001:db8::1]:8080/"},
+        ),
         "security_contact": "https://example.org/security",
         "suspension_telephone": "0120-000-000",
         "registry": {
@@ -63,3 +67,38 @@ def test_a_register_is_spoken_to_with_all_of_tls_or_without(url: str, files: int
 def test_a_telephone_number_that_is_none_is_refused(telephone: str) -> None:
     with pytest.raises(JpkiError, match="suspension_telephone"):
         check_settings({"suspension_telephone": telephone})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"issuer": "0a" * 32},
+        {"ocsp": "http://ocsp.example.org"},
+        {"issuer": "0a" * 31, "ocsp": "http://ocsp.example.org"},
+        {"issuer": "0a" * 33, "ocsp": "http://ocsp.example.org"},
+        {"issuer": "xy" * 32, "ocsp": "http://ocsp.example.org"},
+        {"issuer": "0a" * 32, "ocsp": "ocsp.example.org"},
+        {"issuer": "0a" * 32, "ocsp": "http://"},
+        {"issuer": "0a" * 32, "ocsp": "http://user@ocsp.example.org"},
+        {"issuer": "0a" * 32, "ocsp": "http://ocsp.example.org:0"},
+        {"issuer": "0a" * 32, "ocsp": "http://ocsp.example.org:65536"},
+        {"issuer": "0a" * 32, "ocsp": "http://ocsp.example.org/ list"},
+        {"issuer": "0a" * 32, "ocsp": "http://失効.example.org"},
+        {"issuer": "0a" * 32, "crl": "ldap://example.org/cn=list"},
+        {"issuer": "0a" * 32, "crl": "file:///etc/passwd"},
+        {"issuer": "0a" * 32, "crl": "http://example.org/list", "seconds": 9},
+    ],
+    ids=str,
+)
+def test_whom_to_ask_about_revocation_is_an_issuer_and_a_server(table: dict[str, object]) -> None:
+    with pytest.raises(JpkiError) as refused:
+        check_settings({"revocation": [table]})
+    assert refused.value.code == "settings-invalid"
+    assert "revocation" in refused.value.problem.en
+    assert "SHA-256" in refused.value.problem.ja
+
+
+def test_an_issuer_is_named_as_openssl_prints_its_fingerprint() -> None:
+    named = {"issuer": ":".join(["0A"] * 32), "crl": "http://example.org/list"}
+    (found,) = check_settings({"revocation": [named]}).revocation
+    assert found.issuer == "0a" * 32

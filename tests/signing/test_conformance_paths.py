@@ -30,7 +30,7 @@ from jpki.errors import JpkiError
 from signing.certificate_checks import check_kind, check_validity
 from signing.intake import Format
 from signing.report import Outcome, Step
-from signing.revocation_check import check_revocation
+from signing.revocation_check import Moment, check_revocation
 from signing.samples import tax_return_xtx
 from signing.sign import sign
 from signing.trust import find_chain, permits
@@ -73,7 +73,8 @@ def _path_is_valid(
     if chain is None or check_validity(chain, at).cause is not None:
         return False
     check_kind(leaf)
-    found = check_revocation(chain, [CrlFile(BytesIO(each)) for each in lists], at, time_is_given=True).cause
+    moment = Moment(at=at, now=at, is_given=True)
+    found = check_revocation(chain, [CrlFile(BytesIO(each)) for each in lists], moment).cause
     return found is None or (found is Cause.REVOCATION_UNCHECKED and not revocation_is_needed)
 
 

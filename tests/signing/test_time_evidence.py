@@ -40,7 +40,7 @@ from tests.signing.stamps import (
     signed,
     terms,
 )
-from tests.signing.town import NOW, Town, make_certificate, revoked
+from tests.signing.town import NOW, Town, good, make_certificate, revoked
 
 FORMATS = pytest.mark.parametrize("form", STAMPED_FORMATS)
 SECOND = timedelta(seconds=1)
@@ -275,6 +275,21 @@ def test_a_revoked_authoritys_stamp_stands_only_if_its_key_was_not_lost(
     document = signed(Format.CMS, town.holder, house.stamp(NOW - DAY))
     verdict = judge(document, terms(town, house, of_units=[About(house.unit.certificate, evidence)]))
     assert stamp_check(verdict)[1] == why
+
+
+@pytest.mark.parametrize(
+    ("promised", "expected"), [(NOW - SECOND, False), (NOW, True)], ids=["ended", "the latest yet"]
+)
+def test_a_list_from_before_the_stamp_counts_only_while_there_is_no_newer_one(
+    town: Town, judge: Judge, house: Clockhouse, promised: datetime, *, expected: bool
+) -> None:
+    older = good(NOW - 2 * DAY, "crl", promised)
+    document = signed(Format.CMS, town.holder, house.stamp(NOW - DAY))
+    found = causes(judge(document, terms(town, house, sources=[older])))
+    assert found == [set() if expected else {Cause.REVOCATION_STALE}]
+    listing = house.with_unit(list_url="http://127.0.0.1/tsa.crl")
+    stamped = judge(signed(Format.CMS, town.holder, listing.stamp(NOW - DAY)), terms(town, listing, of_units=[older]))
+    assert (stamp_check(stamped)[1] is None) is expected
 
 
 def test_a_stamp_rests_on_strong_keys_only(town: Town, judge: Judge, house: Clockhouse) -> None:

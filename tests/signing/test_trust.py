@@ -253,6 +253,26 @@ def test_a_list_made_after_the_certificates_end_says_nothing(town: Town, judge: 
     assert judge(_signed(town, ended), town.validation(good(NOW), at=at)).decision is Decision.ACCEPT
 
 
+@pytest.mark.parametrize(
+    ("as_of", "promised", "cause"),
+    [
+        (NOW - 3 * DAY, NOW - DAY, Cause.REVOCATION_STALE),
+        (NOW - 3 * DAY, NOW - timedelta(seconds=1), Cause.REVOCATION_STALE),
+        (NOW - 3 * DAY, NOW, None),
+        (NOW - 2 * DAY, NOW - DAY, None),
+        (NOW - 2 * DAY, None, None),
+        (NOW - 2 * DAY - timedelta(seconds=1), None, Cause.REVOCATION_STALE),
+    ],
+    ids=["ended since", "ended just now", "the latest yet", "of then", "of then alone", "a second older"],
+)
+def test_a_word_older_than_the_time_that_counts_says_nothing_unless_it_is_the_latest_yet(
+    town: Town, judge: Judge, as_of: datetime, promised: datetime | None, cause: Cause | None
+) -> None:
+    for source in ("crl", "ocsp"):
+        terms = town.validation(good(as_of, source, promised), at=NOW - 2 * DAY)
+        assert causes(judge(_by_holder(town), terms)) == [{cause} if cause else set()]
+
+
 # --- who signed ------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from jpki import der, oids
 from jpki.errors import JpkiError, Kind
+from jpki.ports import RevocationSource
 from jpki.revocation import Finding, RevocationEvidence
 from jpki.signature import PrivateKey
 from jpki.text import Text
@@ -206,7 +207,7 @@ class Town:
     visitor: Credential
     spare_keys: Sequence[PrivateKey]
 
-    def validation(self, *sources: Word | Outage, at: datetime | None = None, show: bool = False) -> Validation:
+    def validation(self, *sources: RevocationSource, at: datetime | None = None, show: bool = False) -> Validation:
         return Validation(
             anchors=(self.next_root.anchor, self.root.anchor),
             revocation=sources or (good(),),
