@@ -11,9 +11,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from jpki import oids
+from jpki.verifier import VerifierId
 from server.app import Door, create_app
+from server.documents import judge_upload
 from server.home import Home
 from server.wiring import Rooms, open_rooms
+from signing.http import Upload
+from signing.policies import GENERAL
+from signing.verdict import Decision
 from tests.ocsp.servers import replying, serving, talking
 from tests.server.conftest import AgedHome, Town, serial_in
 from tests.server.console import Jpki
@@ -145,3 +150,16 @@ def test_api_and_page_ask_it_too_one_list_for_all(jpki: Jpki, aged: AgedHome, to
             client = create_app(rooms, [Door.VERIFY]).test_client()
             told = upload(client, "/api/v1/verifications", document, "return.pdf").get_json()
             assert told["decision"] == "refuse"
+
+
+@pytest.mark.slow
+def test_in_registered_mode_it_is_asked_as_well(aged: AgedHome, town: Town, signed: Path) -> None:
+    settings = aged.home / "jpki.toml"
+    settings.write_text(settings.read_text().replace('verifiers = "open"', 'verifiers = "registered"'))
+    with lists_of(town) as listing, (signed / "return.pdf").open("rb") as document:
+        name(aged.home, town, crl=listing)
+        with closing(open_rooms(Home.open(aged.home))) as rooms:
+            assert rooms.admission is not None
+            judge = judge_upload(rooms, lambda: VerifierId(1))
+            sent = Upload(name="return.pdf", document=document, content=None, policy=GENERAL, received_at=None)
+            assert judge(sent).decision is Decision.ACCEPT

@@ -31,7 +31,7 @@ from tests.signing.stamps import list_of, signed
 from tests.signing.town import NOW, Authority, Town, make_certificate, make_town
 
 HOUR = timedelta(hours=1)
-SOON = 0.3
+SOON = 1.0
 Said = tuple[int, dict[str, str], bytes]
 GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 
