@@ -1,14 +1,14 @@
 """One office and one browser for all walks; an office of its own for each test that needs no browser."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from jpki.clock import system_clock
+from tests.chromium import chromium
 from tests.conftest import SteppingClock
 from tests.console.office import OfficeServed, office_served
 from tests.console.seats import Browser as Seat
@@ -22,13 +22,8 @@ __all__ = ["new_home"]
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the outside program chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

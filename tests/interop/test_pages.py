@@ -1,6 +1,5 @@
 """The public pages in a real browser: for everyone, on small screens, without scripts, and from this host alone."""
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from jpki.look import FACES
 from signing.intake import Format
@@ -20,6 +19,7 @@ from signing.report import FileVerdict
 from signing.samples import tax_return_pdf
 from signing.sign import sign
 from signing.verify import judge
+from tests.chromium import chromium
 from tests.interop.authority import Town
 from tests.signing.town import NOW, make_town
 
@@ -37,13 +37,8 @@ FILES = len(list(FACES.parent.glob("*.woff2")))
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the outside program chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def opened(browser: Browser, width: int = LARGE, *, scripts: bool = True) -> Page:

@@ -1,6 +1,5 @@
 """One browser for all that is looked at, the gallery, and the option that takes what is seen for what should be."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,13 +7,14 @@ from threading import Thread
 
 import pytest
 from flask import Flask, render_template
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from werkzeug.serving import make_server
 
 from jpki.errors import Fault, JpkiError, Kind
 from jpki.look import PAGE_HEADERS, STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from server import language
+from tests.chromium import chromium
 
 TEMPLATES_HERE = Path(__file__).parent / "templates"
 _ERROR = JpkiError(
@@ -37,13 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the outside program chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")
