@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from pydantic import BaseModel
@@ -45,18 +46,21 @@ Once = Callable[[Clerk, str, bytes, Callable[[], Response]], Response]
 def make_blueprint(api: Api, gate: Gate, once: Once, base_url: str, routes: Sequence[Route] = ROUTES) -> Blueprint:
     """Return the blueprint with all routes, `/api/v1/openapi.json` and `/api/docs`."""
     blueprint = Blueprint("api", __name__, template_folder="templates")
-    document = openapi.document(base_url, routes)
+
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi.document(base_url, routes)
 
     for route in routes:
         blueprint.add_url_rule(PREFIX + route.path, route.name, _view(api, route, gate, once), methods=[route.method])
 
     @blueprint.get(f"{PREFIX}/openapi.json")
     def described() -> Response:
-        return jsonify(document)
+        return jsonify(document())
 
     @blueprint.get("/api/docs")
     def docs() -> Response:
-        page = render_template("api.html", routes=routes, prefix=PREFIX, schemas=document["components"]["schemas"])
+        page = render_template("api.html", routes=routes, prefix=PREFIX, schemas=document()["components"]["schemas"])
         return make_response(page, {"Cache-Control": "public, max-age=300", **PAGE_HEADERS})
 
     return blueprint

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import cheap_keys, statements
+from tests import cheap_keys, statements, templates
 
 # On a busy machine a property test may pause anywhere; that is no fault of what it tests.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,10 +64,11 @@ def town_of(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make keys and statements cheap before the first file is collected."""
+    """Make keys, statements and templates cheap before the first file is collected."""
     patch = pytest.MonkeyPatch()
     cheap_keys.of_this_process().install(patch)
     statements.share(patch)
+    templates.share(patch)
     config.add_cleanup(patch.undo)
 
 

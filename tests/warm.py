@@ -21,7 +21,7 @@ from server.cli.frame import run
 from server.home import Home
 from server.reconcile.reconcile import reconcile
 from server.wiring import open_rooms
-from tests import statements
+from tests import statements, templates
 from tests.cheap_keys import CheapKeys
 from tests.server.people import HOLDER_FILE
 
@@ -56,6 +56,7 @@ with TemporaryDirectory() as _folder, pytest.MonkeyPatch.context() as _patch:
         _patch.delenv(_name)
     CheapKeys(Path(_folder), _KEYS).install(_patch)
     statements.share(_patch)
+    templates.share(_patch)
     _a_day(Path(_folder))
 # What is forked shares this memory as long as no collector of garbage writes in it.
 gc.collect()
