@@ -85,8 +85,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, then where there are most slow tests: at the end short ones keep every process busy."""
+    """Mark what needs the browser, before `-m` chooses; begin with the longest, then where most slow tests are.
+
+    At the end short ones keep every process busy.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+            item.add_marker("browser")
     slow = Counter(town_of(item.nodeid) for item in items if item.get_closest_marker("slow"))
     rank = {town: number for number, town in enumerate(_LONGEST)}
     items.sort(key=lambda item: (rank.get(town_of(item.nodeid), len(rank)), -slow[town_of(item.nodeid)]))

@@ -7,7 +7,7 @@ set -euo pipefail
 declare -A client_of=(
   [openssl]=openssl [curl]=curl [poppler-utils]=pdfsig [libnss3-tools]=certutil [xmlsec1]=xmlsec1
   [gnutls-bin]=ocsptool [default-jdk-headless]=javac [p11-kit]=p11-kit
-  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx [chromium]=chromium
+  [softhsm2]=softhsm2-util [postgresql]=pg_ctlcluster [nginx]=nginx [chromium-headless-shell]=chromium-headless-shell
 )
 # What WeasyPrint loads, to print on paper.
 declare -A library_of=(

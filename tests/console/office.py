@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from jpki.acts import LOCAL_OPERATOR
@@ -24,13 +23,11 @@ from server.sample.town_hall import TownHall
 from server.sample.town_server import town_server
 from server.settings import RegistrySettings, Settings
 from server.wiring import Rooms, open_rooms
+from tests.chromium import LARGE
 from tests.server.test_cli_serve import serving
 
 TOWN, OTHER_TOWN = CounterCode("131016"), CounterCode("141003")
 RESIDENTS = 200
-SMALL, LARGE = 320, 1280
-
-_AXE = Axe()
 FRONT, SECOND, CHIEF, AUDITOR, ELSEWHERE = "窓口　花", "承認　次郎", "管理　三四郎", "監査　五月", "隣町　六"
 """The clerks: reception and approval at the town's counter, approval alone, administrator, auditor, another town's."""
 _ROLES: Mapping[str, Mapping[CounterCode, frozenset[Role]]] = {
@@ -99,13 +96,6 @@ class OfficeServed:
 def focused(page: Page) -> None:
     """Wait until something of the page itself has the focus, as it has before a person presses a key."""
     page.locator("main :focus").wait_for()
-
-
-def require_for_everyone(page: Page, width: int) -> None:
-    """Require that axe finds nothing, and that nothing has to be moved sideways."""
-    found = _AXE.run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @contextmanager

@@ -23,17 +23,8 @@ from jpki.clock import day_in_japan, end_of_day, years_later
 from server.cli.frame import run
 from server.sample.holders import sample_code, sample_holder
 from server.sample.keys import card_request
-from tests.console.office import (
-    ELSEWHERE,
-    FRONT,
-    LARGE,
-    OTHER_TOWN,
-    SECOND,
-    SMALL,
-    TOWN,
-    OfficeServed,
-    require_for_everyone,
-)
+from tests.chromium import LARGE, SMALL, require_for_everyone
+from tests.console.office import ELSEWHERE, FRONT, OTHER_TOWN, SECOND, TOWN, OfficeServed
 
 pytestmark = pytest.mark.slow
 

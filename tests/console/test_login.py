@@ -6,7 +6,8 @@ from enroll.office import Application
 from jpki.case import CaseKind, CaseNumber
 from jpki.certificate import HOLDER_PURPOSES
 from server.sample.holders import sample_code
-from tests.console.office import CHIEF, FRONT, LARGE, SMALL, TOWN, OfficeServed, require_for_everyone
+from tests.chromium import LARGE, SMALL, require_for_everyone
+from tests.console.office import CHIEF, FRONT, TOWN, OfficeServed
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ from playwright.sync_api import Page
 
 from jpki.acts import LOCAL_OPERATOR
 from jpki.clock import day_in_japan
-from tests.console.office import AUDITOR, CHIEF, LARGE, SMALL, OfficeServed, require_for_everyone
+from tests.chromium import LARGE, SMALL, require_for_everyone
+from tests.console.office import AUDITOR, CHIEF, OfficeServed
 from tests.server.many_certificates import with_many
 
 pytestmark = pytest.mark.slow

@@ -14,19 +14,9 @@ from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.ids import HolderCode, parse_serial
 from jpki.resident_event import EventNumber, EventState, Kind, ResidentEvent, SourceName
+from tests.chromium import LARGE, SMALL, require_for_everyone
 from tests.console.certificates import adult, delivered
-from tests.console.office import (
-    ELSEWHERE,
-    FRONT,
-    LARGE,
-    OTHER_TOWN,
-    SECOND,
-    SMALL,
-    TOWN,
-    OfficeServed,
-    focused,
-    require_for_everyone,
-)
+from tests.console.office import ELSEWHERE, FRONT, OTHER_TOWN, SECOND, TOWN, OfficeServed, focused
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.chromium import LARGE, SMALL, require_for_everyone
 from tests.interop.authority import JPKI, Card, Resident, enrol, found
 from tests.interop.conftest import HANAKO, TARO
-from tests.interop.test_pages import LARGE, SMALL, browser, reach, require_for_everyone
+from tests.interop.test_pages import browser, reach
 from tests.server.test_registered import serving
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from jpki.look import FACES
@@ -19,7 +18,7 @@ from signing.report import FileVerdict
 from signing.samples import tax_return_pdf
 from signing.sign import sign
 from signing.verify import judge
-from tests.chromium import chromium
+from tests.chromium import LARGE, SMALL, chromium, require_for_everyone
 from tests.interop.authority import Town
 from tests.signing.town import NOW, make_town
 
@@ -29,7 +28,6 @@ PAGES = (
     *("/", "/accessibility", "/certificate", "/verify", "/api/docs", "/holder"),
     *("/crl/", "/crl/?q=Chiyoda&ca=signing", "/crl/?q=nowhere"),
 )
-SMALL, LARGE = 320, 1280
 NAME = "𠮷野髙﨑葛\U000e0100城"
 """Characters that others often lack, and a variant by its sequence."""
 FILES = len(list(FACES.parent.glob("*.woff2")))
@@ -45,13 +43,6 @@ def opened(browser: Browser, width: int = LARGE, *, scripts: bool = True) -> Pag
     page = browser.new_page(viewport={"width": width, "height": 800}, java_script_enabled=scripts, locale="ja-JP")
     page.set_default_timeout(20_000)
     return page
-
-
-def require_for_everyone(page: Page, width: int) -> None:
-    """Require that axe finds nothing, and that nothing but boxes of commands has to be moved sideways."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [SMALL, LARGE])

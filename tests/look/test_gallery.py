@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Browser
 
 from jpki.look import TEMPLATES
-from tests.console.office import LARGE, SMALL, require_for_everyone
+from tests.chromium import LARGE, SMALL, require_for_everyone
 from tests.look.conftest import TEMPLATES_HERE, served
 
 

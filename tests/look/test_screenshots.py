@@ -13,7 +13,7 @@ from flask import Flask, Response
 from playwright.sync_api import Browser, Page
 
 from jpki.look import SCRIPTED_HEADERS, STATIC, STATIC_ADDRESS
-from tests.console.office import LARGE, SMALL
+from tests.chromium import LARGE, SMALL
 from tests.look.conftest import served
 from tests.look.picture import Picture, pack
 from tests.look.street import LANGUAGES, Album, album_of, street_at

@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 from cryptography import x509
-from playwright.sync_api import Route, sync_playwright
+from playwright.sync_api import Browser, Route
 
 from enroll.card.application import Application
 from enroll.card.file import card_at, make_card
@@ -42,8 +41,8 @@ from jpki.text import Text
 from server.card_terminal import screen_app
 from server.home import Home
 from server.wiring import open_rooms
+from tests.chromium import LARGE, SMALL, chromium, require_for_everyone
 from tests.conftest import SteppingClock
-from tests.console.office import LARGE, SMALL, require_for_everyone
 from tests.enroll.card.cards import OTHERS, PINS, plainly
 from tests.server.api_world import ApiTown, api_at
 from tests.server.conftest import copied
@@ -484,35 +483,35 @@ def stand_still(route: Route) -> None:
     route.fulfill(response=answer, headers=kept)
 
 
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.mark.slow
-def test_the_page_is_for_everyone(counter: Counter, page: Any) -> None:  # noqa: ANN401 - as above
+def test_the_page_is_for_everyone(counter: Counter, browser: Browser, page: Any) -> None:  # noqa: ANN401 - as above
     del page
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("the outside program chromium is not installed")
     server = make_server("127.0.0.1", 0, screen_app(counter.screen), Threaded, QuietHandler)
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for width in (SMALL, LARGE):
-            shown = browser.new_page(viewport={"width": width, "height": 900}, locale="ja-JP")
-            shown.goto(f"http://127.0.0.1:{server.server_port}/")
-            require_for_everyone(shown, width)
-            shown.fill("#signing", "CANARY42XQ")
-            shown.click("main button")
-            require_for_everyone(shown, width)
-        for name, pin in form("").items():
-            if name != "case":
-                shown.fill(f"#{name}", pin)
+    for width in (SMALL, LARGE):
+        shown = browser.new_page(viewport={"width": width, "height": 900}, locale="ja-JP")
+        shown.goto(f"http://127.0.0.1:{server.server_port}/")
+        require_for_everyone(shown, width)
+        shown.fill("#signing", "CANARY42XQ")
         shown.click("main button")
-        assert shown.locator("h1").inner_text().startswith("カードを処理しています")
-        shown.route("**/", stand_still)
-        for showing in (each for each in Showing if each is not Showing.PINS):
-            counter.screen.show(showing)
-            shown.goto(f"http://127.0.0.1:{server.server_port}/")
-            require_for_everyone(shown, width)
-        browser.close()
+        require_for_everyone(shown, width)
+    for name, pin in form("").items():
+        if name != "case":
+            shown.fill(f"#{name}", pin)
+    shown.click("main button")
+    assert shown.locator("h1").inner_text().startswith("カードを処理しています")
+    shown.route("**/", stand_still)
+    for showing in (each for each in Showing if each is not Showing.PINS):
+        counter.screen.show(showing)
+        shown.goto(f"http://127.0.0.1:{server.server_port}/")
+        require_for_everyone(shown, width)
     server.shutdown()
     thread.join()
     server.server_close()
