@@ -40,6 +40,10 @@ check: .venv/dev ## Format, lint, types, import contracts and the fast tests, in
 	@$(MAKE) lint
 	@$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow"
 
+.PHONY: browser
+browser: .venv/dev debian ## Only the tests that look at pages in Chromium: axe, keyboards, 320 pixels, pictures
+	@$(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) -m browser tests/console tests/look tests/interop tests/server/test_card_terminal.py
+
 .PHONY: bench
 bench: .venv/dev ## Measure everything, or one row: make bench ROW=issue|hsm|ocsp|crl|crl_changes|crl_lookup|verify|counter; raw output in bench/out/
 	@bash tests/debian-packages.sh bench
