@@ -3,6 +3,7 @@
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from heapq import merge
@@ -272,8 +273,17 @@ def compromised_roots(
 def _listed(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[RevokedLines]:
     """Yield the lines, which the database puts together as texts of one width."""
     texts = _joined if connection.dialect.name == "sqlite" else _streamed
-    for lines in texts(connection, conditions):
+    for lines in _ahead(texts(connection, conditions)):
         yield _lines(lines.encode("ascii"))
+
+
+def _ahead(texts: Iterator[str]) -> Iterator[str]:
+    """Let the database put the next lines together while these are worked on: Python is free meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, texts, None)
+        while (text := coming.result()) is not None:
+            coming = reader.submit(next, texts, None)
+            yield text
 
 
 def _joined(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[str]:
