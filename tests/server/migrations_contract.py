@@ -17,6 +17,7 @@ from jpki.signature import PrivateKey, signed
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.database import SCHEMA, Database
+from server.store.reserve import RESERVE
 from server.store.tables import metadata
 from server.wiring import store_of
 from tests.ca import world
@@ -24,8 +25,10 @@ from tests.ca import world
 
 def differences(database: Database) -> list[object]:
     """What the migrated schema lacks or has beyond the tables of the code."""
+    # PostgreSQL alone has this one, so it stands apart from the others.
+    ours = {"include_name": lambda name, *_: name != RESERVE.name}
     with database.reading() as connection:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=ours), metadata))
 
 
 def check_up_and_down(full: Database, empty: Database) -> None:
