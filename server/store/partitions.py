@@ -356,13 +356,10 @@ def _under_compromise(
 
 
 def _is_listed(purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
-    """Return the condition that a row is on this list, in the form that finds the index made for it.
-
-    All of a CA come along an index in order of serial; those of a partition, by partition and state.
-    """
+    """Return the condition that a row is on this list, in the form that finds the index made for it."""
     status, generation = tables.status, tables.generation
     if partition != COMPLETE:
-        return and_(status.c.partition == partition, status.c.state.in_(LISTED_STATES))
+        return and_(status.c.revoked_at.is_not(None), status.c.partition == partition)
     of_purpose = select(generation.c.id).where(generation.c.purpose == purpose)
     return and_(status.c.revoked_at.is_not(None), status.c.generation.in_(of_purpose))
 

@@ -178,18 +178,16 @@ status = Table(
     Column("reason", String(32)),
     Column("revoked_at", Moment),
     Column("position", BigInteger, nullable=False),
-    Index("status_list", "partition", "state", "serial"),
-    Index(
-        "status_revoked",
-        *("serial", "generation", "revoked_at", "reason", "not_after"),
-        sqlite_where=text("revoked_at IS NOT NULL"),
-        postgresql_where=text("revoked_at IS NOT NULL"),
-    ),
-    Index(
-        "status_ending",
-        "not_after",
-        sqlite_where=text("revoked_at IS NOT NULL"),
-        postgresql_where=text("revoked_at IS NOT NULL"),
+    Index("status_partition", "partition", "serial"),
+    *(
+        Index(
+            name, *columns, sqlite_where=text("revoked_at IS NOT NULL"), postgresql_where=text("revoked_at IS NOT NULL")
+        )
+        for name, columns in (
+            ("status_listed_in", ("partition", "serial", "revoked_at", "reason", "not_after")),
+            ("status_revoked", ("serial", "generation", "revoked_at", "reason", "not_after")),
+            ("status_ending", ("not_after",)),
+        )
     ),
     CheckConstraint(
         "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL) AND (revoked_at IS NULL) = (reason IS NULL)",
@@ -198,7 +196,9 @@ status = Table(
 )
 """All that OCSP and CRLs are made of, and nothing about a person.
 
-`status_revoked` holds a complete list in its order and needs no look at the table; `status_ending` finds what leaves.
+`status_revoked` holds a complete list in its order, `status_listed_in` those of the partitions; neither needs a look at
+the table. `status_ending` finds what leaves. `status_partition` finds what a compromised generation signed, and holds
+nothing that changes: a step from state to state touches no index.
 """
 
 place = Table(
