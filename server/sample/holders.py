@@ -6,7 +6,7 @@ Nobody of these lives. Each passes the checks of holder.json (enroll/holder_file
 from datetime import date, timedelta
 from functools import cache
 
-from enroll.municipalities import municipalities
+from enroll.municipalities import municipalities, successor
 from jpki.holder import Gender, Holder, Municipality
 from jpki.ids import HolderCode
 from server.sample.draws import Draws
@@ -46,7 +46,7 @@ def sample_code(number: int) -> HolderCode:
 
 @cache
 def _all_municipalities() -> tuple[Municipality, ...]:
-    return tuple(municipalities().values())
+    return tuple(each for each in municipalities().values() if successor(each.code) is None)
 
 
 def _name(draws: Draws, gender: Gender) -> str:
