@@ -402,7 +402,7 @@ def _unknown() -> JpkiError:
     return JpkiError(
         Kind.UNPROCESSABLE,
         "partition-unknown",
-        Text("この市区町村の失効リストの区画がありません。", "This municipality has no CRL partition."),
+        Text("失効リストの区画がない市区町村です。", "A municipality has no CRL partition."),
         Text(
             "市区町村コードを確認してください。新しい市区町村の区画は jpki db upgrade で作られます。",
             "Check the municipality's code; a new municipality's partition is made by `jpki db upgrade`.",

@@ -72,6 +72,17 @@ def test_r24_an_upgrade_adds_the_partition_of_a_new_municipality_once(jpki: Jpki
 
 
 @pytest.mark.usefixtures("merger")
+def test_the_doctor_tells_that_the_upgrade_is_missing(jpki: Jpki, home: Path) -> None:
+    def failing() -> list[str]:
+        checks = json.loads(jpki("doctor", "--home", home, "--json").out)["checks"]
+        return [each["code"] for each in checks if not each["ok"]]
+
+    assert failing() == ["partition-unknown"]
+    jpki.done("db", "upgrade", "--home", home)
+    assert failing() == []
+
+
+@pytest.mark.usefixtures("merger")
 def test_nodes_that_upgrade_at_once_add_one_partition(home: Path) -> None:
     nodes = [open_rooms(Home(home)) for _ in range(4)]
     with ThreadPoolExecutor(4) as threads:
