@@ -121,8 +121,19 @@ class Database:
         """Bring the schema up or down to `target`: a migration's name, `head`, or `base` for nothing at all."""
         from server.store.migrations import run
 
-        with translated(), self._engine.begin() as connection:
-            run(connection, target)
+        with translated(), self._engine.connect() as connection:
+            self._enforce_references(connection, enforced=False)
+            try:
+                with connection.begin():
+                    run(connection, target)
+            finally:
+                self._enforce_references(connection, enforced=True)
+
+    def _enforce_references(self, connection: Connection, *, enforced: bool) -> None:
+        """Let SQLite look after foreign keys, or not: it rebuilds a table by dropping it (lang_altertable.html 7)."""
+        if self._is_sqlite:
+            # Not by SQLAlchemy, which would begin a transaction, and within one the pragma does nothing.
+            connection.connection.cursor().execute(f"PRAGMA foreign_keys={'ON' if enforced else 'OFF'}")
 
     def unfound(self) -> None:
         """Take away all that `found` made, where the ceremony failed after it."""

@@ -101,7 +101,6 @@ partition = Table(
     Column("purpose", String(16), nullable=False),
     Column("name", String(512), nullable=False, unique=True),
     Column("municipality", String(6), unique=True),
-    Column("successor", ForeignKey("partition.id")),
 )
 """`name` is the distinguished name as RFC 4514 writes it; `municipality` stands for signing partitions only."""
 

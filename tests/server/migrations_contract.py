@@ -35,6 +35,7 @@ def check_up_and_down(full: Database, empty: Database) -> None:
     """Migrations bring an empty database up to the code's tables, and a full one down to nothing and up again."""
     assert full.schema() == SCHEMA
     assert differences(full) == []
+    check_partitions_stay(full)
     full.migrate("base")
     assert full.schema() is None
     full.migrate()
@@ -42,6 +43,32 @@ def check_up_and_down(full: Database, empty: Database) -> None:
     assert empty.schema() is None
     empty.migrate()
     assert differences(empty) == []
+
+
+def check_partitions_stay(full: Database) -> None:
+    """What others refer to is rebuilt, where a database cannot drop a column with a reference, and loses nothing."""
+
+    def rows() -> list[tuple[object, ...]]:
+        with full.reading() as connection:
+            return [tuple(row) for row in connection.execute(text("SELECT * FROM partition ORDER BY id"))]
+
+    def insert(table: str, **values: object) -> None:
+        columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        with full.writing() as connection:
+            connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({places})"), values)  # noqa: S608 - ours
+
+    insert("partition", id="p0003", purpose="signing", name="CN=x", municipality="131016")
+    before = rows()
+    insert("partition_url", partition=before[0][0], base_url="http://ca.test", added=1)
+    full.migrate("0013")
+    assert rows() == [(*row, None) for row in before]
+    full.migrate()
+    assert rows() == before
+    with pytest.raises(JpkiError):
+        insert("partition_url", partition="nowhere", base_url="http://ca.test", added=1)
+    for doubled in ({"name": "CN=x"}, {"name": "CN=y", "municipality": "131016"}):
+        with pytest.raises(JpkiError):
+            insert("partition", id="p9999", purpose="signing", **doubled)
 
 
 def check_records_are_carried_over_and_sealed(empty: Database) -> None:
