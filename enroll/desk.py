@@ -16,7 +16,7 @@ from ca.profile import Profile, profile_for
 from enroll.delivery import Delivery
 from enroll.mobile import OnDevices, end_on_device, reason_after, require_card
 from enroll.orders import Terms, first_order, renewal_order
-from enroll.renewal import holder_of, not_renewable
+from enroll.renewal import holder_of, not_renewable, require_not_merged
 from jpki.acts import Actor
 from jpki.case import Change
 from jpki.certificate import CARD, Carrier, Purpose
@@ -89,7 +89,8 @@ class Desk:
         Without `holder`, the register's fresh answer, the data of the old certificate are taken over.
 
         Raises:
-            JpkiError: CONFLICT `not-live` or `renewal-closed`; NOT_FOUND `serial-unknown`; as `issue` otherwise.
+            JpkiError: CONFLICT `not-live`, `renewal-closed` or `municipality-merged`; NOT_FOUND `serial-unknown`; as
+                `issue` otherwise.
         """
         old = self.authority.record(serial)
         if holder is not None and holder.code != old.holder:
@@ -147,8 +148,9 @@ class Desk:
         octets = self.ledger.certificates([old.serial]).get(old.serial)
         if octets is None:
             raise not_renewable(old.serial)
-        certificate = x509.load_der_x509_certificate(octets)
-        return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
+        municipality = self.municipality_of(old.status.partition)
+        require_not_merged(municipality)
+        return holder_of(old.holder, x509.load_der_x509_certificate(octets), municipality)
 
     def _terms(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> Terms:
         latest_end = self._latest_end(holder, purpose, carrier)

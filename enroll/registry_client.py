@@ -1,7 +1,7 @@
 """The way to a town's register of residents: one POST over TLS with a client certificate (docs/registry.md).
 
 The holder code travels in the body and never in a URL; the answer is read strictly, bounded in time and size, and kept
-nowhere here. No error repeats anything of it (rule R21).
+nowhere here. No error repeats anything of it (rule R21) but that a municipality in it was merged.
 """
 
 import json
@@ -14,8 +14,10 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from enroll.holder_file import read_holder
+from enroll.municipalities import successor
 from jpki.clock import Clock, day_in_japan
 from jpki.errors import JpkiError, Kind
+from jpki.holder import Municipality
 from jpki.ids import HolderCode
 from jpki.resident import Registration, Resident
 from jpki.text import Text
@@ -62,10 +64,14 @@ def _body(response: HTTPResponse) -> bytes:
 
 def _resident(octets: bytes, code: HolderCode, today: date) -> Resident:
     try:
-        resident = _answer(json.loads(octets), today)
+        answer = json.loads(octets)
+        now = answer["resident"] and successor(answer["resident"]["holder"]["municipality"])
+        resident = None if now else _answer(answer, today)
     except (JpkiError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # What was wrong is not told, and not even linked: it may hold what the register said of a person.
         raise _unreadable() from None
+    if now:
+        raise _outdated(now)
     if resident is None:
         raise _unknown()
     if resident.code != code:
@@ -106,6 +112,18 @@ def _unknown() -> JpkiError:
         "resident-unknown",
         Text("この符号の住民は台帳にいません。", "The register knows nobody by this code."),
         Text("利用者の符号を確認してください。", "Check the holder's code."),
+    )
+
+
+def _outdated(now: Municipality) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "registry-outdated",
+        Text(
+            f"住民基本台帳の回答は合併前の市区町村のものです（今は{now.prefecture}{now.name}、{now.code}）。",
+            f"The register answers with a municipality of before a merger: it is {now.name_romaji}, {now.code}, now.",
+        ),
+        Text("台帳の担当者に連絡してください。", "Tell who runs the register."),
     )
 
 

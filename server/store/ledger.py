@@ -60,21 +60,30 @@ class SqlLedger:
     # --- towards a live certificate ---------------------------------------------------------------------------
 
     def reserve(self, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
-        """Take the serials and the holders' pending places."""
+        """Take the serials, the keys and the holders' pending places."""
         try:
-            with self._database.writing() as connection:
-                self._database.advance_clock(connection, at)
-                require_free(connection, wanted, by, at)
-                take_places(connection, wanted, at)
-                cases.link(connection, wanted)
-                (generation,) = {each.generation for each in wanted}
-                serials = [each.serial for each in wanted]
-                note(connection, at, by, Act.RESERVED, serials, generation=generation, **told_of(wanted))
+            try:
+                self._reserve(wanted, by, at)
+            except JpkiError as error:
+                # On a database with concurrent writers the tables' keys decide, not the look before them. Whoever was
+                # faster has committed by then, so that a second look tells what was taken.
+                if not isinstance(error.__cause__, IntegrityError):
+                    raise
+                self._reserve(wanted, by, at)
         except JpkiError as error:
-            # On a database with concurrent writers the primary key of `place` decides, not the look before it.
             if isinstance(error.__cause__, IntegrityError):
                 raise refusals.pending() from error
             raise
+
+    def _reserve(self, wanted: Sequence[Reservation], by: Actor, at: datetime) -> None:
+        with self._database.writing() as connection:
+            self._database.advance_clock(connection, at)
+            require_free(connection, wanted, by, at)
+            take_places(connection, wanted, at)
+            cases.link(connection, wanted)
+            (generation,) = {each.generation for each in wanted}
+            serials = [each.serial for each in wanted]
+            note(connection, at, by, Act.RESERVED, serials, generation=generation, **told_of(wanted))
 
     def intend(self, to_be_signed: Mapping[Serial, bytes], by: Actor, at: datetime) -> None:
         """Store the octets that will be signed, and say so in the audit, without telling them."""

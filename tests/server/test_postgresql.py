@@ -4,6 +4,8 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,11 +20,13 @@ from jpki.clock import system_clock
 from jpki.errors import JpkiError
 from jpki.ids import Serial
 from jpki.randomness import system_randomness
+from server.partitions import of_this_release
 from server.sealing import Sealing
 from server.store.clerks import SqlClerks
 from server.store.database import Database
 from server.store.faults import translated
 from server.store.leases import SqlLeases
+from server.store.partitions import SqlPartitions
 from server.store.reserving import require_free, take_places
 from server.wiring import Store, store_of
 from tests.conftest import NOON, SteppingClock
@@ -114,6 +118,55 @@ def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(
         connection.rollback()
     assert refused.value.code == "certificate-live"
     assert store.ledger.status(wish.serial) is None
+
+
+def test_nodes_that_add_a_partition_at_once_add_one(new_database: Callable[[], Database]) -> None:
+    database = new_database()
+    database.found(NOON)
+    begun, waiting = threading.Event(), threading.Event()
+
+    def slowly(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the first one between its look at what there is and its writing."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO partition ") and not begun.is_set():
+            begun.set()
+            waiting.wait(1)
+
+    event.listen(database._engine, "before_cursor_execute", slowly)  # noqa: SLF001 - what lies between two statements
+    seeds = of_this_release()[:1]
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(SqlPartitions(database).add, seeds)
+        assert begun.wait(20)
+        other = threads.submit(SqlPartitions(database).add, seeds)
+        assert (one.result(20), other.result(20)) == (seeds, [])
+
+
+@pytest.mark.parametrize(("of_one_holder", "told"), [(False, "key-reused"), (True, "certificate-pending")])
+def test_what_another_order_took_in_the_same_moment_is_told_by_its_name(
+    new_database: Callable[[], Database], tmp_path: Path, clock: SteppingClock, *, of_one_holder: bool, told: str
+) -> None:
+    """Both have looked and found all free; the first to write its rows commits, and the other one learns why not."""
+    database = new_database()
+    database.found(NOON)
+    store = furnished(database, SoftwareKeys(tmp_path / "keys", lambda: b"passphrase"))
+    contract = TestPostgresqlLedger()
+    first = contract.wanted(clock)
+    other = contract.wanted(clock) if of_one_holder else replace(contract.wanted(clock, "H-2"), key_hash=first.key_hash)
+    looked = threading.Barrier(2)
+
+    def hold_back(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold each order between its look and its rows until the other one has looked too."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO certificate ") and not looked.broken:
+            with suppress(threading.BrokenBarrierError):
+                looked.wait(20)
+            looked.abort()
+
+    event.listen(database._engine, "before_cursor_execute", hold_back)  # noqa: SLF001 - what lies between statements
+    with ThreadPoolExecutor(2) as threads:
+        orders = [threads.submit(store.ledger.reserve, [wish], LOCAL_OPERATOR, clock()) for wish in (first, other)]
+        refused = [error for order in orders if (error := order.exception(60)) is not None]
+    assert [getattr(error, "code", error) for error in refused] == [told]
 
 
 def test_clerks_who_are_added_at_once_are_numbered_one_after_the_other(new_database: Callable[[], Database]) -> None:
