@@ -25,6 +25,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 _LONGEST = (
     "tests/interop",
+    "tests/console/test_walks.py",
     "tests/server/test_crashes.py",
     "tests/server/test_nodes.py",
     "tests/server/test_reconcile_load.py",
@@ -44,8 +45,19 @@ _LONGEST = (
     "tests/signing/test_sandbox.py",
 )
 """What takes half a minute or more, the longest first: whatever begins last should be short."""
-_OF_ITS_OWN = ("tests/interop/test_canary.py", "tests/interop/test_generations.py")
+_OF_ITS_OWN = (
+    "tests/interop/test_canary.py",
+    "tests/interop/test_generations.py",
+    "tests/interop/test_holder_browser.py",
+)
 """Files of interop/ that found an authority of their own."""
+_WALKED = (
+    "tests/console/test_walks.py",
+    "tests/console/test_issue_walk.py",
+    "tests/console/test_login.py",
+    "tests/console/test_overseers_look.py",
+)
+"""Files of console/ that walk through one served office."""
 _ALONE = ("tests/server/test_crashes.py", "tests/server/test_nodes.py", "tests/server/test_reconcile_load.py")
 """Files of long tests that share nothing: any process may have any of them."""
 
@@ -60,6 +72,8 @@ class ByTown(LoadScopeScheduling):
 def town_of(nodeid: str) -> str:
     """Return whose towns, servers and databases a test shares."""
     file = nodeid.partition("::")[0]
+    if file in _WALKED:
+        return _WALKED[0]
     return "tests/interop" if file.startswith("tests/interop/") and file not in _OF_ITS_OWN else file
 
 

@@ -33,6 +33,13 @@ def office(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield served
 
 
+@pytest.fixture(autouse=True)
+def _nothing_was_said(request: pytest.FixtureRequest) -> None:
+    """Let no test hear what another one's pages wrote."""
+    if "office" in request.fixturenames:
+        request.getfixturevalue("office").said.clear()
+
+
 # --- without a browser ---------------------------------------------------------------------------------------------
 
 
