@@ -15,6 +15,7 @@ from ca.key_policy import holder_key, read_csr
 from ca.profile import Profile
 from ca.validity import renewal_opens
 from enroll.delivery import Delivery, HandOver, serial_of
+from enroll.eligibility import require_entitled
 from enroll.orders import Terms, renewal_order
 from enroll.renewal import holder_of, register_disagrees
 from jpki.acts import Actor
@@ -65,18 +66,39 @@ class Worker:
         return len(taken.serials), taken.left
 
     def _left_by_others(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
-        """Finish what a dead worker had begun: what it had signed is delivered, what it may have signed is closed."""
+        """Finish what a dead worker had begun: what it had signed is delivered, what it may have signed is closed.
+
+        That may be long ago, so the register is asked again.
+        """
         successors = self.ledger.successors(serials)
         issued = {new.serial: old for old, new in successors.items() if new.state is State.ISSUED}
         doubtful = [new.serial for new in successors.values() if new.state in (State.RESERVED, State.INTENDED)]
         if doubtful:
             self.ledger.discard(doubtful, self.by, self.clock())
-        octets = self.ledger.certificates(list(issued)) if issued else {}
+        refused = self._forbidden(list(issued))
+        if refused:
+            self.ledger.discard(list(refused), self.by, self.clock())
+        allowed = [each for each in issued if each not in refused]
+        octets = self.ledger.certificates(allowed) if allowed else {}
         certificates = [x509.load_der_x509_certificate(each) for each in octets.values()]
-        refused = self.delivery.hand_over(certificates, self.by, self.hand_over)
+        refused |= self.delivery.hand_over(certificates, self.by, self.hand_over)
         failed = {issued[serial]: error.code for serial, error in refused.items()}
         done = {old: new.serial for old, new in successors.items() if new.serial not in doubtful and old not in failed}
         return done, failed
+
+    def _forbidden(self, issued: Sequence[Serial]) -> dict[Serial, JpkiError]:
+        """Return what was signed and may not be handed over any more, and why."""
+        records = self.ledger.find(issued)
+        disclosed, registered = self._disclosed(records), self._registered({each.holder for each in records.values()})
+        forbidden: dict[Serial, JpkiError] = {}
+        for serial, record in records.items():
+            try:
+                resident = _resident(disclosed.get(serial), registered.get(record.holder))
+                if resident is not None:
+                    require_entitled(resident, record.purpose, day_in_japan(self.clock()))
+            except JpkiError as refusal:
+                forbidden[serial] = refusal
+        return forbidden
 
     def _renew(self, serials: Sequence[Serial]) -> tuple[dict[Serial, Serial], dict[Serial, str]]:
         """Return the successors of those that were renewed, and the error codes of the others."""
