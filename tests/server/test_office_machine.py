@@ -152,7 +152,16 @@ def mortal(rooms: Rooms, life: Life) -> Office:
 Opening = Callable[[SteppingClock], Any]
 clerks = st.integers(0, 2)
 purposes = st.sampled_from([HOLDER_PURPOSES, (Purpose.SIGNING,), (Purpose.AUTHENTICATION,)])
-somewhere = st.none() | st.sampled_from(_ON_THE_WAY)
+elsewhere = st.sampled_from([OTHER_TOWN, POST_OFFICE, CONSULATE])
+on_the_way = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"issuing": st.integers(0, 24)}),
+    st.fixed_dictionaries({"delivering": st.integers(0, 8)}),
+    st.fixed_dictionaries({"moved": st.integers(1, 99)}),
+    st.fixed_dictionaries({"taken": st.tuples(st.sampled_from(_ON_THE_WAY), elsewhere)}),
+    st.fixed_dictionaries({"another_card": st.sampled_from(_ON_THE_WAY[1:])}),
+)
+"""What may come between the steps of a case: see `OfficeMachine.carry`."""
 _MANY = 100
 seldom = st.integers(0, 5).map(lambda drawn: drawn == 0)
 
@@ -163,8 +172,8 @@ class OfficeMachine(RuleBasedStateMachine):
     opening: Opening
     seen: Counter[str]
 
-    @initialize(steps=st.integers(0, 6), event=st.sampled_from(_REISSUED), taken=somewhere)
-    def open_up(self, steps: int, event: Event, taken: Step | None) -> None:
+    @initialize(steps=st.integers(0, 6), event=st.sampled_from(_REISSUED), more=on_the_way)
+    def open_up(self, steps: int, event: Event, more: dict[str, Any]) -> None:
         """Open with one holder's pair, issued once and again, and another's case in which a process died."""
         self.time = SteppingClock(system_clock())
         self.context = self.opening(self.time)
@@ -189,8 +198,8 @@ class OfficeMachine(RuleBasedStateMachine):
         self.town.register.enter(replace(child, holder=replace(child.holder, birth_date=birthday)))
         self.town.register.enter(resident_of(GUEST, 30, today, stay_until=day_in_japan(today) + timedelta(days=400)))
         self.carry(CaseKind.NEW, ADULT, HOLDER_PURPOSES)
-        self.carry(CaseKind.REISSUE, ADULT, HOLDER_PURPOSES, event=event, taken=taken)
-        self.carry(CaseKind.NEW, CHILD, (Purpose.AUTHENTICATION,), steps)
+        self.carry(CaseKind.REISSUE, ADULT, HOLDER_PURPOSES, event=event, **more)
+        self.carry(CaseKind.NEW, CHILD, (Purpose.AUTHENTICATION,), issuing=steps)
 
     def teardown(self) -> None:
         if hasattr(self, "context"):
@@ -301,34 +310,32 @@ class OfficeMachine(RuleBasedStateMachine):
         holder=st.sampled_from(HOLDERS),
         wanted=purposes,
         event=st.sampled_from(_REISSUED),
-        data=st.data(),
+        more=on_the_way,
     )
     def hurry(
-        self, kind: CaseKind, holder: HolderCode, wanted: tuple[Purpose, ...], event: Event, data: st.DataObject
+        self, kind: CaseKind, holder: HolderCode, wanted: tuple[Purpose, ...], event: Event, more: dict[str, Any]
     ) -> None:
-        """Take a case as far as it goes, or as the processes live, and let the holder move or change cards on the way.
-
-        Another counter may take it over between any two steps.
-        """
-        issuing, delivering = data.draw(st.none() | st.integers(0, 24)), data.draw(st.none() | st.integers(0, 8))
-        moved = data.draw(st.none() | st.integers(1, 99))
-        taken = data.draw(somewhere)
-        cards = data.draw(st.none() | st.sampled_from(_ON_THE_WAY[1:]))
-        self.carry(kind, holder, wanted, issuing, delivering, moved=moved, event=event, taken=taken, another_card=cards)
+        """Take a case as far as it goes, or as the processes live."""
+        self.carry(kind, holder, wanted, event=event, **more)
 
     def carry(  # noqa: PLR0913 - what may happen on the way
         self,
         kind: CaseKind,
         holder: HolderCode,
         wanted: tuple[Purpose, ...],
+        *,
         issuing: int | None = None,
         delivering: int | None = None,
-        *,
         moved: int | None = None,
         event: Event = Event.CARD_LOST,
-        taken: Step | None = None,
+        taken: tuple[Step, CounterCode] | None = None,
         another_card: Step | None = None,
     ) -> None:
+        """Take a case through its steps; `issuing` and `delivering` end so many steps of the machine later.
+
+        The holder may move before the delivery; another counter may take the case over, and another card lie in the
+        reader, before one of the steps.
+        """
         applicant = Applicant.LEGAL_PROXY if holder is CHILD else Applicant.HOLDER
         application = Application(
             kind=kind,
@@ -346,10 +353,10 @@ class OfficeMachine(RuleBasedStateMachine):
             if another_card is step:
                 with suppress(JpkiError):
                     self.office.present_card(number, self.card(pinless=False, ending=True), self.clerk(clerk))
-            if taken is step:
-                self.office.take_over(number, OTHER_TOWN, self.clerk(2))
+            if taken is not None and taken[0] is step:
+                clerk = approver = 2 if taken[1] == OTHER_TOWN else 0
+                self.office.take_over(number, taken[1], self.clerk(clerk))
                 self.seen["taken over"] += 1
-                clerk = approver = 2
 
         with suppress(JpkiError):
             self.cases.append(self.office.open(application, self.town.front).number)
@@ -388,7 +395,7 @@ class OfficeMachine(RuleBasedStateMachine):
         data=st.data(),
         clerk=clerks,
         how=st.sampled_from(["refuse", "cancel", "return", "take", "take"]),
-        counter=st.sampled_from([OTHER_TOWN, POST_OFFICE, CONSULATE]),
+        counter=elsewhere,
     )
     def aside(self, data: st.DataObject, clerk: int, how: str, counter: CounterCode) -> None:
         number, who = self.one(data), self.clerk(clerk)
@@ -437,8 +444,8 @@ class OfficeMachine(RuleBasedStateMachine):
 
     # --- the operator's campaigns ----------------------------------------------------------------------------------
 
-    @rule(steps=st.none() | st.integers(0, 30))
-    def renew_many(self, steps: int | None) -> None:
+    @rule(steps=st.none() | st.integers(0, 30), ward=st.booleans())
+    def renew_many(self, steps: int | None, *, ward: bool) -> None:
         """Renew what is in its window, on the cards that it was written to; a dead worker's rest as well."""
         if not self.is_later:
             self.is_later = True
@@ -446,6 +453,7 @@ class OfficeMachine(RuleBasedStateMachine):
             if [each.status.state for each in had.values()] != [State.ACTIVE, State.ACTIVE]:
                 self.carry(CaseKind.REISSUE if had else CaseKind.NEW, ADULT, HOLDER_PURPOSES)
             self.time.advance(days=_TO_RENEWAL)
+        self.town.register.change(ADULT, is_ward=ward)
         rooms, now = self.town.rooms, self.time()
         book, desk = rooms.store.campaigns, self.office.desk
 
