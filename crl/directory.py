@@ -15,8 +15,8 @@ from jpki.partition import ARL, COMPLETE
 class DistributionPoint:
     """The newest list of one partition, the complete one, its delta or the ARL, as one generation signs it.
 
-    `municipality` is that of the certificates that name it, None where it is not one municipality's. `base` is the
-    number of the list that a delta is of.
+    `municipality` is that of the certificates that name it, None where it is not one municipality's; `merged_into` took
+    over from it, if it is no more. `base` is the number of the list that a delta is of.
     `issuer_url` is where the generation's certificate is.
     """
 
@@ -29,6 +29,7 @@ class DistributionPoint:
     this_update: datetime
     next_update: datetime
     municipality: Municipality | None
+    merged_into: Municipality | None
     url: str
     issuer_url: str
 
@@ -44,9 +45,8 @@ class DistributionPoint:
 
     def is_meant_by(self, words: Sequence[str]) -> bool:
         """Tell whether each of these words, as `words_of` gives them, is found in what the list is called."""
-        place = self.municipality
         names = [self.purpose, self.generation, self.partition]
-        if place is not None:
+        for place in filter(None, (self.municipality, self.merged_into)):
             names += [place.code, place.prefecture + place.name, place.prefecture_romaji, place.name_romaji]
         called = " ".join(map(_plain, names))
         return all(word in called for word in words)

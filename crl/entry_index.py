@@ -343,8 +343,9 @@ def _short_ones(block: bytes, at: int) -> _Mixed | None:
     """
     octets = np.frombuffer(block, np.uint8)[at : at + _MIXED_RUN]
     # With a plain int numpy compares octets as octets.
-    likely = np.flatnonzero(octets[:-2] == int(Tag.SEQUENCE))
-    likely = likely[(octets[likely + 2] == int(Tag.INTEGER)) & (octets[likely + 1] < 0x80)]
+    likely = np.flatnonzero(
+        (octets[:-2] == int(Tag.SEQUENCE)) & (octets[1:-1] < 0x80) & (octets[2:] == int(Tag.INTEGER))
+    )
     ends = likely + octets[likely + 1] + 2
     likely, ends = likely[ends <= len(octets)], ends[ends <= len(octets)]
     if not len(likely) or likely[0]:

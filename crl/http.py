@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -210,14 +210,7 @@ def _fields(point: DistributionPoint, facts: _Facts | None) -> dict[str, object]
         "ca": point.purpose,
         "generation": point.generation,
         "partition": point.partition,
-        "municipality": place
-        and {
-            "code": place.code,
-            "prefecture": place.prefecture,
-            "name": place.name,
-            "prefecture_romaji": place.prefecture_romaji,
-            "name_romaji": place.name_romaji,
-        },
+        "municipality": place and {**asdict(place), "merged_into": point.merged_into and asdict(point.merged_into)},
         "number": point.number,
         "base": point.base,
         "entries": point.entries,

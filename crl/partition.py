@@ -39,6 +39,15 @@ def partitions(municipalities: Iterable[Municipality], root: Root) -> list[Parti
     return [*_of_municipalities(list(municipalities), root), *_buckets(root)]
 
 
+def later(municipalities: Iterable[Municipality], root: Root) -> list[PartitionSeed]:
+    """Return the partitions of municipalities that an authority learns of after its founding (docs/adr/0034).
+
+    Id and name hold the code, whatever other municipalities are called: so each node makes the same, in any order, and
+    a restore does (rule R24).
+    """
+    return [_of_municipality(each, f"p{each.code}", f"{each.name_romaji} {each.code}", root) for each in municipalities]
+
+
 def authorities(generation: Generation, *base_urls: str) -> Partition:
     """Return a CA's own certificates as a partition: its roots name it by the CA's name (docs/profile.md)."""
     name = generation.certificate.subject
@@ -55,12 +64,16 @@ def _of_municipalities(municipalities: Sequence[Municipality], root: Root) -> It
     for number, each in enumerate(sorted(municipalities, key=lambda each: each.code), start=1):
         # Two municipalities of one prefecture may share a romaji name; then the code tells them apart (rule R24).
         label = each.name_romaji if bearers[_romaji(each)] == 1 else f"{each.name_romaji} {each.code}"
-        yield PartitionSeed(
-            id=PartitionId(f"p{number:04}"),
-            purpose=Purpose.SIGNING,
-            name=_name(root(Purpose.SIGNING), label, each.prefecture_romaji),
-            municipality=each.code,
-        )
+        yield _of_municipality(each, f"p{number:04}", label, root)
+
+
+def _of_municipality(municipality: Municipality, identifier: str, label: str, root: Root) -> PartitionSeed:
+    return PartitionSeed(
+        id=PartitionId(identifier),
+        purpose=Purpose.SIGNING,
+        name=_name(root(Purpose.SIGNING), label, municipality.prefecture_romaji),
+        municipality=municipality.code,
+    )
 
 
 def _buckets(root: Root) -> Iterable[PartitionSeed]:

@@ -17,7 +17,7 @@ from ca.validity import renewal_opens
 from enroll.delivery import Delivery, HandOver, serial_of
 from enroll.eligibility import require_entitled
 from enroll.orders import Terms, renewal_order
-from enroll.renewal import holder_of, register_disagrees
+from enroll.renewal import holder_of, register_disagrees, require_not_merged
 from jpki.acts import Actor
 from jpki.campaign import CampaignId
 from jpki.certificate import CARD, Purpose
@@ -126,6 +126,8 @@ class Worker:
             record = records[serial]
             terms = Terms(profile=self.profile, now=now, beside=ends.get(record.holder))
             try:
+                if record.purpose is Purpose.SIGNING:
+                    require_not_merged(self.municipality_of(record.status.partition))
                 if serial not in requests:
                     raise _no_request()
                 key = holder_key(read_csr(requests[serial]), self.profile.key)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from enroll.municipalities import municipalities
+from enroll.municipalities import municipalities, successor
 from jpki.case import CaseKind
-from jpki.counter import Counter, CounterCode, CounterKind
+from jpki.counter import Counter, CounterCode, CounterKind, CounterState
 from jpki.errors import Fault, JpkiError, Kind
 from jpki.text import Text
 
@@ -29,29 +29,43 @@ def by_itself(code: CounterCode) -> Counter | None:
 
 
 def of_municipality(code: CounterCode) -> Counter | None:
-    """Return the counter that the municipality of this code has by itself, if there is such a municipality."""
+    """Return the counter that the municipality of this code has by itself, if there is such a municipality.
+
+    It is closed once that was merged (docs/adr/0034).
+    """
     known = municipalities().get(code)
     if known is None:
         return None
-    return Counter(code=code, kind=CounterKind.MUNICIPALITY, name=known.name, municipality=known.code)
+    state = CounterState.OPEN if successor(code) is None else CounterState.CLOSED
+    return Counter(code=code, kind=CounterKind.MUNICIPALITY, name=known.name, municipality=known.code, state=state)
 
 
 def require_delegated(kind: CounterKind, municipality: str | None) -> None:
-    """Require that a counter to add names the municipality that delegated it, and a consulate none.
+    """Require that a counter to add names the municipality that delegated it, which stands, and a consulate none.
 
     Raises:
         JpkiError: UNPROCESSABLE `municipality-unfit`.
     """
     by_whom = None if municipality is None else of_municipality(CounterCode(municipality))
     if (kind is CounterKind.CONSULATE) != (by_whom is None) or (municipality is not None and by_whom is None):
-        problem = Text(
+        raise _unfit(
             "在外公館以外の窓口には、委託した市区町村の6桁のコードが必要です。",
             "Every counter but a consulate's needs the six digits of the municipality behind it.",
         )
-        raise JpkiError(
-            Kind.UNPROCESSABLE,
-            "municipality-unfit",
-            problem,
-            Text("市区町村のコードを確認してください。", "Check the municipality's code."),
-            [Fault("municipality-unfit", problem, "/municipality")],
+    now = None if by_whom is None else successor(by_whom.code)
+    if now is not None:
+        raise _unfit(
+            f"合併前の市区町村です（今は{now.prefecture}{now.name}、{now.code}）。",
+            f"This municipality is of before a merger: it is {now.name_romaji}, {now.code}, now.",
         )
+
+
+def _unfit(ja: str, en: str) -> JpkiError:
+    problem = Text(ja, en)
+    return JpkiError(
+        Kind.UNPROCESSABLE,
+        "municipality-unfit",
+        problem,
+        Text("市区町村のコードを確認してください。", "Check the municipality's code."),
+        [Fault("municipality-unfit", problem, "/municipality")],
+    )

@@ -15,7 +15,7 @@ from ca.profile import Profile, profile_for
 from enroll.delivery import Delivery
 from enroll.mobile import OnDevices, end_on_device, reason_after, require_card
 from enroll.orders import Terms, first_order, renewal_order
-from enroll.renewal import holder_of, not_renewable, register_disagrees
+from enroll.renewal import holder_of, not_renewable, register_disagrees, require_not_merged
 from jpki.acts import Actor
 from jpki.case import Change
 from jpki.certificate import CARD, Carrier, Purpose
@@ -93,7 +93,8 @@ class Desk:
         old certificate.
 
         Raises:
-            JpkiError: CONFLICT `not-live` or `renewal-closed`; NOT_FOUND `serial-unknown`; as `issue` otherwise.
+            JpkiError: CONFLICT `not-live`, `renewal-closed` or `municipality-merged`; NOT_FOUND `serial-unknown`; as
+                `issue` otherwise.
         """
         old = self.authority.record(serial)
         if holder is not None and holder.code != old.holder:
@@ -154,8 +155,9 @@ class Desk:
         octets = self.ledger.certificates([old.serial]).get(old.serial)
         if octets is None:
             raise not_renewable(old.serial)
-        certificate = x509.load_der_x509_certificate(octets)
-        return holder_of(old.holder, certificate, self.municipality_of(old.status.partition))
+        municipality = self.municipality_of(old.status.partition)
+        require_not_merged(municipality)
+        return holder_of(old.holder, x509.load_der_x509_certificate(octets), municipality)
 
     def _registered(self, code: HolderCode, holder: Holder | None) -> Resident | None:
         """Return what the register says, None where there is none to ask; `holder` is what was shown of the person.

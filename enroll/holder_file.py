@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
-from enroll.municipalities import check_digit, municipalities
+from enroll.municipalities import check_digit, municipalities, successor
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Gender, Holder
 from jpki.ids import HolderCode
@@ -158,4 +158,9 @@ def _municipality(value: str) -> Iterator[tuple[str, str]]:
         yield (
             "該当する市区町村がありません（政令指定都市は区でなく市のコードです）",
             "is no municipality (for a designated city give the city's code, not a ward's)",
+        )
+    elif (now := successor(value)) is not None:
+        yield (
+            f"合併前の市区町村です（今は{now.prefecture}{now.name}、{now.code}）",
+            f"is of before a merger: it is {now.name_romaji}, {now.code}, now",
         )

@@ -78,6 +78,9 @@ FAILURES: Mapping[str, Text] = {
     "csr-malformed": Text("カードからの証明書要求を読めない", "the card's request cannot be read"),
     "not-live": Text("もう有効ではない", "it lives no more"),
     "renewal-closed": Text("更新の期間ではない", "it cannot be renewed yet"),
+    "municipality-merged": Text(
+        "住所の市区町村が合併したので窓口で更新する", "by a merger its address is no more: at the counter"
+    ),
     "key-reused": Text("新しい鍵が以前に使われている", "the new key was used before"),
     "key-weak": Text("新しい鍵が弱い", "the new key is weak"),
     "key-wrong-kind": Text("新しい鍵の種類が違う", "the new key is of the wrong kind"),

@@ -1,7 +1,7 @@
 """The way to a town's register of residents: a POST over TLS with a client certificate (docs/registry.md).
 
 Holder codes travel in the body and never in a URL; the answer is read strictly, bounded in time and size, and kept
-nowhere here. No error repeats anything of it (rule R21).
+nowhere here. No error repeats anything of it (rule R21) but that a municipality in it was merged.
 """
 
 import json
@@ -14,8 +14,10 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from enroll.holder_file import read_holder
+from enroll.municipalities import successor
 from jpki.clock import Clock, day_in_japan
 from jpki.errors import JpkiError, Kind
+from jpki.holder import Municipality
 from jpki.ids import HolderCode
 from jpki.resident import Registration, Resident
 from jpki.text import Text
@@ -102,10 +104,13 @@ def _resident(fields: Any, code: HolderCode, today: date) -> Resident:  # noqa: 
     if fields is None:
         raise _unknown()
     try:
-        resident = _read(fields, today)
+        now = successor(fields["holder"]["municipality"])
+        resident = None if now else _read(fields, today)
     except _MALFORMED:
         raise _unreadable() from None
-    if resident.code != code:
+    if now:
+        raise _outdated(now)
+    if resident is None or resident.code != code:
         raise _unreadable()
     return resident
 
@@ -137,6 +142,18 @@ def _unknown() -> JpkiError:
         "resident-unknown",
         Text("この符号の住民は台帳にいません。", "The register knows nobody by this code."),
         Text("利用者の符号を確認してください。", "Check the holder's code."),
+    )
+
+
+def _outdated(now: Municipality) -> JpkiError:
+    return JpkiError(
+        Kind.CONFLICT,
+        "registry-outdated",
+        Text(
+            f"住民基本台帳の回答は合併前の市区町村のものです（今は{now.prefecture}{now.name}、{now.code}）。",
+            f"The register answers with a municipality of before a merger: it is {now.name_romaji}, {now.code}, now.",
+        ),
+        Text("台帳の担当者に連絡してください。", "Tell who runs the register."),
     )
 
 

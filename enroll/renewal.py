@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtensionOID
 from ca.holder_names import read_general_names
 from ca.profile import Profile
 from ca.validity import renewal_opens
-from enroll.municipalities import municipalities
+from enroll.municipalities import municipalities, successor
 from jpki import oids
 from jpki.clock import day_in_japan, end_of_day
 from jpki.der import Tag, context, object_identifier, span
@@ -39,6 +39,29 @@ def require_open(profile: Profile, not_after: datetime, now: datetime) -> None:
         ),
         Text("その日以降に申請してください。", "Apply on that day or later."),
     )
+
+
+def require_not_merged(municipality: str) -> None:
+    """Require that an old signing certificate's municipality stands: else its address is of no place any more.
+
+    Raises:
+        JpkiError: CONFLICT `municipality-merged`.
+    """
+    now = successor(municipality)
+    if now is not None:
+        old = municipalities()[municipality]
+        raise JpkiError(
+            Kind.CONFLICT,
+            "municipality-merged",
+            Text(
+                f"証明書の住所の{old.name}は合併により{now.name}（{now.code}）になりました。",
+                f"{old.name_romaji}, which the certificate tells of, is {now.name_romaji}, {now.code}, by a merger.",
+            ),
+            Text(
+                "住民基本台帳にある今の住所で、窓口で更新してください。",
+                "Renew it at the counter, with the address that the register tells now.",
+            ),
+        )
 
 
 def last_renewable(profile: Profile, now: datetime) -> date:

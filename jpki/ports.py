@@ -348,7 +348,8 @@ class ResidentRegistry(Protocol):
 
         Raises:
             JpkiError: NOT_FOUND `resident-unknown`; UNAVAILABLE `registry-away`; INTERNAL `registry-unreadable` when
-                the answer is no answer, or tells of another person.
+                the answer is no answer, or tells of another person; CONFLICT `registry-outdated` when it tells of a
+                municipality of before a merger.
         """
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from crl.directory import DistributionPoint
-from enroll.municipalities import municipalities
+from enroll.municipalities import municipalities, successor
 from jpki.certificate import HOLDER_PURPOSES
 from jpki.holder import Municipality
 from jpki.ids import PartitionId
@@ -31,11 +31,13 @@ def distribution_points(rooms: Rooms) -> Sequence[DistributionPoint]:
             entries=delta.entries if delta else mark.entries,
             this_update=mark.this_update,
             next_update=mark.next_update,
-            municipality=_municipality(rooms, mark.partition),
+            municipality=place,
+            merged_into=place and successor(place.code),
             url=crl_url(base_url, mark.purpose, generation.id, name),
             issuer_url=f"{base_url}/ca/{mark.purpose}/{generation.id}.cer",
         )
         for mark in marks
+        for place in [_municipality(rooms, mark.partition)]
         for name, delta in zip(mark.lists, (None, mark.delta), strict=False)
         for generation in answering[mark.purpose]
     ]

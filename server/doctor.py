@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.delegates import RENEW_RESPONDER_BEFORE
 from crl.copies import behind, lagging
+from enroll.municipalities import municipalities
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import iso
 from jpki.errors import JpkiError, Kind
@@ -57,6 +58,7 @@ def examine(rooms: Rooms) -> Iterator[Finding]:
 def _checks() -> list[tuple[str, Text, Callable[[Rooms], None]]]:
     return [
         ("ledger", Text("台帳を読める", "the ledger can be read"), _ledger),
+        ("partitions", Text("どの市区町村にも区画がある", "every municipality has a partition"), _partitions),
         ("clock", Text("時計が戻っていない", "the clock did not go back"), _clock),
         ("ca-keys", Text("認証局の鍵が証明書と合う", "the CA keys open and fit their certificates"), _ca_keys),
         ("issuing", Text("発行期間が残っている", "the CA keys may issue for a while"), _issuing),
@@ -119,6 +121,10 @@ def _living(rooms: Rooms) -> list[Generation]:
 
 def _ledger(rooms: Rooms) -> None:
     rooms.store.database.require_current()
+
+
+def _partitions(rooms: Rooms) -> None:
+    rooms.store.partitions.named(municipalities().keys())
 
 
 def _clock(rooms: Rooms) -> None:

@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ca import names
 from ca.plan import Plan, default_plan, require_founding
 from ca.profile import CARDS
-from crl.partition import partitions
-from enroll.municipalities import municipalities
 from jpki.acts import LOCAL_OPERATOR
 from jpki.certificate import Purpose
 from jpki.clerk import EVERY_COUNTER, ClerkId, Role
@@ -15,11 +12,11 @@ from jpki.clock import Clock
 from jpki.errors import JpkiError
 from jpki.generation import Generation
 from jpki.ids import KeyUri
-from jpki.partition import Partition
 from jpki.ports import KeyProvider
 from jpki.randomness import Randomness, alphanumeric
 from server.clerk_bundle import certified_clerk
 from server.home import PASSPHRASE, Home, given_passphrase, write_new
+from server.partitions import of_the_founding
 from server.sealing import Sealing
 from server.settings import Settings
 from server.softhsm import make_own_tokens
@@ -91,7 +88,7 @@ def _new_store(
 
 
 def _hold_ceremony(rooms: Rooms, plan: Plan, command: str, randomness: Randomness) -> None:
-    _lay_partitions(rooms.store)
+    rooms.store.partitions.add(of_the_founding())
     sealing = Sealing(store=rooms.store, keys=rooms.keys, clock=rooms.clock, randomness=randomness)
     sealing.begin()
     rooms.ceremonies.found(plan, command, lambda root: _first_administrator(rooms, root, randomness))
@@ -110,13 +107,6 @@ def _destroy_keys(rooms: Rooms) -> None:
         for uri in (*responders, *made):
             with suppress(JpkiError):
                 rooms.keys.destroy(uri)
-
-
-def _lay_partitions(store: Store) -> None:
-    seeds = partitions(municipalities().values(), names.root)
-    store.partitions.add(
-        (Partition(id=seed.id, purpose=seed.purpose, name=seed.name, base_urls=()), seed.municipality) for seed in seeds
-    )
 
 
 def _first_administrator(rooms: Rooms, root: Generation, randomness: Randomness) -> None:

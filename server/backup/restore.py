@@ -18,6 +18,7 @@ from server.backup.archive import Archive, damaged
 from server.backup.create import HOME, LEDGER
 from server.backup.manifest import Manifest
 from server.home import Home, write_new
+from server.partitions import of_this_release
 from server.settings import Settings, check_settings
 from server.store.audit_log import SqlAuditLog
 from server.store.database import SCHEMA, Database
@@ -80,6 +81,7 @@ def restore(
                 own = Trust.of_certificates(ledger.roots())
                 trust = own if kept.trust is None else Trust((*own.keys, *kept.trust.keys))
                 evidence = gather(ledger.tip(), kept.logs, anchors, trust)
+                ledger.lay(of_this_release())
                 outcome = ledger.go_on(evidence, by, clock(), randomness)
             through = outcome.through
             _require_whole(database, evidence, trust, through)

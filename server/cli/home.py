@@ -22,6 +22,7 @@ from server.cli.keys import KeysSettings, keys_options
 from server.doctor import Finding, examine
 from server.founding import FIRST_ADMINISTRATOR, first_plan, found
 from server.home import Home
+from server.partitions import of_this_release
 from server.plan_file import read_plan
 from server.sealing import Sealing
 from server.settings import DEFAULT_BASE_URL, check_settings, read_settings
@@ -149,18 +150,24 @@ def db() -> None:
 @command("upgrade")
 @home_option
 def upgrade(home: Home, output: Output) -> None:
-    """Bring the ledger's schema up to this program's version."""
+    """Bring the ledger up to this program's version: its schema, and a partition for each new municipality."""
     settings = read_settings(home.settings)
     database, keys = database_of(home, settings), keys_of(home, settings)
     for part in (database, keys):
         click.get_current_context().call_on_close(part.close)
     before = database.upgrade()
-    sealed = _seal_what_is_open(store_of(database, keys, system_randomness), keys, output)
+    store = store_of(database, keys, system_randomness)
+    added = store.partitions.add(of_this_release())
+    sealed = _seal_what_is_open(store, keys, output)
     lines = [
         Text(f"台帳の版：{before} → {SCHEMA}", f"The ledger's version: {before} → {SCHEMA}"),
         Text(f"新たに封印した記録：{sealed}件", f"Records sealed now: {sealed}"),
+        Text(f"追加した市区町村の区画：{len(added)}件", f"Partitions of new municipalities: {len(added)}"),
+        *(Text(line, line) for line in (f"  {each.id}  {each.name.rfc4514_string()}" for each in added)),
     ]
-    output.result("jpki.db-upgrade/1", {"before": before, "after": SCHEMA, "sealed": sealed}, lines)
+    told = [{"id": each.id, "municipality": each.municipality} for each in added]
+    fields = {"before": before, "after": SCHEMA, "sealed": sealed, "partitions": told}
+    output.result("jpki.db-upgrade/1", fields, lines)
 
 
 def _seal_what_is_open(store: Store, keys: KeyProvider, output: Output) -> int:

@@ -6,7 +6,7 @@ Nobody of these lives. Each passes the checks of holder.json (enroll/holder_file
 from datetime import date, timedelta
 from functools import cache
 
-from enroll.municipalities import municipalities
+from enroll.municipalities import municipalities, successor
 from jpki.holder import Gender, Holder, Municipality
 from jpki.ids import HolderCode
 from server.sample.draws import Draws
@@ -24,7 +24,7 @@ def sample_holder(seed: str, number: int) -> Holder:
     """Return the sample holder of this number, from 1 on: it follows from seed and number alone."""
     draws = Draws("sample holder", seed, number)
     gender = Gender.UNSPECIFIED if draws.one_in(100) else draws.one_of(_GENDERS)
-    municipality = draws.one_of(_all_municipalities())
+    municipality = draws.one_of(_present_municipalities())
     name, name_substitutes = _written(_name(draws, gender))
     address, address_substitutes = _written(_address(draws, municipality))
     return Holder(
@@ -45,8 +45,8 @@ def sample_code(number: int) -> HolderCode:
 
 
 @cache
-def _all_municipalities() -> tuple[Municipality, ...]:
-    return tuple(municipalities().values())
+def _present_municipalities() -> tuple[Municipality, ...]:
+    return tuple(each for each in municipalities().values() if successor(each.code) is None)
 
 
 def _name(draws: Draws, gender: Gender) -> str:

@@ -32,9 +32,9 @@ from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.store import faults, tables
 from server.store.faults import translated
-from server.store.reserve import DISK_FULL, Reserve
+from server.store.reserve import DISK_FULL, FileReserve, Reserve, TableReserve
 
-SCHEMA = "0014"
+SCHEMA = "0017"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
 _LATEST = select(tables.clock.c.latest)
@@ -47,7 +47,7 @@ VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32))
 class Database:
     """One SQL database; safe to share between threads, not across a fork."""
 
-    def __init__(self, engine: Engine, reserve: Reserve | None = None) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve) -> None:
         self._engine = engine
         self._reserve = reserve
         self._writing = Lock()
@@ -60,7 +60,7 @@ class Database:
         engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return cls(engine, Reserve(file.with_name("reserve")))
+        return cls(engine, FileReserve(file.with_name("reserve")))
 
     @classmethod
     def at_url(cls, url: str) -> Self:
@@ -84,7 +84,7 @@ class Database:
             # By place, as on SQLite: bulk statements give rows as tuples.
             paramstyle="format",
         )
-        return cls(engine)
+        return cls(engine, TableReserve(engine))
 
     def found(self, now: datetime) -> None:
         """Make all tables and an empty ledger in a database that has none; see `lay`."""
@@ -113,14 +113,27 @@ class Database:
         if schema is None or not _is_known(schema):
             self.require_current()
         self.migrate()
+        with self.writing():
+            pass  # The first transaction lays up the reserve.
         return str(schema)
 
     def migrate(self, target: str = "head") -> None:
         """Bring the schema up or down to `target`: a migration's name, `head`, or `base` for nothing at all."""
         from server.store.migrations import run
 
-        with translated(), self._engine.begin() as connection:
-            run(connection, target)
+        with translated(), self._engine.connect() as connection:
+            self._enforce_references(connection, enforced=False)
+            try:
+                with connection.begin():
+                    run(connection, target)
+            finally:
+                self._enforce_references(connection, enforced=True)
+
+    def _enforce_references(self, connection: Connection, *, enforced: bool) -> None:
+        """Let SQLite look after foreign keys, or not: it rebuilds a table by dropping it (lang_altertable.html 7)."""
+        if self._is_sqlite:
+            # Not by SQLAlchemy, which would begin a transaction, and within one the pragma does nothing.
+            connection.connection.cursor().execute(f"PRAGMA foreign_keys={'ON' if enforced else 'OFF'}")
 
     def unfound(self) -> None:
         """Take away all that `found` made, where the ceremony failed after it."""
@@ -181,21 +194,21 @@ class Database:
         While the reserve is not whole nothing but an urgent act is written: what room it left is for those (rule R18).
         """
         options: dict[str, Any] = {"writes": True, _ASKED: monotonic()}
-        with translated(), self._turn(), self._connected().execution_options(**options) as connection:
-            if self._reserve is not None:
-                self._reserve.keep()
-            with connection.begin():
-                yield connection
+        with (
+            translated(),
+            self._turn(),
+            self._connected().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            self._reserve.keep(connection)
+            yield connection
 
     def urgently(self, act: Callable[[Connection], None]) -> None:
-        """Run an act in a transaction that a full disk does not stop: the reserve is given up for it.
-
-        On PostgreSQL the disk is the server's, and so is what it keeps in reserve.
-        """
+        """Run an act in a transaction that a full disk does not stop: the reserve is given up for it."""
         try:
             self._run(act)
         except JpkiError as error:
-            if self._reserve is None or not (error.code == DISK_FULL or self._reserve.is_needed()):
+            if error.code != DISK_FULL and not self._reserve.is_needed():
                 raise
             self._reserve.give_up()
             self._run(act)
@@ -232,7 +245,7 @@ class Database:
         try:
             return self._engine.connect()
         except SQLAlchemyError:
-            if self._reserve is None or not self._reserve.is_needed() or not self._reserve.give_up():
+            if not self._reserve.is_needed() or not self._reserve.give_up():
                 raise
             return self._engine.connect()
 

@@ -3,6 +3,7 @@
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from heapq import merge
@@ -27,6 +28,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from crl.partition import PartitionSeed
 from jpki.certificate import Purpose
 from jpki.errors import JpkiError, Kind
 from jpki.ids import SERIAL_OCTETS, PartitionId, Serial
@@ -49,6 +51,27 @@ _NUMBERS = bytes.maketrans(
 )
 
 
+def add_partitions(connection: Connection, partitions: Iterable[PartitionSeed]) -> Sequence[PartitionSeed]:
+    """Record partitions in the running transaction, but for those that there are, and return the new ones."""
+    # The ledger's one row lets one node after the other look and add.
+    connection.execute(select(tables.ledger.c.id).with_for_update())
+    partition = tables.partition
+    known = {name for row in connection.execute(select(partition.c.id, partition.c.municipality)) for name in row}
+    new = [each for each in partitions if known.isdisjoint({each.id, each.municipality} - {None})]
+    if new:
+        rows = [
+            {
+                "id": each.id,
+                "purpose": each.purpose,
+                "name": each.name.rfc4514_string(),
+                "municipality": each.municipality,
+            }
+            for each in new
+        ]
+        connection.execute(insert(partition), rows)
+    return new
+
+
 class SqlPartitions:
     """See `jpki.ports.RevocationRegister`."""
 
@@ -57,19 +80,10 @@ class SqlPartitions:
         self._municipalities: dict[PartitionId, str] = {}
         """What was read already: it never changes."""
 
-    def add(self, partitions: Iterable[tuple[Partition, str | None]]) -> None:
-        """Record new partitions, each with its municipality's code where it has one."""
-        rows = [
-            {
-                "id": each.id,
-                "purpose": each.purpose,
-                "name": each.name.rfc4514_string(),
-                "municipality": municipality,
-            }
-            for each, municipality in partitions
-        ]
+    def add(self, partitions: Iterable[PartitionSeed]) -> Sequence[PartitionSeed]:
+        """Record partitions, and return those that are new: a municipality keeps the one that it has."""
         with self._database.writing() as connection:
-            connection.execute(insert(tables.partition), rows)
+            return add_partitions(connection, partitions)
 
     def named(self, names: Collection[str]) -> Mapping[str, Partition]:
         """Return the partitions with these ids, and those of the municipalities with these six-digit codes.
@@ -272,8 +286,17 @@ def compromised_roots(
 def _listed(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[RevokedLines]:
     """Yield the lines, which the database puts together as texts of one width."""
     texts = _joined if connection.dialect.name == "sqlite" else _streamed
-    for lines in texts(connection, conditions):
+    for lines in _ahead(texts(connection, conditions)):
         yield _lines(lines.encode("ascii"))
+
+
+def _ahead(texts: Iterator[str]) -> Iterator[str]:
+    """Let the database put the next lines together while these are worked on: Python is free meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, texts, None)
+        while (text := coming.result()) is not None:
+            coming = reader.submit(next, texts, None)
+            yield text
 
 
 def _joined(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[str]:
@@ -346,13 +369,10 @@ def _under_compromise(
 
 
 def _is_listed(purpose: Purpose, partition: PartitionId) -> ColumnElement[bool]:
-    """Return the condition that a row is on this list, in the form that finds the index made for it.
-
-    All of a CA come along an index in order of serial; those of a partition, by partition and state.
-    """
+    """Return the condition that a row is on this list, in the form that finds the index made for it."""
     status, generation = tables.status, tables.generation
     if partition != COMPLETE:
-        return and_(status.c.partition == partition, status.c.state.in_(LISTED_STATES))
+        return and_(status.c.revoked_at.is_not(None), status.c.partition == partition)
     of_purpose = select(generation.c.id).where(generation.c.purpose == purpose)
     return and_(status.c.revoked_at.is_not(None), status.c.generation.in_(of_purpose))
 
@@ -389,6 +409,9 @@ def _unknown() -> JpkiError:
     return JpkiError(
         Kind.UNPROCESSABLE,
         "partition-unknown",
-        Text("この市区町村の失効リストの区画がありません。", "This municipality has no CRL partition."),
-        Text("市区町村コードを確認してください。", "Check the municipality's code."),
+        Text("失効リストの区画がない市区町村です。", "A municipality has no CRL partition."),
+        Text(
+            "市区町村コードを確認してください。新しい市区町村の区画は jpki db upgrade で作られます。",
+            "Check the municipality's code; a new municipality's partition is made by `jpki db upgrade`.",
+        ),
     )

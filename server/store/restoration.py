@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, delete, func, insert, select
 
+from crl.partition import PartitionSeed
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
 from jpki.ids import Serial
@@ -23,6 +24,7 @@ from server.store import tables
 from server.store.audit import append, tip_of
 from server.store.database import Database
 from server.store.dump import TABLES, load
+from server.store.partitions import add_partitions
 from server.store.replay import Replay, Replayed
 
 _PAGE = 1000
@@ -61,6 +63,10 @@ class Restoration:
         table = tables.generation
         query = select(table.c.certificate).where(table.c.purpose == Purpose.INFRASTRUCTURE)
         return [x509.load_der_x509_certificate(each) for each in self._connection.execute(query).scalars()]
+
+    def lay(self, partitions: Iterable[PartitionSeed]) -> None:
+        """Record partitions that there were not yet: what follows may name them."""
+        add_partitions(self._connection, partitions)
 
     def go_on(self, evidence: Evidence, by: Actor, at: datetime, randomness: Randomness) -> Outcome:
         """Take over what the log tells, say in the audit that this is a restore, and close what is in doubt."""

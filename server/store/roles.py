@@ -11,6 +11,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 from server.store import audit, tables
 from server.store.database import VERSION, Database
+from server.store.reserve import RESERVE
 
 READABLE: Mapping[str, Sequence[Table]] = {
     "ocsp": (VERSION, tables.generation, tables.delegate, tables.status, tables.ledger, tables.journal),
@@ -22,8 +23,12 @@ _ADMITTING: Mapping[Table, str] = {
     tables.verifier_certificate: "SELECT",
     tables.verifier_use: "SELECT, INSERT, UPDATE",
     tables.look_up: "INSERT",
+    RESERVE: "INSERT, TRUNCATE",
 }
-"""What else a door needs in `registered` mode: to know who may ask, and to write what was asked without reading it."""
+"""What else a door needs in `registered` mode: to know who may ask, and to write what was asked without reading it.
+
+Whoever writes looks after the reserve as well.
+"""
 
 
 def admit(

@@ -101,7 +101,6 @@ partition = Table(
     Column("purpose", String(16), nullable=False),
     Column("name", String(512), nullable=False, unique=True),
     Column("municipality", String(6), unique=True),
-    Column("successor", ForeignKey("partition.id")),
 )
 """`name` is the distinguished name as RFC 4514 writes it; `municipality` stands for signing partitions only."""
 
@@ -180,18 +179,16 @@ status = Table(
     Column("reason", String(32)),
     Column("revoked_at", Moment),
     Column("position", BigInteger, nullable=False),
-    Index("status_list", "partition", "state", "serial"),
-    Index(
-        "status_revoked",
-        *("serial", "generation", "revoked_at", "reason", "not_after"),
-        sqlite_where=text("revoked_at IS NOT NULL"),
-        postgresql_where=text("revoked_at IS NOT NULL"),
-    ),
-    Index(
-        "status_ending",
-        "not_after",
-        sqlite_where=text("revoked_at IS NOT NULL"),
-        postgresql_where=text("revoked_at IS NOT NULL"),
+    Index("status_partition", "partition", "serial"),
+    *(
+        Index(
+            name, *columns, sqlite_where=text("revoked_at IS NOT NULL"), postgresql_where=text("revoked_at IS NOT NULL")
+        )
+        for name, columns in (
+            ("status_listed_in", ("partition", "serial", "revoked_at", "reason", "not_after")),
+            ("status_revoked", ("serial", "generation", "revoked_at", "reason", "not_after")),
+            ("status_ending", ("not_after",)),
+        )
     ),
     CheckConstraint(
         "(state IN ('held', 'revoked')) = (revoked_at IS NOT NULL) AND (revoked_at IS NULL) = (reason IS NULL)",
@@ -200,7 +197,9 @@ status = Table(
 )
 """All that OCSP and CRLs are made of, and nothing about a person.
 
-`status_revoked` holds a complete list in its order and needs no look at the table; `status_ending` finds what leaves.
+`status_revoked` holds a complete list in its order, `status_listed_in` those of the partitions; neither needs a look at
+the table. `status_ending` finds what leaves. `status_partition` finds what a compromised generation signed, and holds
+nothing that changes: a step from state to state touches no index.
 """
 
 place = Table(

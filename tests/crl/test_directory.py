@@ -42,6 +42,7 @@ def listed(
     purpose: Purpose = Purpose.SIGNING,
     generation_id: str = "s1",
     left: timedelta = timedelta(days=1),
+    merged_into: Municipality | None = None,
 ) -> DistributionPoint:
     return DistributionPoint(
         purpose=purpose,
@@ -53,6 +54,7 @@ def listed(
         this_update=TODAY,
         next_update=NOW + left,
         municipality=municipality,
+        merged_into=merged_into,
         url=crl_url(BASE, purpose, GenerationId(generation_id), PartitionId(partition)),
         issuer_url=f"{BASE}/ca/{purpose}/{generation_id}.cer",
     )
@@ -111,6 +113,7 @@ def test_json_tells_all_of_every_list(client: FlaskClient) -> None:
             "name": "江差町",
             "prefecture_romaji": "Hokkaido",
             "name_romaji": "Esashi-cho",
+            "merged_into": None,
         },
         "number": 7,
         "base": None,
@@ -171,6 +174,21 @@ def test_many_lists_have_pages_that_lead_to_each_other(tmp_path: Path) -> None:
 def test_a_list_of_no_municipality_is_named_by_what_it_is(client: FlaskClient, partition: str, named: str) -> None:
     assert at(client, f"?q={partition}", "//ul//h3/span[@lang='en']/text()") == [named]
     assert ("Base" in at(client, f"?q={partition}", "//dl//dt/span[@lang='en']/text()")) == (partition == "delta")
+
+
+def test_the_list_of_a_merged_municipality_is_found_by_both_names_and_says_so(tmp_path: Path) -> None:
+    points = [listed("p0001", ESASHI, merged_into=CHIYODA), listed("p0002", CHIYODA)]
+    client = door(tmp_path, lambda: points)
+    assert found(client, "?q=江差") == [points[0].url]
+    assert found(client, "?q=千代田") == found(client, "?q=131016") == [each.url for each in points]
+    assert at(client, "", "//ul//h3/span[@lang='en']/text()") == ["Esashi-cho, Hokkaido", "Chiyoda-ku, Tokyo-to"]
+    page = client.get("/crl/").text
+    assert page.count("合併") == page.count("By a merger") == 1
+    assert "By a merger it is Chiyoda-ku, Tokyo-to, now" in page
+    told: Any = client.get("/crl/index.json").json
+    old, new = (each["municipality"] for each in told["lists"])
+    assert (old["code"], new["merged_into"]) == ("013617", None)
+    assert old["merged_into"] == {key: value for key, value in new.items() if key != "merged_into"}
 
 
 def test_nothing_found_says_so(client: FlaskClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl.partition import BUCKETS, bucket_of, partitions
+from crl.partition import BUCKETS, bucket_of, later, partitions
 from jpki.certificate import Purpose
 from jpki.holder import Municipality
 from jpki.ids import new_serial
@@ -75,6 +75,18 @@ def test_r24_no_two_partitions_of_the_whole_country_share_a_name() -> None:
     names = names_of(*country)
     assert len(names) == len({name.casefold() for name in names}) == len(country) > 1700
     assert sum(any(digit in name for digit in "0123456789") for name in names) == 2
+
+
+def test_r24_what_comes_later_shares_no_id_and_no_name_whatever_it_is_called() -> None:
+    before = partitions([*ESASHI, CHIYODA], root)
+    new = [municipality("131024", "Tokyo-to", "Chiyoda-ku"), municipality("019992", "Hokkaido", "Esashi-cho")]
+    seeds = later(new, root)
+    assert [(seed.id, seed.municipality) for seed in seeds] == [("p131024", "131024"), ("p019992", "019992")]
+    names = [seed.name.rfc4514_string().split(",")[:2] for seed in seeds]
+    assert names == [["CN=Chiyoda-ku 131024 CRLDP", "OU=Tokyo-to"], ["CN=Esashi-cho 019992 CRLDP", "OU=Hokkaido"]]
+    assert later(new[::-1], root) == seeds[::-1], "alike in any order"
+    both = [*before, *seeds]
+    assert len({each.id for each in both}) == len({each.name for each in both}) == len(both)
 
 
 @given(st.binary(min_size=16, max_size=16))

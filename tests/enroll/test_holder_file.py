@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enroll.holder_file import read_holder
-from enroll.municipalities import check_digit, municipalities
 from jpki.errors import JpkiError
 from jpki.holder import Gender
 from jpki.text import Language
+from tests.mergers import merged
 
 TODAY = date(2026, 10, 1)
 GOOD = {
@@ -80,6 +80,14 @@ def test_each_mistake_is_named_without_its_value(field: str, value: str, why: st
     assert value not in error.to(Language.EN) + error.to(Language.JA)
 
 
+def test_a_municipality_of_before_a_merger_is_refused_and_the_one_of_now_is_named() -> None:
+    with merged({GOOD["municipality"]: "131024"}):
+        error = refusal(GOOD)
+    assert error.code == "holder-invalid"
+    assert "municipality は合併前の市区町村です（今は東京都中央区、131024）" in error.to(Language.JA)
+    assert "municipality is of before a merger: it is Chuo-ku, 131024, now" in error.to(Language.EN)
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     error = refusal(GOOD | {"name": "x", "gender": "?", "municipality": "1"})
     assert all(field in error.problem.en for field in ("name", "gender", "municipality"))
@@ -106,8 +114,3 @@ def test_any_field_of_any_type_gives_a_holder_or_our_error(fields: dict[str, obj
 def test_names_of_both_repertoires_are_taken_and_never_rewritten(name: str) -> None:
     holder = read_holder(json.dumps(GOOD | {"name": name, "name_substitutes": "0" * len(name)}).encode(), TODAY)
     assert holder.name == name
-
-
-def test_the_municipalities_are_all_there_with_right_check_digits() -> None:
-    assert len(municipalities()) == 1741
-    assert all(check_digit(code) == code[5] for code in municipalities())

@@ -14,6 +14,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.ids import HolderCode
 from jpki.resident import Registration
 from tests.conftest import PROJECT
+from tests.mergers import merged
 from tests.ocsp.servers import replying, talking
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -144,6 +145,14 @@ def test_r21_what_is_no_answer_about_many_is_none_about_any(body: bytes) -> None
         client(url).each_resident([CODE])
     assert refusal.value.code == "registry-unreadable"
     assert HOLDER["name"] not in repr(refusal.value.__cause__)
+
+
+def test_an_answer_of_before_a_merger_is_refused_and_the_municipality_of_now_is_named() -> None:
+    with replying(lambda _: (200, {}, answer(RESIDENT))) as url, merged({HOLDER["municipality"]: "131024"}):
+        error = refused(url)
+    assert (error.code, error.kind) == ("registry-outdated", Kind.CONFLICT)
+    assert "東京都中央区、131024" in error.problem.ja
+    assert "Chuo-ku, 131024" in error.problem.en
 
 
 def dripping(connection: socket.socket) -> None:

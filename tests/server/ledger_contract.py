@@ -9,11 +9,11 @@ import pytest
 from cryptography.x509.oid import NameOID
 
 from ca import names
+from crl.partition import PartitionSeed
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.certificate import CARD, Purpose, Validity
 from jpki.errors import JpkiError
 from jpki.ids import GenerationId, HolderCode, PartitionId, Serial, new_serial
-from jpki.partition import Partition
 from jpki.ports import DeltaMark, KeyProvider, Reservation, RevocationChanges, RevokedEntry, ShelfMark
 from jpki.randomness import system_randomness
 from jpki.revocation import REMOVED_FROM_LIST, Reason, State
@@ -33,14 +33,11 @@ def furnished(database: Database, keys: KeyProvider | None = None) -> Store:
     store.seals.use(keys.create_wrapping_key("seal-0") if keys else world.WRAPPING_KEY)
     partitions = {"p0001": Purpose.SIGNING, "p0002": Purpose.SIGNING, "b01": Purpose.AUTHENTICATION}
     store.partitions.add(
-        (
-            Partition(
-                id=PartitionId(name),
-                purpose=purpose,
-                name=names.below_root(purpose, (NameOID.COMMON_NAME, name)),
-                base_urls=(),
-            ),
-            None,
+        PartitionSeed(
+            id=PartitionId(name),
+            purpose=purpose,
+            name=names.below_root(purpose, (NameOID.COMMON_NAME, name)),
+            municipality=None,
         )
         for name, purpose in partitions.items()
     )

@@ -46,7 +46,7 @@ def someone(code: str = "T-0001", birth_date: date = date(1990, 4, 1)) -> Holder
 def of_few_towns() -> Iterator[None]:
     """Let all sample holders live in four municipalities: of each there is a list, to be published again and again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holders, "_all_municipalities", lambda: tuple(municipalities().values())[::500])
+        patch.setattr(holders, "_present_municipalities", lambda: tuple(municipalities().values())[::500])
         yield
 
 

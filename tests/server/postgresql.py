@@ -89,9 +89,9 @@ class Server:
         _run([self._programs / "pg_ctl", "-D", self._folder / "data", *words], self._as_postgres)
 
 
-def _new_folder() -> Path:
+def _new_folder(within: Path | None = None) -> Path:
     """Make a folder for the server, which does not run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="jpki-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="jpki-postgresql-", dir=within))
     if os.getuid() == 0:
         owner = pwd.getpwnam(_USER)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -120,11 +120,11 @@ def _empty_cluster() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Run a server while the block runs."""
+def running(within: Path | None = None) -> Iterator[Server]:
+    """Run a server while the block runs, its data in a folder `within` this one."""
     programs = _bin()
     as_postgres = os.getuid() == 0
-    folder = _new_folder()
+    folder = _new_folder(within)
     server = Server(folder, programs, _free_port(), as_postgres=as_postgres)
     try:
         _run(["cp", "-a", _empty_cluster(), folder / "data"], as_postgres)

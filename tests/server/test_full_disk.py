@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,33 +23,35 @@ from jpki.signature import KeySpec, PrivateKey
 from server.home import Home
 from server.settings import read_settings
 from server.store.database import Database
-from server.store.reserve import Reserve
 from server.store.seal import SALT_OCTETS
-from server.wiring import Rooms, assemble, database_of, keys_of, store_of
+from server.wiring import Rooms, Store, assemble, database_of, keys_of, store_of
 from tests.ca.world import wrapping_keys
 from tests.conftest import SteppingClock
 from tests.server.conftest import Town, serial_in
 from tests.server.console import Jpki
 from tests.server.ledger_contract import LedgerContract, furnished
 from tests.server.people import HOLDER_FILE, card_key, request, someone
+from tests.server.postgresql import running
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own."""
+def disk() -> Iterator[Path]:
+    """A small file system of its own, where the user that PostgreSQL runs as comes in too."""
     if os.getuid() != 0:
         pytest.skip("only root can mount the small disk (tmpfs) that this test fills")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=False, timeout=30)
+    disk = Path(tempfile.mkdtemp(prefix="jpki-disk-"))
+    disk.chmod(0o755)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=90m", "tmpfs", disk], check=False, timeout=30)
     if mounted.returncode != 0:
+        disk.rmdir()
         pytest.skip("mounting the small disk (tmpfs) that this test fills is not allowed here")
     try:
         yield disk
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True, timeout=30)
+        disk.rmdir()
 
 
 def fill(disk: Path) -> None:
@@ -141,7 +144,10 @@ class Service:
 def on_disk(town: Town, disk: Path) -> Path:
     """Copy a town's home onto the small disk, and lay up its reserve there."""
     home = Path(shutil.copytree(town.home, disk / "home"))
-    Reserve(home / "reserve").keep()
+    database = Database.at_file(home / "jpki.sqlite")
+    with database.writing():
+        pass
+    database.close()
     return home
 
 
@@ -215,10 +221,47 @@ def test_r18_hundreds_of_revocations_on_a_full_disk_are_taken(disk: Path, clock:
     database.close()
     reopened = store_of(Database.at_file(disk / "jpki.sqlite"), wrapping_keys(), system_randomness)
     fill(disk)
-    for serial in serials:
-        reopened.ledger.revoke([serial], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, clock())
-    assert {getattr(reopened.ledger.status(serial), "state", None) for serial in serials} == {State.REVOKED}
+    revoke_each(reopened, serials, clock)
     reopened.database.close()
+
+
+def revoke_each(store: Store, serials: Sequence[Serial], clock: SteppingClock) -> None:
+    """Revoke one after the other, and see that all are revoked."""
+    for serial in serials:
+        store.ledger.revoke([serial], Reason.KEY_COMPROMISE, LOCAL_OPERATOR, clock())
+    assert {getattr(store.ledger.status(serial), "state", None) for serial in serials} == {State.REVOKED}
+
+
+def test_r18_a_postgresql_server_with_a_full_disk_takes_revocations(disk: Path, clock: SteppingClock) -> None:
+    contract, first = LedgerContract(), "H-0"
+    with running(disk) as server:
+        database = Database.at_url(server.new_database("jpki"))
+        database.found(clock())
+        store = furnished(database)
+        # Whoever holds a page with room on it needs none of the disk: the many fill more than there was on any.
+        serials = [contract.live(store, clock, f"H-{number}") for number in range(120)]
+        fill(disk)
+        revoke_each(store, serials, clock)
+        with pytest.raises(JpkiError) as refused:
+            contract.live(store, clock, first)
+        assert refused.value.code == "database-full"
+        assert reserve_of(database) == 0
+        (disk / "filler").unlink()
+        contract.live(store, clock, first)
+        assert reserve_of(database) >= 4 << 20
+        server.kill()
+        server.start()
+        assert reserve_of(database) == 0, "what is not in the server's log is not there after a crash"
+        contract.live(store, clock, "H-1")
+        assert reserve_of(database) >= 4 << 20
+        database.close()
+
+
+def reserve_of(database: Database) -> int:
+    """Return how many octets the reserve has on a PostgreSQL server's disk."""
+    with database.reading() as connection:
+        size: int = connection.exec_driver_sql("SELECT pg_relation_size('reserve')").scalar_one()
+    return size
 
 
 def test_r18_the_command_line_on_a_full_disk(jpki: Jpki, town: Town, disk: Path, tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ from jpki.clock import system_clock
 from jpki.errors import JpkiError
 from jpki.ids import Serial
 from jpki.randomness import system_randomness
+from server.partitions import of_this_release
 from server.sealing import Sealing
 from server.store.clerks import SqlClerks
 from server.store.database import Database
 from server.store.faults import translated
 from server.store.leases import SqlLeases
+from server.store.partitions import SqlPartitions
 from server.store.reserving import require_free, take_places
 from server.wiring import Store, store_of
 from tests.conftest import NOON, SteppingClock
@@ -117,6 +119,27 @@ def test_r20_an_order_that_is_overtaken_is_refused_before_anything_is_signed(
         connection.rollback()
     assert refused.value.code == "certificate-live"
     assert store.ledger.status(wish.serial) is None
+
+
+def test_nodes_that_add_a_partition_at_once_add_one(new_database: Callable[[], Database]) -> None:
+    database = new_database()
+    database.found(NOON)
+    begun, waiting = threading.Event(), threading.Event()
+
+    def slowly(connection: object, cursor: object, statement: str, *_: object) -> None:
+        """Hold the first one between its look at what there is and its writing."""
+        del connection, cursor
+        if statement.startswith("INSERT INTO partition ") and not begun.is_set():
+            begun.set()
+            waiting.wait(1)
+
+    event.listen(database._engine, "before_cursor_execute", slowly)  # noqa: SLF001 - what lies between two statements
+    seeds = of_this_release()[:1]
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(SqlPartitions(database).add, seeds)
+        assert begun.wait(20)
+        other = threads.submit(SqlPartitions(database).add, seeds)
+        assert (one.result(20), other.result(20)) == (seeds, [])
 
 
 @pytest.mark.parametrize(("of_one_holder", "told"), [(False, "key-reused"), (True, "certificate-pending")])

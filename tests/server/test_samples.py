@@ -20,10 +20,12 @@ from jpki.errors import JpkiError
 from jpki.holder import Gender, Holder
 from jpki.signature import KeySpec
 from server.home import Home
+from server.sample import holders
 from server.sample.holders import sample_holder
 from server.sample.keys import card_key, card_request
 from server.sample.town import wishes
 from server.wiring import open_rooms
+from tests.mergers import merged
 from tests.server.console import Jpki
 
 TODAY = date(2026, 10, 1)
@@ -59,6 +61,15 @@ def test_samples_live_in_every_municipality_and_say_so(many: list[Holder]) -> No
     assert {holder.municipality.code for holder in many} == set(municipalities())
     for holder in many:
         assert holder.address.startswith(holder.municipality.prefecture + holder.municipality.name)
+
+
+def test_no_sample_lives_where_a_merger_left_no_municipality(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = sample_holder("jpki", 1).municipality.code
+    present = holders._present_municipalities.__wrapped__  # noqa: SLF001 - not as this process keeps it
+    monkeypatch.setattr(holders, "_present_municipalities", present)
+    with merged({first: "131016"}):
+        assert first not in {each.code for each in present()}
+        assert sample_holder("jpki", 1).municipality.code != first
 
 
 def test_samples_are_of_all_ages_and_genders(many: list[Holder]) -> None:

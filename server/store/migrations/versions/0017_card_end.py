@@ -5,8 +5,8 @@ from alembic import op
 
 from server.store.types import Moment
 
-revision = "0014"
-down_revision = "0013"
+revision = "0017"
+down_revision = "0016"
 
 _KNOWN = """
 UPDATE certificate SET card_end = (
