@@ -88,8 +88,6 @@ KILLS: Mapping[Event, Reason] = {
 }
 """The table of JPKI.md 2.2, once more and by hand: what a case's event does to the card's certificates."""
 _OF_THOSE_ASKED_FOR = (Event.HOLDER_ASKED, Event.RECORD_WRONG)
-_TO_RENEWAL = 1420
-"""So many days after the beginning, what was issued then to the adult and the child can be renewed."""
 RECEPTION = ((TOWN, POST_OFFICE, CONSULATE), (), (OTHER_TOWN,))
 APPROVAL = ((TOWN, POST_OFFICE, CONSULATE), (TOWN, CONSULATE), (OTHER_TOWN,))
 """Where each of the three clerks may act."""
@@ -191,7 +189,8 @@ class OfficeMachine(RuleBasedStateMachine):
         self.is_later = False
         today = self.time()
         adult = resident_of(ADULT, 40, today)
-        soon = years_later(day_in_japan(today) + timedelta(days=10), -40)
+        # The first generation issues still when what is issued before the next birthday can be renewed.
+        soon = years_later(day_in_japan(today) + timedelta(days=150), -40)
         self.town.register.enter(replace(adult, holder=replace(adult.holder, birth_date=soon)))
         child = resident_of(CHILD, 14, today)
         birthday = years_later(day_in_japan(today) + timedelta(days=40), -15)
@@ -452,8 +451,12 @@ class OfficeMachine(RuleBasedStateMachine):
             had = self.town.rooms.desk.on_card(ADULT)
             if [each.status.state for each in had.values()] != [State.ACTIVE, State.ACTIVE]:
                 self.carry(CaseKind.REISSUE if had else CaseKind.NEW, ADULT, HOLDER_PURPOSES)
-            self.time.advance(days=_TO_RENEWAL)
+            living = self.town.rooms.desk.on_card(ADULT).get(Purpose.AUTHENTICATION)
+            if living is not None:
+                self.time.now = max(self.time.now, living.validity.not_after - timedelta(days=60))
         self.town.register.change(ADULT, is_ward=ward)
+        # What a dead worker had taken is free again.
+        self.time.advance(minutes=6)
         rooms, now = self.town.rooms, self.time()
         book, desk = rooms.store.campaigns, self.office.desk
 
