@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -34,9 +34,10 @@ from jpki.clerk import Role
 from jpki.clock import iso, system_clock
 from jpki.counter import CounterCode
 from jpki.delegate import DelegateKind
+from jpki.errors import JpkiError
 from jpki.ids import HolderCode, Serial
 from jpki.randomness import system_randomness
-from jpki.resident import Registration, Resident
+from jpki.resident import Resident, taken_at_word
 from jpki.signature import KeySpec
 from server.app import Door, create_app
 from server.founding import found
@@ -98,7 +99,11 @@ class Samples:
     def resident(self, code: HolderCode) -> Resident:
         """Return the sample holder of that number."""
         holder = sample_holder("counter", int(code.removeprefix(CODE_PREFIX)))
-        return Resident(holder=holder, registration=Registration.RESIDENT, is_ward=False, stay_until=None)
+        return taken_at_word(holder)
+
+    def each_resident(self, codes: Collection[HolderCode]) -> Mapping[HolderCode, Resident | JpkiError]:
+        """Return the sample holders of those numbers."""
+        return {code: self.resident(code) for code in codes}
 
 
 @dataclass(frozen=True, slots=True)

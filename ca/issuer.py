@@ -38,8 +38,8 @@ class Order:
     """What the registration office approved: whose certificate, for which key, from when to when.
 
     `disclosed` is the holder whose attributes the certificate will carry: given for a signing certificate, and None
-    for an authentication certificate, so that the CA never learns what it does not need. `case` is the one in which
-    it was approved, where there is one.
+    for an authentication certificate, so that the CA never learns what it does not need. `card_end` is that of the
+    card that it is for, where it is known; `case` is the one in which it was approved, where there is one.
     """
 
     holder: HolderCode
@@ -47,6 +47,7 @@ class Order:
     carrier: Carrier
     key: HolderKey
     validity: Validity
+    card_end: datetime | None = None
     renews: Serial | None = None
     case: CaseMark | None = None
 
@@ -177,6 +178,7 @@ def _reservation(order: Order, draft: Draft) -> Reservation:
         profile_hash=template.profile.hash,
         key_hash=order.key.hash,
         validity=order.validity,
+        card_end=order.card_end,
         renews=order.renews,
         case=order.case,
     )

@@ -5,7 +5,6 @@ The local operator acts here on the word of holder.json; the registration office
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from cryptography import x509
 
@@ -16,7 +15,7 @@ from ca.profile import Profile, profile_for
 from enroll.delivery import Delivery
 from enroll.mobile import OnDevices, end_on_device, reason_after, require_card
 from enroll.orders import Terms, first_order, renewal_order
-from enroll.renewal import holder_of, not_renewable, require_not_merged
+from enroll.renewal import holder_of, not_renewable, register_disagrees, require_not_merged
 from jpki.acts import Actor
 from jpki.case import Change
 from jpki.certificate import CARD, Carrier, Purpose
@@ -24,7 +23,8 @@ from jpki.clock import Clock
 from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
 from jpki.ids import HolderCode, PartitionId, Serial, format_serial
-from jpki.ports import CertificateLedger, CertificateRecord
+from jpki.ports import CertificateLedger, CertificateRecord, ResidentRegistry
+from jpki.resident import Resident, taken_at_word
 from jpki.revocation import Reason
 from jpki.text import Text
 
@@ -55,6 +55,8 @@ class Desk:
     profile: Profile
     municipality_of: Callable[[PartitionId], str]
     on_devices: OnDevices
+    registry: ResidentRegistry | None
+    """The register of residents, where there is one to ask."""
     clock: Clock
 
     def issue(
@@ -69,12 +71,13 @@ class Desk:
         """Issue a first certificate, or one after the last was revoked or ended, and deliver it.
 
         Raises:
-            JpkiError: FORBIDDEN `too-young`; CONFLICT `certificate-live`, `certificate-pending` or
-                `card-certificate-missing`; of the key policy.
+            JpkiError: FORBIDDEN, as `require_entitled`; CONFLICT `certificate-live`, `certificate-pending`,
+                `card-certificate-missing` or `register-disagrees`; of the key policy and the register.
         """
+        resident = self._registered(holder.code, holder) or taken_at_word(holder)
         terms = self._terms(holder.code, purpose, carrier)
         key = holder_key(csr, terms.profile.key)
-        return self._deliver(first_order(holder, purpose, carrier, key, terms), by, hand_over)
+        return self._deliver(first_order(resident, purpose, carrier, key, terms), by, hand_over)
 
     def renew(
         self,
@@ -86,7 +89,8 @@ class Desk:
     ) -> x509.Certificate:
         """Issue the successor of a live certificate inside its renewal window; the old one is superseded at once.
 
-        Without `holder`, the register's fresh answer, the data of the old certificate are taken over.
+        The data are what the register says, or `holder` where there is none to ask; without both they are those of the
+        old certificate.
 
         Raises:
             JpkiError: CONFLICT `not-live`, `renewal-closed` or `municipality-merged`; NOT_FOUND `serial-unknown`; as
@@ -95,10 +99,13 @@ class Desk:
         old = self.authority.record(serial)
         if holder is not None and holder.code != old.holder:
             raise _other_holder(serial)
-        if holder is None and old.purpose is Purpose.SIGNING:
+        resident = self._registered(old.holder, holder)
+        if resident is None and holder is None and old.purpose is Purpose.SIGNING:
             holder = self._disclosed_by(old)
+        if resident is None and holder is not None:
+            resident = taken_at_word(holder)
         terms = self._terms(old.holder, old.purpose, old.carrier)
-        return self._deliver(renewal_order(old, holder, holder_key(csr, terms.profile.key), terms), by, hand_over)
+        return self._deliver(renewal_order(old, resident, holder_key(csr, terms.profile.key), terms), by, hand_over)
 
     def revoke(self, serial: Serial, reason: Reason, by: Actor) -> Revoked:
         """Revoke a certificate at once; with the card's end those on the holder's mobile devices."""
@@ -152,20 +159,35 @@ class Desk:
         require_not_merged(municipality)
         return holder_of(old.holder, x509.load_der_x509_certificate(octets), municipality)
 
-    def _terms(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> Terms:
-        latest_end = self._latest_end(holder, purpose, carrier)
-        return Terms(profile=profile_for(self.profile, carrier), now=self.clock(), latest_end=latest_end)
+    def _registered(self, code: HolderCode, holder: Holder | None) -> Resident | None:
+        """Return what the register says, None where there is none to ask; `holder` is what was shown of the person.
 
-    def _latest_end(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> datetime | None:
-        """Return the end that no certificate of this kind on this carrier outlives.
-
-        On a device it is the end of the card's own; on the card a signing certificate ends with the authentication
-        certificate.
+        Raises:
+            JpkiError: CONFLICT `register-disagrees`; of the register.
         """
+        resident = None if self.registry is None else self.registry.resident(code)
+        if resident is not None and holder is not None and resident.holder != holder:
+            raise register_disagrees()
+        return resident
+
+    def _terms(self, holder: HolderCode, purpose: Purpose, carrier: Carrier) -> Terms:
+        """Return what a certificate of this kind on this carrier must not outlive.
+
+        On a device it ends with the card's own; on the card a signing certificate ends with the authentication
+        certificate, and both with the card, whose end is known where one of them was issued with the card in a reader.
+        """
+        profile, now = profile_for(self.profile, carrier), self.clock()
         if carrier != CARD:
-            return require_card(self._on_card(holder, purpose), purpose).validity.not_after
-        beside = self._on_card(holder, Purpose.AUTHENTICATION) if purpose is Purpose.SIGNING else None
-        return None if beside is None else beside.validity.not_after
+            card = require_card(self._on_card(holder, purpose), purpose)
+            return Terms(profile=profile, now=now, beside=card.validity.not_after)
+        living = self.ledger.on_card(holder, now)
+        authentication = living.get(Purpose.AUTHENTICATION) if purpose is Purpose.SIGNING else None
+        return Terms(
+            profile=profile,
+            now=now,
+            card_end=min((each.card_end for each in living.values() if each.card_end is not None), default=None),
+            beside=None if authentication is None else authentication.validity.not_after,
+        )
 
     def _on_card(self, holder: HolderCode, purpose: Purpose) -> CertificateRecord | None:
         return self.ledger.live([holder], purpose, CARD, self.clock()).get(holder)

@@ -17,7 +17,6 @@ from jpki.clock import day_in_japan, end_of_day, whole_second, years_later
 from jpki.counter import CounterKind
 from jpki.errors import Fault, JpkiError, Kind
 from jpki.event import Event
-from jpki.holder import Holder
 from jpki.ports import CertificateRecord
 from jpki.resident import Registration, Resident
 from jpki.revocation import State
@@ -31,27 +30,6 @@ EXPRESS_WITHIN = timedelta(days=30)
 def is_old_enough(birth_date: date, purpose: Purpose, today: date) -> bool:
     """Tell whether whoever was born on `birth_date` may have a certificate of this purpose."""
     return purpose is not Purpose.SIGNING or years_later(birth_date, SIGNING_AGE) <= today
-
-
-_TOO_YOUNG = Text(
-    f"{SIGNING_AGE}歳未満の方には署名用電子証明書を発行できません。",
-    f"No signing certificate is issued to a holder under {SIGNING_AGE}.",
-)
-
-
-def require_eligible(holder: Holder, purpose: Purpose, today: date) -> None:
-    """Require what every order asks, in a case or not.
-
-    Raises:
-        JpkiError: FORBIDDEN `too-young`: under 15 there is in principle no signing certificate.
-    """
-    if not is_old_enough(holder.birth_date, purpose, today):
-        raise JpkiError(
-            Kind.FORBIDDEN,
-            "too-young",
-            _TOO_YOUNG,
-            Text("利用者証明用電子証明書は発行できます。", "An authentication certificate can be issued."),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +66,29 @@ class Rule:
 
 
 _ISSUING = frozenset(kind for kind in CaseKind if kind.issues)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRule:
+    """A rule about a person alone: it holds for every order of a certificate, in a case or not."""
+
+    code: str
+    source: Text
+    forbids: Callable[[Resident, Purpose, date], bool]
+    problem: Text
+
+    def in_cases(self) -> Rule:
+        """Return it as the rule of cases, for whatever kinds of certificates they ask for."""
+
+        def is_broken(facts: Facts) -> bool:
+            resident = facts.resident
+            return resident is not None and any(
+                self.forbids(resident, purpose, facts.today) for purpose in facts.case.purposes
+            )
+
+        return Rule(self.code, self.source, _ISSUING, is_broken, self.problem)
+
+
 _ALL = frozenset(CaseKind)
 _NEW, _RENEWAL, _RELEASE = (frozenset({kind}) for kind in (CaseKind.NEW, CaseKind.RENEWAL, CaseKind.RELEASE))
 _ENDING = frozenset({CaseKind.REVOCATION, CaseKind.HOLD})
@@ -95,12 +96,6 @@ _ENDING = frozenset({CaseKind.REVOCATION, CaseKind.HOLD})
 
 def _signing(facts: Facts) -> bool:
     return Purpose.SIGNING in facts.case.purposes
-
-
-def _asks_young(facts: Facts) -> bool:
-    return facts.resident is not None and not all(
-        is_old_enough(facts.resident.holder.birth_date, purpose, facts.today) for purpose in facts.case.purposes
-    )
 
 
 def _is_minor_alone(facts: Facts) -> bool:
@@ -111,11 +106,6 @@ def _is_minor_alone(facts: Facts) -> bool:
 
 def _is_pinless(facts: Facts) -> bool:
     return facts.card is not None and facts.card.mode is CardMode.PINLESS
-
-
-def _stay_ended(facts: Facts) -> bool:
-    stay = None if facts.resident is None else facts.resident.stay_until
-    return stay is not None and stay < facts.today
 
 
 def _lives(facts: Facts, purpose: Purpose, *states: State) -> bool:
@@ -138,8 +128,10 @@ def _signing_outlives(facts: Facts) -> bool:
     if card is None or resident is None or signing is None or signing.status.state is not State.ACTIVE:
         return False
     ended = set(case.purposes) | set(effects(case.event, case.purposes) if case.event else ())
-    latest = latest_end(card, resident, None)
-    if Purpose.AUTHENTICATION not in case.purposes or Purpose.SIGNING in ended or latest <= facts.now:
+    latest = latest_end(card.not_after, resident, None)
+    if Purpose.AUTHENTICATION not in case.purposes or Purpose.SIGNING in ended:
+        return False
+    if latest is not None and latest <= facts.now:
         return False
     renewal, born = case.kind is CaseKind.RENEWAL, resident.holder.birth_date
     new = validity(facts.profile, born, facts.now, renewal=renewal, not_later_than=latest)
@@ -173,8 +165,40 @@ _HOLDS = Text("認証局運用規程 4.9.9", "certification practice statements,
 _PROXIES = _practice("代理人の申請", "applications by proxies")
 _EXPRESS = _practice("特急発行（2024-12-02から）", "express issue, since 2024-12-02")
 
+_TOO_YOUNG = PersonRule(
+    "too-young",
+    _MINORS,
+    lambda resident, purpose, today: not is_old_enough(resident.holder.birth_date, purpose, today),
+    Text(
+        f"{SIGNING_AGE}歳未満の方には署名用電子証明書を発行できません。",
+        f"No signing certificate is issued to a holder under {SIGNING_AGE}.",
+    ),
+)
+_WARD = PersonRule(
+    "ward-no-signing",
+    _MINORS,
+    lambda resident, purpose, _: purpose is Purpose.SIGNING and resident.is_ward,
+    Text(
+        "成年被後見人の方には署名用電子証明書を発行できません。",
+        "No signing certificate is issued to an adult ward.",
+    ),
+)
+_REGISTER_ENDED = PersonRule(
+    "register-ended",
+    _law(3),
+    lambda resident, *_: resident.registration is Registration.ENDED,
+    Text("住民基本台帳又は附票に記録がありません。", "The holder is in no register any more."),
+)
+_STAY_ENDED = PersonRule(
+    "stay-ended",
+    _practice("外国人住民のカードの有効期間", "a foreign resident's card ends with the stay"),
+    lambda resident, _, today: resident.stay_until is not None and resident.stay_until < today,
+    Text("在留期間が満了しています。", "The foreign resident's stay has ended."),
+)
+OF_PERSONS: Sequence[PersonRule] = (_TOO_YOUNG, _WARD, _REGISTER_ENDED, _STAY_ENDED)
+
 RULES: Sequence[Rule] = (
-    Rule("too-young", _MINORS, _ISSUING, _asks_young, _TOO_YOUNG),
+    _TOO_YOUNG.in_cases(),
     Rule(
         "minor-without-parent",
         _MINORS,
@@ -185,30 +209,9 @@ RULES: Sequence[Rule] = (
             f"For a holder under {SIGNING_AGE} a legal proxy applies.",
         ),
     ),
-    Rule(
-        "ward-no-signing",
-        _MINORS,
-        _ISSUING,
-        lambda facts: _signing(facts) and facts.resident is not None and facts.resident.is_ward,
-        Text(
-            "成年被後見人の方には署名用電子証明書を発行できません。",
-            "No signing certificate is issued to an adult ward.",
-        ),
-    ),
-    Rule(
-        "register-ended",
-        _law(3),
-        _ISSUING,
-        lambda facts: facts.resident is not None and facts.resident.registration is Registration.ENDED,
-        Text("住民基本台帳又は附票に記録がありません。", "The holder is in no register any more."),
-    ),
-    Rule(
-        "stay-ended",
-        _practice("外国人住民のカードの有効期間", "a foreign resident's card ends with the stay"),
-        _ISSUING,
-        _stay_ended,
-        Text("在留期間が満了しています。", "The foreign resident's stay has ended."),
-    ),
+    _WARD.in_cases(),
+    _REGISTER_ENDED.in_cases(),
+    _STAY_ENDED.in_cases(),
     Rule(
         "pinless-no-signing",
         _PINLESS,
@@ -415,11 +418,33 @@ def require_kept(facts: Facts, codes: Collection[str] | None = None) -> None:
         )
 
 
-def latest_end(card: CardFacts, resident: Resident, beside: datetime | None) -> datetime:
-    """Return what no certificate outlives: the card, the stay, and `beside`, the authentication certificate's end."""
-    ends = [whole_second(card.not_after)]
-    if resident.stay_until is not None:
-        ends.append(end_of_day(resident.stay_until))
-    if beside is not None:
-        ends.append(beside)
-    return min(ends)
+def require_entitled(resident: Resident, purpose: Purpose, today: date) -> None:
+    """Require what the law asks of the person, whoever orders the certificate, in a case or not.
+
+    Raises:
+        JpkiError: FORBIDDEN `too-young`, `ward-no-signing`, `register-ended` or `stay-ended`.
+    """
+    for rule in OF_PERSONS:
+        if rule.forbids(resident, purpose, today):
+            raise JpkiError(
+                Kind.FORBIDDEN,
+                rule.code,
+                rule.problem,
+                Text(
+                    "理由を説明し、窓口での手続きを案内してください。", "Explain why, and send the holder to a counter."
+                ),
+            )
+
+
+def latest_end(card_end: datetime | None, resident: Resident | None, beside: datetime | None) -> datetime | None:
+    """Return what no certificate outlives: the card, the stay, and `beside`, the certificate that it ends with.
+
+    None where nothing of it is known.
+    """
+    stay = None if resident is None else resident.stay_until
+    ends = [
+        None if card_end is None else whole_second(card_end),
+        None if stay is None else end_of_day(stay),
+        beside,
+    ]
+    return min((each for each in ends if each is not None), default=None)

@@ -8,7 +8,6 @@ life happens in one transaction with the case's step (docs/adr/0025).
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -28,7 +27,6 @@ from enroll.eligibility import (
     ON_DELIVERY,
     Facts,
     Rule,
-    latest_end,
     possibilities,
     require_kept,
 )
@@ -52,7 +50,7 @@ from jpki.case import (
 )
 from jpki.certificate import CARD, HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk, Role
-from jpki.clock import Clock
+from jpki.clock import Clock, whole_second
 from jpki.counter import Counter, CounterCode
 from jpki.errors import Fault, JpkiError, Kind
 from jpki.event import Event
@@ -94,31 +92,13 @@ class Issued:
     certificates: Mapping[Purpose, x509.Certificate]
 
 
-class NoRegistry:
-    """What stands for the register where none is configured; see `jpki.ports.ResidentRegistry`."""
-
-    def resident(self, code: HolderCode) -> NoReturn:
-        """Refuse: nobody can be asked.
-
-        Raises:
-            JpkiError: UNAVAILABLE `registry-away`.
-        """
-        del code
-        raise JpkiError(
-            Kind.UNAVAILABLE,
-            "registry-away",
-            Text("住民の記録の照会先が設定されていません。", "No resident registry is configured."),
-            Text("jpki.toml に照会先を設定してください。", "Name one in jpki.toml."),
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
     """What clerks do with cases; who may do it is checked in here, whichever door the clerk came through."""
 
     desk: Desk
     book: CaseBook
-    registry: ResidentRegistry
+    registry: ResidentRegistry | None
     counters: Callable[[CounterCode], Counter]
     audit: AuditSink
     profile: Profile
@@ -179,7 +159,7 @@ class Office:
         resident = None
         change = decide(case, Step.CHECK_IDENTITY, clerk, counter, self.clock(), shown)
         if case.kind.issues:
-            resident = self.registry.resident(case.holder)
+            resident = self._registered(case.holder)
         require_kept(self._facts(change.after, counter, resident))
         return self._swap(replace(change, resident=resident), clerk)
 
@@ -418,10 +398,20 @@ class Office:
 
         return Preview(case, list(foreseen(case, self.desk.on_card(case.holder), beside)))
 
+    def _registered(self, holder: HolderCode) -> Resident:
+        """Ask the register.
+
+        Raises:
+            JpkiError: UNAVAILABLE `registry-away`, too, where none is configured.
+        """
+        if self.registry is None:
+            raise _no_registry()
+        return self.registry.resident(holder)
+
     def _answer(self, case: Case) -> Resident | None:
         """Return what the register answered when the identity was checked, or before that what it answers now."""
         if case.kind.issues and case.state is CaseState.RECEIVED and self.clock() < case.expires_at:
-            return self.registry.resident(case.holder)
+            return self._registered(case.holder)
         return self.book.resident(case.number)
 
     def _note_shown(self, case: Case, clerk: Clerk) -> None:
@@ -463,7 +453,7 @@ class Office:
 
     def _unchanged(self, case: Case, by: Actor) -> Resident:
         """Ask the register again; where it tells otherwise than when the identity was checked, the case goes back."""
-        now, then = self.registry.resident(case.holder), self.book.resident(case.number)
+        now, then = self._registered(case.holder), self.book.resident(case.number)
         if now != then:
             self._go_back(case, by)
             raise _register_changed(case.number)
@@ -548,14 +538,15 @@ class Office:
         terms = Terms(
             profile=self.profile,
             now=self.clock(),
-            latest_end=latest_end(case.card, resident, beside),
+            card_end=whole_second(case.card.not_after),
+            beside=beside,
             case=CaseMark(case.number, case.version),
         )
         old = live.get(purpose)
         if case.kind is CaseKind.RENEWAL and old is not None:
-            return orders.renewal_order(old, resident.holder, key, terms)
+            return orders.renewal_order(old, resident, key, terms)
         replaces = None if old is None else old.serial
-        return orders.first_order(resident.holder, purpose, CARD, key, terms, replaces)
+        return orders.first_order(resident, purpose, CARD, key, terms, replaces)
 
     def _happened(
         self, case: Case, live: Mapping[Purpose, CertificateRecord], by: Actor
@@ -634,6 +625,15 @@ def _require_keys(case: Case, keys: Mapping[Purpose, HolderKey]) -> None:
             Text(f"証明書要求が必要な種類：{names}", f"A request is needed for each of: {names}."),
             Text("カードで鍵ペアを作り直してください。", "Make the key pairs on the card, one for each."),
         )
+
+
+def _no_registry() -> JpkiError:
+    return JpkiError(
+        Kind.UNAVAILABLE,
+        "registry-away",
+        Text("住民の記録の照会先が設定されていません。", "No resident registry is configured."),
+        Text("jpki.toml に照会先を設定してください。", "Name one in jpki.toml."),
+    )
 
 
 def _register_changed(number: CaseNumber) -> JpkiError:

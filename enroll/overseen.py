@@ -171,12 +171,14 @@ class TownTold(Told):
 class ForecastTold(Told):
     """What ends until a day; a campaign over it may be opened from `opens` on.
 
+    Of the `total`, `with_card` end with their cards, so that a renewal gains nothing and is not done.
     Authentication certificates name no municipality, so that they are told by week alone.
     """
 
     ending_by: date
     opens: date
     total: int
+    with_card: int
     weeks: list[WeekTold]
     towns: list[TownTold]
 

@@ -46,7 +46,8 @@ def _forecast(api: Api, call: Call) -> BaseModel:
         )
     weeks: dict[date, Tally[Purpose]] = {}
     towns: Tally[str] = Tally()
-    for each in api.oversight.campaigns.forecast(ending_by, now):
+    expected = api.oversight.campaigns.forecast(ending_by, now)
+    for each in expected:
         weeks.setdefault(each.week, Tally())[each.purpose] += each.count
         if each.purpose is Purpose.SIGNING:
             towns[api.oversight.town_of(each.partition)] += each.count
@@ -55,6 +56,7 @@ def _forecast(api: Api, call: Call) -> BaseModel:
         ending_by=ending_by,
         opens=renewal_opens(api.office.profile, end_of_day(ending_by)),
         total=sum(count.total() for count in weeks.values()),
+        with_card=sum(each.with_card for each in expected),
         weeks=[
             overseen.WeekTold(week=week, authentication=count[Purpose.AUTHENTICATION], signing=count[Purpose.SIGNING])
             for week, count in weeks.items()

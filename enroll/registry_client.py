@@ -1,12 +1,12 @@
-"""The way to a town's register of residents: one POST over TLS with a client certificate (docs/registry.md).
+"""The way to a town's register of residents: a POST over TLS with a client certificate (docs/registry.md).
 
-The holder code travels in the body and never in a URL; the answer is read strictly, bounded in time and size, and kept
+Holder codes travel in the body and never in a URL; the answer is read strictly, bounded in time and size, and kept
 nowhere here. No error repeats anything of it (rule R21) but that a municipality in it was merged.
 """
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from http import HTTPStatus
@@ -23,9 +23,12 @@ from jpki.resident import Registration, Resident
 from jpki.text import Text
 from ocsp.http_client import Ask, answered, split_address
 
-SCHEMA = "jpki.resident/1"
+SCHEMA, SCHEMA_OF_MANY = "jpki.resident/1", "jpki.residents/1"
 LARGEST_ANSWER = 65_536
 """Octets; an honest answer has about 1,500."""
+AT_ONCE = 100
+"""So many persons are asked about in one question at most."""
+_LARGEST_OF_MANY = 8 * LARGEST_ANSWER
 _SECONDS = 5.0
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 _FIELDS = {"holder", "registration", "is_ward", "stay_until"}
@@ -42,47 +45,74 @@ class RegistryClient:
 
     def resident(self, code: HolderCode) -> Resident:
         """Ask for one person, over a connection of its own."""
-        ask = Ask("POST", _HEADERS, self.seconds, json.dumps({"holder": code}).encode(), self.tls())
+        told = _told(self._asked({"holder": code}, LARGEST_ANSWER), SCHEMA, "resident")
+        return _resident(told, code, day_in_japan(self.clock()))
+
+    def each_resident(self, codes: Collection[HolderCode]) -> Mapping[HolderCode, Resident | JpkiError]:
+        """Ask for many, some at a time; what cannot be read of one says nothing of the others."""
+        found: dict[HolderCode, Resident | JpkiError] = {}
+        wanted = list(dict.fromkeys(codes))
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            told = _told(self._asked({"holders": some}, _LARGEST_OF_MANY), SCHEMA_OF_MANY, "residents")
+            if not isinstance(told, list) or len(told) != len(some):
+                raise _unreadable()
+            today = day_in_japan(self.clock())
+            for code, fields in zip(some, told, strict=True):
+                try:
+                    found[code] = _resident(fields, code, today)
+                except JpkiError as error:
+                    found[code] = error
+        return found
+
+    def _asked(self, question: Mapping[str, object], largest: int) -> bytes:
+        ask = Ask("POST", _HEADERS, self.seconds, json.dumps(question).encode(), self.tls())
         try:
             with answered(split_address(self.url), ask) as response:
-                octets = _body(response)
+                return _body(response, largest)
         except (OSError, HTTPException, ValueError) as error:
             raise _away() from error
-        return _resident(octets, code, day_in_japan(self.clock()))
 
 
-def _body(response: HTTPResponse) -> bytes:
+def _body(response: HTTPResponse, largest: int) -> bytes:
     if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise _away()
-    octets = response.read(LARGEST_ANSWER + 1)
-    if response.status != HTTPStatus.OK or len(octets) > LARGEST_ANSWER:
+    octets = response.read(largest + 1)
+    if response.status != HTTPStatus.OK or len(octets) > largest:
         raise _unreadable()
     if response.length:
         raise ConnectionError("the connection ended before the answer did")
     return octets
 
 
-def _resident(octets: bytes, code: HolderCode, today: date) -> Resident:
+_MALFORMED = (JpkiError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What was wrong is not told, and not even linked: it may hold what the register said of a person."""
+
+
+def _told(octets: bytes, schema: str, name: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return what stands under `name` in an answer of this schema."""
     try:
         answer = json.loads(octets)
-        now = answer["resident"] and successor(answer["resident"]["holder"]["municipality"])
-        resident = None if now else _answer(answer, today)
-    except (JpkiError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        # What was wrong is not told, and not even linked: it may hold what the register said of a person.
+        if set(answer) != {"schema", name} or answer["schema"] != schema:
+            raise _unreadable()
+        return answer[name]
+    except _MALFORMED:
+        raise _unreadable() from None
+
+
+def _resident(fields: Any, code: HolderCode, today: date) -> Resident:  # noqa: ANN401 - whatever JSON holds
+    if fields is None:
+        raise _unknown()
+    try:
+        now = successor(fields["holder"]["municipality"])
+        resident = None if now else _read(fields, today)
+    except _MALFORMED:
         raise _unreadable() from None
     if now:
         raise _outdated(now)
-    if resident is None:
-        raise _unknown()
-    if resident.code != code:
+    if resident is None or resident.code != code:
         raise _unreadable()
     return resident
-
-
-def _answer(answer: Mapping[str, Any], today: date) -> Resident | None:
-    if set(answer) != {"schema", "resident"} or answer["schema"] != SCHEMA:
-        raise ValueError("another schema")
-    return None if answer["resident"] is None else _read(answer["resident"], today)
 
 
 def _read(fields: Mapping[str, Any], today: date) -> Resident:

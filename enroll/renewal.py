@@ -128,3 +128,16 @@ def not_renewable(serial: Serial) -> JpkiError:
         ),
         Text("新しい証明書を発行（issue）してください。", "Issue a new certificate instead."),
     )
+
+
+def register_disagrees() -> JpkiError:
+    """Return the refusal to certify what the register does not say; it repeats neither (rule R21)."""
+    return JpkiError(
+        Kind.CONFLICT,
+        "register-disagrees",
+        Text("住民の記録と一致しません。", "The register of residents says something else of this holder."),
+        Text(
+            "住民の記録を確かめ、窓口で手続きをしてください。",
+            "See what the register says, and have it done at a counter.",
+        ),
+    )

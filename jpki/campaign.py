@@ -94,12 +94,16 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """How many certificates of one partition end in one week, which begins on a Monday in Japan."""
+    """How many certificates of one partition end in one week, which begins on a Monday in Japan.
+
+    With `with_card` of them ends their card: to renew those gains nothing.
+    """
 
     week: date
     purpose: Purpose
     partition: PartitionId
     count: int
+    with_card: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

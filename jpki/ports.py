@@ -20,6 +20,7 @@ from jpki.certificate import Carrier, Purpose, Validity
 from jpki.clock import iso
 from jpki.counter import Counter, CounterCode
 from jpki.delegate import Delegate, TimeStampingUnit
+from jpki.errors import JpkiError
 from jpki.generation import Generation, Responder
 from jpki.ids import SERIAL_OCTETS, GenerationId, HolderCode, KeyUri, PartitionId, Serial
 from jpki.partition import DELTA, Partition
@@ -132,7 +133,8 @@ class KeyProvider(Protocol):
 class Reservation:
     """What is known of a certificate before anything is drafted; `renews` is the serial it will supersede.
 
-    `case` is the case in which it was approved, where there is one.
+    `card_end` is the end of the card that it is for, where it is known; it does not outlive that. `case` is the case in
+    which it was approved, where there is one.
     """
 
     serial: Serial
@@ -145,13 +147,17 @@ class Reservation:
     profile_hash: str
     key_hash: bytes
     validity: Validity
+    card_end: datetime | None = None
     renews: Serial | None = None
     case: CaseMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRecord:
-    """What the ledger knows of one certificate, and of its holder no more than the opaque code."""
+    """What the ledger knows of one certificate, and of its holder no more than the opaque code.
+
+    `card_end` is the end of the card that it was written to, None where no card was read.
+    """
 
     serial: Serial
     purpose: Purpose
@@ -160,6 +166,7 @@ class CertificateRecord:
     validity: Validity
     profile_hash: str
     status: Status
+    card_end: datetime | None = None
 
 
 class CertificateLedger(Protocol):
@@ -334,7 +341,7 @@ class Admission(Protocol):
 
 
 class ResidentRegistry(Protocol):
-    """The town's register of residents, asked case by case; what it answers is kept nowhere but in the sealed case."""
+    """The town's register of residents; what it answers is kept nowhere but in the sealed case."""
 
     def resident(self, code: HolderCode) -> Resident:
         """Return what the register says now.
@@ -343,6 +350,14 @@ class ResidentRegistry(Protocol):
             JpkiError: NOT_FOUND `resident-unknown`; UNAVAILABLE `registry-away`; INTERNAL `registry-unreadable` when
                 the answer is no answer, or tells of another person; CONFLICT `registry-outdated` when it tells of a
                 municipality of before a merger.
+        """
+        ...
+
+    def each_resident(self, codes: Collection[HolderCode]) -> Mapping[HolderCode, Resident | JpkiError]:
+        """Return what the register says now of each of many, or why there is no answer about that one.
+
+        Raises:
+            JpkiError: UNAVAILABLE `registry-away`; INTERNAL `registry-unreadable` when nothing of it is an answer.
         """
         ...
 

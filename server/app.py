@@ -19,7 +19,6 @@ from enroll.routes import Api
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Clerk, ClerkId, ClerkState
 from jpki.errors import JpkiError, Kind
-from jpki.generation import Generation
 from jpki.look import FONTS, STATIC, STATIC_ADDRESS, TEMPLATES
 from jpki.text import Text
 from jpki.verifier import VerifierId
@@ -35,6 +34,7 @@ from server import (
     same_site,
     watch,
 )
+from server.clients import Clients
 from server.directory import distribution_points
 from server.documents import judge_upload
 from server.freshness import warning_of
@@ -87,6 +87,11 @@ def known_clients(doors: Collection[Door]) -> Sequence[Purpose]:
     return (Purpose.INFRASTRUCTURE, Purpose.AUTHENTICATION) if Door.HOLDER in doors else (Purpose.INFRASTRUCTURE,)
 
 
+def clients_of(rooms: Rooms, doors: Collection[Door]) -> Clients:
+    """Return who tells whose certificate a client of these doors shows."""
+    return Clients(lambda: [root for ca in known_clients(doors) for root in rooms.living(ca)], rooms.clock)
+
+
 def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watch | None = None) -> Flask:
     """Return the application with these doors open, and the portal, /livez, /readyz and /metrics beside them.
 
@@ -132,12 +137,7 @@ def create_app(rooms: Rooms, doors: Sequence[Door] = tuple(Door), observer: Watc
     doors_by_name: dict[str, str] = {blueprint.name: door for door, blueprint in opened}
     watch.register(app, observer, doors_by_name | {blueprint.name: HEALTH for blueprint in beside})
     # After it: what is refused is counted, too.
-    clients = known_clients(doors)
-
-    def roots() -> Sequence[Generation]:
-        return [root for ca in clients for root in rooms.living(ca)]
-
-    access.hear_proxies(app, rooms.settings.client_cert_proxy, roots, rooms.clock)
+    access.hear_clients(app, rooms.settings.client_cert_proxy, clients_of(rooms, doors))
     return app
 
 

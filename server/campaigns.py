@@ -66,6 +66,7 @@ def worker_of(rooms: Rooms, requests: CardRequests, hand_over: HandOver) -> Work
         municipality_of=rooms.store.partitions.municipality_of,
         requests=requests,
         hand_over=hand_over,
+        registry=rooms.registry,
         clock=rooms.clock,
         by=LOCAL_OPERATOR,
     )

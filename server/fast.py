@@ -14,7 +14,8 @@ from jpki.ids import Serial
 from ocsp.fields import fields
 from ocsp.request import MAX_REQUEST_OCTETS
 from ocsp.responder import Answer, Responder
-from server.app import Door, checks
+from server.app import Door, checks, clients_of
+from server.clients import Clients
 from server.health import Check, readiness
 from server.http1 import LINGER_SECONDS, REQUEST_SECONDS, Connection, Hub, Request, refusal
 from server.metrics import CONTENT_TYPE, Metrics
@@ -33,8 +34,11 @@ class FastDoor:
 
     most_body_octets = MAX_REQUEST_OCTETS
 
-    def __init__(self, responder: Responder, health: Mapping[str, Check], metrics: Metrics, watch: Watch) -> None:
+    def __init__(
+        self, responder: Responder, clients: Clients, health: Mapping[str, Check], metrics: Metrics, watch: Watch
+    ) -> None:
         self._responder = responder
+        self.clients = clients
         self._health = health
         self._metrics = metrics
         self.watch = watch
@@ -44,7 +48,14 @@ class FastDoor:
     def of(cls, rooms: Rooms, watch: Watch) -> "FastDoor":
         """Return the door of a home."""
         needed = checks(rooms, [Door.OCSP])
-        return cls(rooms.responder, needed, Metrics.of(rooms, needed, watch.tally.board), watch)
+        clients = clients_of(rooms, [Door.OCSP])
+        clients.keep_up()
+        return cls(rooms.responder, clients, needed, Metrics.of(rooms, needed, watch.tally.board), watch)
+
+    def client(self, certificate: bytes) -> Serial | None:
+        """Return the serial of a verifier's certificate."""
+        known = self.clients.bearer(certificate)
+        return None if known is None else known[1]
 
     def at_once(self, request: Request) -> Answer | None:
         """Answer what is known already."""
@@ -92,9 +103,12 @@ class FastWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
             }
         for each in self.sockets:
             self.servers.append(await self.loop.create_server(lambda: Connection(hub), sock=each.sock, **tls))
+        seeing: asyncio.Future[None] | None = None
         with suppress(asyncio.CancelledError):
             while self.alive and self.ppid == os.getppid():
                 self.notify()
+                if tls and (seeing is None or seeing.done()):
+                    seeing = self.loop.run_in_executor(None, door.clients.keep_up)
                 door.watch.tally.connections(len(hub.open))
                 hub.close_overdue()
                 await asyncio.sleep(_SECOND)

@@ -16,7 +16,6 @@ from jpki.ids import Serial
 from ocsp.fields import fields
 from ocsp.responder import Answer
 from server import problems
-from server.access import serial_of
 
 MOST_HEAD_OCTETS = 16_384
 """Of a request line and its headers; the longest question in a URL has about 13,400."""
@@ -45,7 +44,7 @@ class Request(NamedTuple):
     headers: dict[str, str]
     body: bytes
     client: Serial | None
-    """The serial of the client's certificate, if TLS asked for one and verified it."""
+    """The serial of the client's certificate, if it showed one that is trusted still."""
 
 
 class Service(Protocol):
@@ -53,6 +52,10 @@ class Service(Protocol):
 
     most_body_octets: int
     """A longer body is cut after one octet more, and its connection closed."""
+
+    def client(self, certificate: bytes) -> Serial | None:
+        """Return the serial of a client's certificate, None where it is nobody's; without waiting for anything."""
+        ...
 
     def at_once(self, request: Request) -> Answer | None:
         """Answer without waiting for anything, or return None."""
@@ -137,7 +140,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._client = serial_of(transport.get_extra_info("peercert"))
+        tls = transport.get_extra_info("ssl_object")
+        self._certificate: bytes | None = None if tls is None else tls.getpeercert(binary_form=True)
         peer = transport.get_extra_info("peername")
         self._address: str = peer[0] if peer else ""
         if len(self._hub.open) >= MOST_CONNECTIONS:
@@ -257,7 +261,8 @@ class Connection(asyncio.Protocol):
     def _ask(self, *, keep: bool) -> None:
         self._last = not keep
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, self._target, self._headers, self._body, self._client)
+        client = None if self._certificate is None else self._hub.service.client(self._certificate)
+        request = Request(method, self._target, self._headers, self._body, client)
         if self._busy:
             self._queue.append((request, keep))
         else:

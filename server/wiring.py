@@ -18,7 +18,7 @@ from crl.partition import bucket_of
 from crl.publisher import Publisher
 from enroll.delivery import Delivery
 from enroll.desk import Desk
-from enroll.office import NoRegistry, Office
+from enroll.office import Office
 from enroll.own_suspension import OwnSuspension
 from enroll.registry_client import RegistryClient
 from enroll.resident_events import EventWorker
@@ -321,12 +321,13 @@ def assemble(
         profile=profile,
         municipality_of=store.partitions.municipality_of,
         on_devices=SqlDevices(store.database).serials,
+        registry=registry,
         clock=clock,
     )
     office = Office(
         desk=desk,
         book=store.cases,
-        registry=registry or NoRegistry(),
+        registry=registry,
         counters=store.counters.counter,
         audit=store.audit,
         profile=profile,

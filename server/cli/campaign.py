@@ -268,6 +268,7 @@ def _expected(each: Expected) -> dict[str, Any]:
         "kind": each.purpose,
         "partition": each.partition,
         "count": each.count,
+        "with_card": each.with_card,
     }
 
 
@@ -283,6 +284,11 @@ def _forecast_lines(expected: Sequence[Expected]) -> Iterator[Text]:
     partitions = len({each.partition for each in expected})
     total = sum(weeks.values())
     yield Text(f"対象 {total}件（{partitions}区画）", f"{total} certificates in {partitions} partitions of the lists")
+    if with_card := sum(each.with_card for each in expected):
+        yield Text(
+            f"  うち{with_card}件はカードとともに終わるため、更新されません（nothing-gained）。",
+            f"  {with_card} of them end with their cards and will not be renewed (nothing-gained)",
+        )
 
 
 def _surveyed_fields(survey: Survey, reason: str) -> dict[str, Any]:

@@ -144,8 +144,21 @@ def _report(
         number = format_serial(superseded)
         lines.append(Text(f"  旧証明書 {number} は失効しました。", f"  the old certificate {number} is superseded."))
         if record.validity.not_after <= old.validity.not_after:
-            lines.append(_CAPPED if record.carrier == CARD else _CAPPED_BY_CARD)
+            lines.append(_capped(record))
     output.result(schema, fields, lines)
+
+
+def _capped(record: CertificateRecord) -> Text:
+    if record.carrier != CARD:
+        return _CAPPED_BY_CARD
+    return _CAPPED if record.purpose is Purpose.SIGNING else _CAPPED_BY_END
+
+
+_CAPPED_BY_END = Text(
+    "注意：証明書はカードの有効期限又は在留期間の満了とともに終わるため、有効期限は延びていません。"
+    "次はカードを先に更新してください。",
+    "Note: a certificate ends with its card and with the stay, so nothing was gained; next time renew the card first.",
+)
 
 
 _CAPPED = Text(

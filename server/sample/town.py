@@ -21,6 +21,7 @@ from jpki.clock import day_in_japan
 from jpki.errors import JpkiError
 from jpki.holder import Holder
 from jpki.ids import Serial
+from jpki.resident import taken_at_word
 from jpki.revocation import Reason
 from server.home import Home
 from server.processes import pool
@@ -148,10 +149,10 @@ def _orders(rooms: Rooms, granted: Sequence[Wish]) -> list[Order]:
     orders = []
     for wish in granted:
         authentication = beside.get(wish.holder.code)
-        latest_end = None if authentication is None else authentication.validity.not_after
-        terms = Terms(profile=rooms.profile, now=now, latest_end=latest_end)
+        end = None if authentication is None else authentication.validity.not_after
+        terms = Terms(profile=rooms.profile, now=now, beside=end)
         key = holder_key(card_request(rooms.profile.key, wish.card), rooms.profile.key)
-        orders.append(first_order(wish.holder, wish.purpose, CARD, key, terms))
+        orders.append(first_order(taken_at_word(wish.holder), wish.purpose, CARD, key, terms))
     return orders
 
 

@@ -2,21 +2,22 @@
 
 import json
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from enroll.registry_client import SCHEMA
+from enroll.registry_client import AT_ONCE, SCHEMA, SCHEMA_OF_MANY
 from jpki.clock import Clock
 from jpki.errors import JpkiError
 from jpki.holder import Holder
 from jpki.ids import HolderCode
 from jpki.resident import Resident
-from server.sample.town_hall import TownHall
+from server.sample.town_hall import Register, TownHall
 
 PATH = "/residents"
-_LARGEST_QUESTION = 4096
+_LARGEST_QUESTION = 16_384
 _SECONDS = 10.0
 
 
@@ -32,27 +33,24 @@ def town_server(
         timeout = _SECONDS
 
         def do_POST(self) -> None:
-            """Answer one question, whose code is in its body."""
-            code = self._asked()
-            if code is None:
+            """Answer one question, about one person or some, whose codes are in its body."""
+            answer = self._answer()
+            if answer is None:
                 self.send_error(HTTPStatus.BAD_REQUEST)
                 return
-            try:
-                resident = _fields(register.updated(clock()).resident(code))
-            except JpkiError:
-                resident = None
-            body = json.dumps({"schema": SCHEMA, "resident": resident}).encode()
+            body = json.dumps(answer).encode()
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def _asked(self) -> HolderCode | None:
+        def _answer(self) -> dict[str, object] | None:
+            """Return what is answered, None where nothing was asked."""
             try:
                 length = int(self.headers.get("Content-Length", "0"))
-                question = json.loads(self.rfile.read(length)) if 0 < length <= _LARGEST_QUESTION else None
-                return HolderCode(str(question["holder"])) if self.path == PATH and question is not None else None
+                question = json.loads(self.rfile.read(length)) if 0 < length <= _LARGEST_QUESTION else {}
+                return _answer(question, register.updated(clock())) if self.path == PATH else None
             except (ValueError, TypeError, KeyError):
                 return None
 
@@ -60,6 +58,27 @@ def town_server(
             """Write nothing down: who is asked about is nobody else's business (rule R21)."""
 
     return _Server(address, Handler, tls)
+
+
+def _answer(question: Mapping[str, Any], register: Register) -> dict[str, object]:
+    """Answer about one person, or about some.
+
+    Raises:
+        KeyError, TypeError, ValueError: that is no question.
+    """
+    if "holders" not in question:
+        return {"schema": SCHEMA, "resident": _of(question["holder"], register)}
+    codes = question["holders"]
+    if not isinstance(codes, list) or len(codes) > AT_ONCE:
+        raise ValueError("too many")
+    return {"schema": SCHEMA_OF_MANY, "residents": [_of(each, register) for each in codes]}
+
+
+def _of(code: object, register: Register) -> dict[str, object] | None:
+    try:
+        return _fields(register.resident(HolderCode(str(code))))
+    except JpkiError:
+        return None
 
 
 class _Server(ThreadingHTTPServer):

@@ -73,17 +73,26 @@ class SqlCampaigns:
     def forecast(self, ending_by: date, at: datetime) -> Sequence[Expected]:
         """Return how many live card certificates end until then, by week and partition."""
         certificate, status = tables.certificate, tables.status
-        query = select(status.c.partition, status.c.not_after, certificate.c.purpose).join(
+        query = select(status.c.partition, status.c.not_after, certificate.c.purpose, certificate.c.card_end).join(
             certificate, certificate.c.serial == status.c.serial
         )
         counts: Counter[tuple[date, str, str]] = Counter()
+        with_card: Counter[tuple[date, str, str]] = Counter()
         with self._database.reading() as connection:
             for row in connection.execute(query.where(_ending(ending_by, at)).execution_options(yield_per=5000)):
                 ends = day_in_japan(row.not_after)
-                counts[ends - timedelta(days=ends.weekday()), row.purpose, row.partition] += 1
+                place = (ends - timedelta(days=ends.weekday()), row.purpose, row.partition)
+                counts[place] += 1
+                with_card[place] += row.card_end is not None and row.card_end <= row.not_after
         return [
-            Expected(week=week, purpose=Purpose(purpose), partition=PartitionId(partition), count=count)
-            for (week, purpose, partition), count in sorted(counts.items())
+            Expected(
+                week=place[0],
+                purpose=Purpose(place[1]),
+                partition=PartitionId(place[2]),
+                count=count,
+                with_card=with_card[place],
+            )
+            for place, count in sorted(counts.items())
         ]
 
     def ending(self, ending_by: date, at: datetime) -> Iterator[Ending]:

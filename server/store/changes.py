@@ -126,6 +126,30 @@ def require_capped(connection: Connection, serials: Sequence[Serial], at: dateti
             raise refusals.signing_outlives(signing, authentication)
 
 
+def renewed_within_card(connection: Connection, serials: Sequence[Serial]) -> Sequence[Serial]:
+    """Return what these renew; refuse what would outlive its card, or that of the one it renews where it names none.
+
+    Raises:
+        JpkiError: CONFLICT `card-outlived`.
+    """
+    rows = connection.execute(_RENEWING, {"among": serials}).all()
+    for row in rows:
+        if row.card_end is not None and row.not_after > row.card_end:
+            raise refusals.card_outlived(row.serial)
+    return [row.renews for row in rows if row.renews is not None]
+
+
+_OLD = tables.certificate.alias("old")
+_RENEWING = (
+    select(
+        tables.certificate.c.serial,
+        tables.certificate.c.renews,
+        tables.certificate.c.not_after,
+        func.coalesce(tables.certificate.c.card_end, _OLD.c.card_end).label("card_end"),
+    )
+    .outerjoin(_OLD, _OLD.c.serial == tables.certificate.c.renews)
+    .where(Among(tables.certificate.c.serial))
+)
 _HOLDERS = select(tables.place.c.holder).where(Among(tables.place.c.serial))
 _WAITING = (
     select(tables.place)

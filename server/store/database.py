@@ -34,7 +34,7 @@ from server.store import faults, tables
 from server.store.faults import translated
 from server.store.reserve import DISK_FULL, FileReserve, Reserve, TableReserve
 
-SCHEMA = "0016"
+SCHEMA = "0017"
 """The migration that this code works with; the newest file in migrations/versions bears the same name."""
 _BUSY_SECONDS = 20
 _LATEST = select(tables.clock.c.latest)

@@ -27,6 +27,7 @@ from server.store.changes import (
     journal,
     move,
     note,
+    renewed_within_card,
     require_capped,
     require_living,
     require_safe_issuers,
@@ -122,10 +123,7 @@ class SqlLedger:
 
     def activate(self, serials: Sequence[Serial], by: Actor, at: datetime, change: Change | None = None) -> None:
         """Make them live; what they renew is superseded, and their case moves, in the same transaction."""
-        place, certificate = tables.place, tables.certificate
-        renewing = select(certificate.c.renews).where(
-            Among(certificate.c.serial, serials), certificate.c.renews.is_not(None)
-        )
+        place = tables.place
         with self._database.writing() as connection:
             self._database.advance_clock(connection, at)
             cases.require_own_case(connection, serials, change)
@@ -134,7 +132,7 @@ class SqlLedger:
             move(connection, serials, State.ISSUED, State.ACTIVE)
             require_safe_issuers(connection, serials)
             require_capped(connection, serials, at)
-            if renewed := connection.execute(renewing).scalars().all():
+            if renewed := renewed_within_card(connection, serials):
                 revoke(connection, renewed, Reason.SUPERSEDED, by, at)
             connection.execute(update(place).where(Among(place.c.serial, serials)).values(stage=LIVE, since=at))
             note(connection, at, by, Act.ACTIVATED, serials)
@@ -271,6 +269,7 @@ def _find(connection: Connection, serials: Sequence[Serial]) -> dict[Serial, Cer
             validity=Validity(row.not_before, row.not_after),
             profile_hash=row.profile_hash,
             status=statuses[row.serial],
+            card_end=row.card_end,
         )
         for row in connection.execute(_RECORDS, {"among": possible}).all()
     }

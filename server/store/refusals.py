@@ -80,6 +80,19 @@ def signing_outlives(serial: Serial, authentication: Serial) -> JpkiError:
     )
 
 
+def card_outlived(serial: Serial) -> JpkiError:
+    """Return the refusal of what would outlive its card."""
+    return JpkiError(
+        Kind.CONFLICT,
+        "card-outlived",
+        Text(
+            f"証明書 {format_serial(serial)} の期限がカードの期限より後になります。",
+            f"Certificate {format_serial(serial)} would outlive its card.",
+        ),
+        Text("カードを更新し、証明書を発行し直してください。", "Renew the card, and issue the certificate anew."),
+    )
+
+
 def key_reused() -> JpkiError:
     """Return the refusal of a key that another certificate bears (rule R17)."""
     return JpkiError(

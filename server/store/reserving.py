@@ -197,6 +197,7 @@ def _insert(connection: Connection, wanted: Sequence[Reservation], at: datetime)
                 each.validity.not_before,
                 each.validity.not_after,
                 each.renews,
+                each.card_end,
             )
             for each in wanted
         ],
@@ -221,7 +222,7 @@ def _insert(connection: Connection, wanted: Sequence[Reservation], at: datetime)
 
 _CERTIFICATES = Bulk(
     insert(tables.certificate),
-    ("serial", "purpose", "carrier", "holder", "profile_hash", "not_before", "not_after", "renews"),
+    ("serial", "purpose", "carrier", "holder", "profile_hash", "not_before", "not_after", "renews", "card_end"),
 )
 _STATUSES = Bulk(insert(tables.status), ("serial", "generation", "partition", "not_after", "state", "position"))
 _PLACES = Bulk(insert(tables.place), ("holder", "purpose", "carrier", "stage", "serial", "since", "not_after"))

@@ -124,8 +124,10 @@ certificate = Table(
     Column("not_before", Moment, nullable=False),
     Column("not_after", Moment, nullable=False),
     Column("renews", SerialColumn, index=True),
+    Column("card_end", Moment),
     Index("certificate_holder", "holder", "purpose"),
 )
+"""`card_end` is the end of the card that it was written to, where one was read: nothing of a card outlives that."""
 
 holder_key = Table(
     "holder_key",

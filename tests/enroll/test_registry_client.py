@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enroll.registry_client import LARGEST_ANSWER, SCHEMA, RegistryClient
+from enroll.registry_client import AT_ONCE, LARGEST_ANSWER, SCHEMA, SCHEMA_OF_MANY, RegistryClient
 from jpki.errors import JpkiError, Kind
 from jpki.ids import HolderCode
 from jpki.resident import Registration
@@ -108,6 +108,43 @@ def test_r21_what_is_no_answer_is_refused_and_not_repeated(body: bytes) -> None:
     with replying(lambda _: (200, {}, body)) as url:
         error = refused(url)
     assert (error.code, error.kind) == ("registry-unreadable", Kind.INTERNAL)
+
+
+def answers(*residents: object) -> bytes:
+    return json.dumps({"schema": SCHEMA_OF_MANY, "residents": residents}).encode()
+
+
+def test_many_are_asked_about_in_few_questions_and_each_has_an_answer_of_its_own() -> None:
+    codes = [HolderCode(f"H-{number:04}") for number in range(1, AT_ONCE + 4)]
+    heard: list[int] = []
+
+    def reply(body: bytes) -> tuple[int, dict[str, str], bytes]:
+        asked = json.loads(body)["holders"]
+        heard.append(len(asked))
+        told: dict[str, object] = {"H-0002": None, "H-0003": {"holder": "half"}, "H-0004": RESIDENT}
+        own = [told.get(code, RESIDENT | {"holder": HOLDER | {"code": code}}) for code in asked]
+        return 200, {}, answers(*own)
+
+    with replying(reply) as url:
+        found = client(url).each_resident([*codes, *codes])
+    assert heard == [AT_ONCE, 3]
+    wrong = {code: told.code for code, told in found.items() if isinstance(told, JpkiError)}
+    assert wrong == {"H-0002": "resident-unknown", "H-0003": "registry-unreadable", "H-0004": "registry-unreadable"}
+    assert [told.code for told in found.values() if not isinstance(told, JpkiError)] == [
+        code for code in codes if code not in wrong
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [answers(), answers(RESIDENT, RESIDENT), answer(RESIDENT), answers(RESIDENT) + b" " * 8 * LARGEST_ANSWER, b"[]"],
+    ids=["too few", "too many", "about one", "too large", "no object"],
+)
+def test_r21_what_is_no_answer_about_many_is_none_about_any(body: bytes) -> None:
+    with replying(lambda _: (200, {}, body)) as url, pytest.raises(JpkiError) as refusal:
+        client(url).each_resident([CODE])
+    assert refusal.value.code == "registry-unreadable"
+    assert HOLDER["name"] not in repr(refusal.value.__cause__)
 
 
 def test_an_answer_of_before_a_merger_is_refused_and_the_municipality_of_now_is_named() -> None:

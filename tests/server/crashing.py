@@ -32,7 +32,7 @@ from server.settings import read_settings
 from server.wiring import Rooms, assemble, database_of, keys_of, store_of
 from tests import forked
 from tests.crl.fakes import Fuse
-from tests.server.people import someone
+from tests.server.people import AskedOneByOne, someone
 
 SECOND = 1_000_000
 _FILE_EVENTS = {"os.rename", "os.link", "os.remove", "os.truncate", "open"}
@@ -157,7 +157,7 @@ class Cards:
         return card_request(KeySpec.P384, number).public_bytes(Encoding.DER)
 
 
-class AnyResident:
+class AnyResident(AskedOneByOne):
     """A register in which everybody is, and nobody moves."""
 
     def resident(self, code: HolderCode) -> Resident:

@@ -243,6 +243,36 @@ class LedgerContract:
         store.ledger.activate([signing, new], BY, clock())
         assert {self.state(store, each) for each in (signing, new)} == {State.ACTIVE}
 
+    def test_nothing_comes_to_life_that_outlives_its_card_or_that_of_what_it_renews(
+        self, store: Store, clock: SteppingClock
+    ) -> None:
+        def issued(days: int, card_days: int | None, renews: Serial | None = None, holder: str = "H-0001") -> Serial:
+            wanted = self.wanted(clock, holder, renews)
+            card_end = None if card_days is None else clock() + timedelta(days=card_days)
+            end = Validity(clock(), clock() + timedelta(days=days))
+            reservation = replace(wanted, validity=end, card_end=card_end)
+            store.ledger.reserve([reservation], BY, clock())
+            store.ledger.intend({reservation.serial: TBS}, BY, clock())
+            store.ledger.complete({reservation.serial: b"signature"}, BY, clock())
+            return reservation.serial
+
+        def refused(*serials: Serial) -> None:
+            with pytest.raises(JpkiError) as refusal:
+                store.ledger.activate(serials, BY, clock())
+            assert code_of(refusal) == "card-outlived"
+            store.ledger.discard(serials, BY, clock())
+
+        fine = issued(31, 31, holder="H-0002")
+        refused(fine, issued(31, 30))
+        old = issued(30, 30)
+        store.ledger.activate([old], BY, clock())
+        assert store.ledger.find([old])[old].card_end == clock() + timedelta(days=30)
+        refused(issued(31, None, old))
+        assert self.state(store, old) is State.ACTIVE
+        new = issued(31, 40, old)
+        store.ledger.activate([new], BY, clock())
+        assert (self.state(store, old), self.state(store, new)) == (State.REVOKED, State.ACTIVE)
+
     def test_an_ended_one_and_a_held_one_bind_nobody(self, store: Store, clock: SteppingClock) -> None:
         authentication = self.ending(store, clock, Purpose.AUTHENTICATION, 30)
         store.ledger.activate([authentication], BY, clock())

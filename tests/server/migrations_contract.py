@@ -1,12 +1,13 @@
 """What migrations must do on every database."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography import x509
-from sqlalchemy import text
+from sqlalchemy import Column, ColumnClause, column, insert, select, table, text
 
 from jpki.acts import Act, Actor, AuditEvent
 from jpki.certificate import Purpose
@@ -14,11 +15,12 @@ from jpki.errors import JpkiError
 from jpki.ids import Serial, format_serial
 from jpki.randomness import system_randomness
 from jpki.signature import PrivateKey, signed
+from server.store import tables
 from server.store.audit import SqlAudit
 from server.store.audit_log import SqlAuditLog
 from server.store.database import SCHEMA, Database
 from server.store.reserve import RESERVE
-from server.store.tables import metadata
+from server.store.tables import certificate, metadata
 from server.wiring import store_of
 from tests.ca import world
 
@@ -74,9 +76,9 @@ def check_partitions_stay(full: Database) -> None:
 def check_records_are_carried_over_and_sealed(empty: Database) -> None:
     """A ledger from before there were seals keeps its certificates, and seals them when it is told a key."""
     empty.migrate("0001")
-    certificate, octets = Serial(1 << 126), signed(*_signer())
+    serial, octets = Serial(1 << 126), signed(*_signer())
     with empty.writing() as connection:
-        for table, values in _rows_of_0001(certificate, octets).items():
+        for table, values in _rows_of_0001(serial, octets).items():
             columns = ", ".join(values)
             places = ", ".join(f":{name}" for name in values)
             connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({places})"), values)  # noqa: S608 - ours
@@ -85,10 +87,49 @@ def check_records_are_carried_over_and_sealed(empty: Database) -> None:
     store.seals.use(world.WRAPPING_KEY)
     assert store.seals.outdated() == 1
     with pytest.raises(JpkiError) as refused:
-        store.ledger.certificates([certificate]).get(certificate)
+        store.ledger.certificates([serial]).get(serial)
     assert refused.value.code == "database-outdated"
     assert store.seals.reseal_some() == 1
-    assert store.ledger.certificates([certificate]).get(certificate) == octets
+    assert store.ledger.certificates([serial]).get(serial) == octets
+
+
+def check_cards_ends_are_taken_from_the_cases(empty: Database) -> None:
+    """What was issued in a case knows its card's end from there; of the others nobody knows it."""
+    empty.migrate("0013")
+    in_case, alone = Serial(1 << 126), Serial(1 << 126 | 1)
+    card_end, moment = datetime(2034, 9, 9, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
+    case = {
+        **dict.fromkeys(("opened_at", "changed_at", "expires_at"), moment),
+        "number": "C-1",
+        "kind": "new",
+        "state": "delivered",
+        "version": 5,
+        "counter": "131016",
+        "holder": "H-0001",
+        "purposes": "signing",
+        "applicant": "holder",
+        "documents": "",
+        "opened_by": "clerk-1",
+        "card": "card-1",
+        "card_not_after": card_end,
+        "card_mode": "ordinary",
+    }
+    former = [each for each in certificate.columns if each is not certificate.c.card_end]
+    with empty.writing() as connection:
+        for serial in (in_case, alone):
+            told = {"serial": serial, "purpose": "signing", "carrier": "card", "holder": f"H-{serial}"}
+            rest = {"profile_hash": "0" * 64, "not_before": moment, "not_after": moment}
+            connection.execute(insert(table("certificate", *map(_bare, former))).values(told | rest))
+        connection.execute(insert(tables.case).values(case))
+        connection.execute(insert(tables.case_certificate).values(serial=in_case, number="C-1", version=3))
+    empty.migrate()
+    with empty.reading() as connection:
+        found = connection.execute(select(certificate.c.serial, certificate.c.card_end))
+        assert {row.serial: row.card_end for row in found} == {in_case: card_end, alone: None}
+
+
+def _bare(named: Column[Any]) -> ColumnClause[Any]:
+    return column(named.name, named.type)
 
 
 def _signer() -> tuple[PrivateKey, bytes]:

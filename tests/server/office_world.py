@@ -27,7 +27,7 @@ from jpki.text import Text
 from server.home import Home
 from server.sample.keys import card_request
 from server.wiring import Rooms, open_rooms
-from tests.server.people import someone
+from tests.server.people import AskedOneByOne, someone
 
 TOWN, OTHER_TOWN = CounterCode("131016"), CounterCode("141003")
 POST_OFFICE, CONSULATE = CounterCode("po-1"), CounterCode("consulate-1")
@@ -36,7 +36,7 @@ Serials = dict[Purpose, Serial]
 
 
 @dataclass
-class Register:
+class Register(AskedOneByOne):
     """The town's register as a test has it; it counts how often it was asked."""
 
     residents: dict[HolderCode, Resident] = field(default_factory=dict)

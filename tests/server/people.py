@@ -1,7 +1,7 @@
 """Fictitious holders, their registry answers, and the requests that their cards make."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from enroll.municipalities import municipalities
+from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
 from jpki.ids import HolderCode
+from jpki.resident import Resident
 from jpki.signature import PrivateKey
 from server.sample import holders
 from tests.ca.world import HANAKO
@@ -46,6 +48,24 @@ def of_few_towns() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(holders, "_present_municipalities", lambda: tuple(municipalities().values())[::500])
         yield
+
+
+class AskedOneByOne:
+    """Answers about many as about each alone; for a register in a test."""
+
+    def resident(self, code: HolderCode) -> Resident:
+        raise NotImplementedError
+
+    def each_resident(self, codes: Collection[HolderCode]) -> dict[HolderCode, Resident | JpkiError]:
+        found: dict[HolderCode, Resident | JpkiError] = {}
+        for code in codes:
+            try:
+                found[code] = self.resident(code)
+            except JpkiError as error:
+                if error.kind is Kind.UNAVAILABLE:
+                    raise
+                found[code] = error
+        return found
 
 
 @cache

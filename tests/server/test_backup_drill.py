@@ -19,6 +19,7 @@ from jpki.clock import system_clock
 from jpki.delegate import DelegateKind
 from jpki.errors import JpkiError
 from jpki.ids import Serial, format_serial
+from jpki.resident import taken_at_word
 from jpki.revocation import Reason, State
 from server.cli.frame import run
 from server.home import Home
@@ -68,9 +69,9 @@ def _issue(rooms: Rooms, code: str, purpose: Purpose, key: int) -> Serial:
 def _voided(rooms: Rooms) -> list[Serial]:
     """Reserve a certificate and close it before it is signed."""
     authority, profile = rooms.desk.authority, rooms.profile
-    terms = Terms(profile=profile, now=rooms.clock(), latest_end=None)
+    terms = Terms(profile=profile, now=rooms.clock())
     key = holder_key(request(card_key(25)), profile.key)
-    order = first_order(someone("N-v"), Purpose.AUTHENTICATION, CARD, key, terms)
+    order = first_order(taken_at_word(someone("N-v")), Purpose.AUTHENTICATION, CARD, key, terms)
     serials = list(authority.issuer.prepare([order], LOCAL_OPERATOR).to_be_signed)
     assert authority.discard(serials, LOCAL_OPERATOR) == 1
     return serials

@@ -3,9 +3,9 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -18,13 +18,16 @@ from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.campaign import CampaignId, CampaignState, ItemState
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clock import day_in_japan, system_clock
-from jpki.ids import Serial, format_serial
+from jpki.errors import JpkiError
+from jpki.ids import HolderCode, Serial, format_serial
 from jpki.randomness import system_randomness
+from jpki.resident import Registration, taken_at_word
 from jpki.revocation import Reason, State
 from server.campaigns import worker_of
 from server.founding import found
 from server.home import Home
 from server.sample.cards import SampleCards
+from server.sample.holders import CODE_PREFIX, sample_holder
 from server.sample.town import populate
 from server.settings import Settings
 from server.store import tables
@@ -35,6 +38,7 @@ from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
 from tests.server.conftest import copied
 from tests.server.console import Jpki
+from tests.server.office_world import Register
 from tests.server.people import of_few_towns
 from tests.server.postgresql import running
 
@@ -196,8 +200,10 @@ def test_a_paused_campaign_gives_out_nothing_and_a_cancelled_one_never_again(
 def test_cards_whose_requests_have_not_come_wait_for_a_retry(
     jpki: Jpki, home: Path, rooms: Rooms, tmp_path: Path
 ) -> None:
-    wanted = sorted(opened(rooms))
-    records = rooms.store.ledger.find(wanted)
+    chosen = opened(rooms)
+    records = rooms.store.ledger.find(list(chosen))
+    # Signing certificates come first: one beside an authentication certificate that is not renewed gains nothing.
+    wanted = sorted(chosen, key=lambda serial: (records[serial].purpose is Purpose.AUTHENTICATION, serial))
     requests = SampleCards(rooms.profile.key)(list(records.values()))
     folder = tmp_path / "cards"
     folder.mkdir()
@@ -230,6 +236,122 @@ def test_one_revoked_while_it_is_renewed_fails_alone(rooms: Rooms) -> None:
     campaign = rooms.store.campaigns.campaign(ONE)
     assert (campaign.counts[ItemState.DONE], campaign.counts[ItemState.FAILED]) == (len(wanted) - 1, 1)
     assert rooms.store.ledger.successors([victim]) == {}
+
+
+def errors(rooms: Rooms) -> dict[Serial, str]:
+    return dict(rooms.store.campaigns.failures(ONE, None, 1000))
+
+
+def known(rooms: Rooms, wanted: Collection[Serial]) -> Register:
+    """A register that says of all that are renewed what sample holders are."""
+    holders = {each.holder for each in rooms.store.ledger.find(list(wanted)).values()}
+    numbers = {code: int(code.removeprefix(CODE_PREFIX)) for code in holders}
+    with of_few_towns():
+        return Register({code: taken_at_word(sample_holder("campaign", number)) for code, number in numbers.items()})
+
+
+def pair(rooms: Rooms, wanted: Collection[Serial]) -> dict[Purpose, Serial]:
+    """The two certificates of one holder, both to be renewed."""
+    found: dict[HolderCode, dict[Purpose, Serial]] = {}
+    for record in rooms.store.ledger.find(sorted(wanted)).values():
+        found.setdefault(record.holder, {})[record.purpose] = record.serial
+    return next(each for each in found.values() if len(each) == len(HOLDER_PURPOSES))
+
+
+FORBIDDEN = {
+    "a dead person's": ({"registration": Registration.ENDED}, HOLDER_PURPOSES, "register-ended"),
+    "a ward's": ({"is_ward": True}, (Purpose.SIGNING,), "ward-no-signing"),
+    "one of a stay that is over": ({"stay_until": date(2026, 1, 1)}, HOLDER_PURPOSES, "stay-ended"),
+    "one that says something else": ({"name": "日本　移子", "name_substitutes": "00000"}, (Purpose.SIGNING,), None),
+}
+
+
+@pytest.mark.parametrize(("changes", "purposes", "code"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_what_the_register_forbids_fails_alone_and_can_be_retried(
+    rooms: Rooms, changes: dict[str, object], purposes: Sequence[Purpose], code: str | None
+) -> None:
+    wanted = opened(rooms)
+    register, both = known(rooms, wanted), pair(rooms, wanted)
+    asking = replace(worker(rooms), registry=register)
+    holder = rooms.desk.record(both[Purpose.SIGNING]).holder
+    before = register.residents[holder]
+    register.change(holder, **changes)
+    finish(asking)
+    assert errors(rooms) == {both[purpose]: code or "register-disagrees" for purpose in purposes}
+    assert all(rooms.desk.record(both[each]).status.state is State.ACTIVE for each in purposes)
+    register.enter(before)
+    assert rooms.store.campaigns.retry(ONE, BY, rooms.clock()) == len(purposes)
+    finish(asking)
+    check_everyone_was_renewed_once(rooms, wanted)
+
+
+def test_whom_the_register_does_not_know_fails_alone_and_a_register_that_is_away_stops_all(
+    rooms: Rooms, present: SteppingClock
+) -> None:
+    wanted = opened(rooms)
+    register, both = known(rooms, wanted), pair(rooms, wanted)
+    stranger = register.residents.pop(rooms.desk.record(both[Purpose.SIGNING]).holder)
+    register.away = True
+    asking = replace(worker(rooms), registry=register)
+    with pytest.raises(JpkiError, match="registry-away"):
+        finish(asking)
+    assert errors(rooms) == {}
+    register.away = False
+    present.advance(minutes=6)
+    finish(asking)
+    assert errors(rooms) == dict.fromkeys(both.values(), "resident-unknown")
+    register.enter(stranger)
+    rooms.store.campaigns.retry(ONE, BY, rooms.clock())
+    finish(asking)
+    check_everyone_was_renewed_once(rooms, wanted)
+
+
+def test_a_register_is_asked_only_about_those_whose_cards_have_asked(rooms: Rooms) -> None:
+    wanted = opened(rooms)
+    register = known(rooms, wanted)
+    finish(replace(worker(rooms), registry=register, requests=lambda _: {}))
+    assert register.asked == 0
+    assert set(errors(rooms).values()) == {"request-missing"}
+
+
+def ends_with_card(rooms: Rooms, serials: Collection[Serial], end: datetime) -> None:
+    certificate = tables.certificate
+    with rooms.store.database.writing() as connection:
+        connection.execute(update(certificate).where(certificate.c.serial.in_(serials)).values(card_end=end))
+
+
+def test_what_ends_with_its_card_is_told_beforehand_and_not_renewed(jpki: Jpki, home: Path, rooms: Rooms) -> None:
+    wanted = opened(rooms)
+    both = pair(rooms, wanted)
+    end = max(rooms.desk.record(each).validity.not_after for each in both.values())
+    ends_with_card(rooms, both.values(), end)
+    words = ("campaign", "renew", "--home", home, "--expiring-before", first_day_not_covered(), "--dry-run")
+    planned = jpki.done(*words)["forecast"]
+    assert sum(week["with_card"] for week in planned) == 2
+    assert "2 of them end with their cards" in jpki(*words, "--lang", "en").out
+    finish(worker(rooms))
+    assert errors(rooms) == dict.fromkeys(both.values(), "nothing-gained")
+    assert all(rooms.desk.record(each).status.state is State.ACTIVE for each in both.values())
+    later = end + timedelta(days=365)
+    ends_with_card(rooms, both.values(), later)
+    rooms.store.campaigns.retry(ONE, BY, rooms.clock())
+    finish(worker(rooms))
+    check_everyone_was_renewed_once(rooms, wanted)
+    new = rooms.store.ledger.successors(list(both.values())).values()
+    records = rooms.store.ledger.find([each.serial for each in new]).values()
+    assert {(each.validity.not_after, each.card_end) for each in records} == {(later, later)}
+
+
+def test_a_signing_certificate_waits_for_the_other_that_could_not_be_renewed(rooms: Rooms) -> None:
+    wanted = opened(rooms)
+    both = pair(rooms, wanted)
+    cards = SampleCards(rooms.profile.key)
+    late = both[Purpose.AUTHENTICATION]
+    finish(replace(worker(rooms), requests=lambda records: cards([each for each in records if each.serial != late])))
+    assert errors(rooms) == {late: "request-missing", both[Purpose.SIGNING]: "nothing-gained"}
+    rooms.store.campaigns.retry(ONE, BY, rooms.clock())
+    finish(worker(rooms))
+    check_everyone_was_renewed_once(rooms, wanted)
 
 
 def test_progress_tells_when_it_will_be_done(rooms: Rooms, present: SteppingClock) -> None:

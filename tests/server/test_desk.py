@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from ca.key_policy import holder_key
 from ca.profile import CARD_V1
 from enroll.municipalities import municipalities
+from enroll.orders import Terms, first_order
 from jpki.acts import LOCAL_OPERATOR as BY
 from jpki.certificate import CARD, Purpose
 from jpki.clock import day_in_japan, end_of_day
@@ -18,6 +20,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.holder import Holder
 from jpki.ids import Serial
 from jpki.randomness import system_randomness
+from jpki.resident import Registration, Resident, taken_at_word
 from jpki.revocation import Reason, State
 from jpki.text import Text
 from server.founding import found
@@ -26,6 +29,7 @@ from server.settings import Settings
 from server.wiring import Rooms, open_rooms
 from tests.conftest import SteppingClock
 from tests.server.conftest import copied
+from tests.server.office_world import Register
 from tests.server.people import card_key, request, someone
 
 FOUNDED = datetime(2026, 10, 1, 3, 0, tzinfo=UTC)
@@ -42,7 +46,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rooms.home.path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counter:
     """A desk, and how a test talks to it."""
 
@@ -146,6 +150,88 @@ def test_fifteen_is_old_enough_on_the_birthday_itself(counter: Counter) -> None:
     eve = someone(birth_date=date.fromordinal(child.birth_date.toordinal() + 1))
     assert refused(lambda: counter.issue(holder=eve)) == "too-young"
     assert counter.state(counter.issue(holder=child)) is State.ACTIVE
+
+
+# --- the register, where there is one ------------------------------------------------------------------------------
+
+
+def asking(counter: Counter, *residents: Resident) -> Register:
+    """Let the desk ask a register, in which these are."""
+    register = Register({each.code: each for each in residents})
+    rooms = counter.rooms
+    counter.rooms = replace(rooms, desk=replace(rooms.desk, registry=register))
+    return register
+
+
+@pytest.mark.parametrize(
+    ("changes", "purpose", "code"),
+    [
+        ({"registration": Registration.ENDED}, Purpose.AUTHENTICATION, "register-ended"),
+        ({"is_ward": True}, Purpose.SIGNING, "ward-no-signing"),
+        ({"stay_until": date(2026, 9, 30)}, Purpose.AUTHENTICATION, "stay-ended"),
+        ({"name": "日本　太郎"}, Purpose.SIGNING, "register-disagrees"),
+        ({"birth_date": date(1980, 4, 1)}, Purpose.AUTHENTICATION, "register-disagrees"),
+    ],
+    ids=["dead", "ward", "stay over", "another name", "another birth date"],
+)
+def test_the_operator_gets_nothing_past_the_register(
+    counter: Counter, changes: dict[str, object], purpose: Purpose, code: str
+) -> None:
+    register = asking(counter, taken_at_word(HOLDER))
+    register.change(HOLDER.code, **changes)
+    assert refused(lambda: counter.issue(purpose)) == code
+    assert counter.rooms.store.cases.certificates_of(HOLDER.code) == []
+
+
+def test_a_renewal_says_what_the_register_says_and_nothing_where_that_forbids_it(counter: Counter) -> None:
+    old = counter.issue()
+    counter.open_the_window(old)
+    register = asking(counter)
+    assert refused(lambda: counter.renew(old)) == "resident-unknown"
+    register.enter(taken_at_word(MOVED))
+    assert refused(lambda: counter.renew(old, HOLDER)) == "register-disagrees"
+    register.change(HOLDER.code, is_ward=True)
+    assert refused(lambda: counter.renew(old)) == "ward-no-signing"
+    register.change(HOLDER.code, is_ward=False)
+    register.away = True
+    assert refused(lambda: counter.renew(old)) == "registry-away"
+    register.away = False
+    new = counter.renew(old)
+    assert MOVED.address.encode() in counter.names(new).public_bytes()
+    assert counter.state(old) is State.REVOKED
+
+
+def test_what_the_register_says_of_a_stay_caps(counter: Counter) -> None:
+    asking(counter, replace(taken_at_word(HOLDER), stay_until=date(2028, 3, 31)))
+    assert counter.end(counter.issue()) == end_of_day(date(2028, 3, 31))
+
+
+# --- the card's end, where one was read ----------------------------------------------------------------------------
+
+
+def written_to_a_card(counter: Counter, purpose: Purpose, end: date) -> Serial:
+    """Issue as a counter does, which has read the card."""
+    rooms, key = counter.rooms, holder_key(request(card_key(50)), CARD_V1.key)
+    terms = Terms(profile=CARD_V1, now=counter.clock(), card_end=end_of_day(end))
+    order = first_order(taken_at_word(HOLDER), purpose, CARD, key, terms)
+    (certificate,) = rooms.desk.delivery.deliver([order], BY, lambda _: None)
+    assert isinstance(certificate, x509.Certificate)
+    return counter.serial(certificate)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SIGNING, Purpose.AUTHENTICATION])
+def test_a_renewal_ends_with_the_card_of_the_old_one(counter: Counter, purpose: Purpose) -> None:
+    old = written_to_a_card(counter, purpose, date(2034, 9, 9))
+    assert counter.end(old) == end_of_day(date(2031, 4, 1))
+    counter.open_the_window(old)
+    new = counter.renew(old)
+    assert counter.end(new) == end_of_day(date(2034, 9, 9))
+    assert counter.rooms.desk.record(new).card_end == end_of_day(date(2034, 9, 9))
+
+
+def test_what_comes_to_a_card_ends_with_it_as_the_other_certificate_knows(counter: Counter) -> None:
+    written_to_a_card(counter, Purpose.SIGNING, date(2029, 9, 9))
+    assert counter.end(counter.issue(Purpose.AUTHENTICATION)) == end_of_day(date(2029, 9, 9))
 
 
 # --- what fails can be tried again ---------------------------------------------------------------------------------

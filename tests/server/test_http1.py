@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jpki.ids import Serial
 from ocsp.fields import fields
 from ocsp.responder import Answer
 from server import http1
@@ -26,6 +27,9 @@ class Echo:
     asked: list[Request] = field(default_factory=list)
     pause: float = 0.05
     noted: list[tuple[bytes | None, int, float, str]] = field(default_factory=list)
+
+    def client(self, certificate: bytes) -> Serial | None:
+        raise NotImplementedError
 
     def at_once(self, request: Request) -> Answer | None:
         return None if request.target.startswith(b"/slow") else self.in_time(request, 0)

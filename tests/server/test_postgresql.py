@@ -36,6 +36,7 @@ from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
+    check_cards_ends_are_taken_from_the_cases,
     check_old_acts_are_carried_over,
     check_records_are_carried_over_and_sealed,
     check_up_and_down,
@@ -323,6 +324,10 @@ def test_r18_its_word_for_a_full_disk_is_ours() -> None:
 
 def test_migrations_go_up_and_down_on_data(store: Store, new_database: Callable[[], Database]) -> None:
     check_up_and_down(store.database, new_database())
+
+
+def test_cards_ends_are_taken_from_the_cases(new_database: Callable[[], Database]) -> None:
+    check_cards_ends_are_taken_from_the_cases(new_database())
 
 
 def test_records_are_carried_over_and_sealed(new_database: Callable[[], Database]) -> None:

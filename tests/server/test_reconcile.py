@@ -18,6 +18,7 @@ from jpki.certificate import CARD, Purpose
 from jpki.clock import system_clock
 from jpki.ids import Serial, format_serial
 from jpki.randomness import system_randomness
+from jpki.resident import taken_at_word
 from jpki.revocation import Reason, State, Status
 from ocsp.responder import Responder
 from server.founding import found
@@ -111,9 +112,9 @@ def test_r03_a_sound_home_has_no_difference(jpki: Jpki, home: Path) -> None:
 def left_at(rooms: Rooms, state: State) -> Serial:
     """Leave a certificate where a crash would."""
     issuer, profile = rooms.desk.authority.issuer, rooms.profile
-    terms = Terms(profile=profile, now=rooms.clock(), latest_end=None)
+    terms = Terms(profile=profile, now=rooms.clock())
     key = holder_key(card_request(profile.key, 50), profile.key)
-    permit = issuer.prepare([first_order(someone("R-0050"), Purpose.SIGNING, CARD, key, terms)], BY)
+    permit = issuer.prepare([first_order(taken_at_word(someone("R-0050")), Purpose.SIGNING, CARD, key, terms)], BY)
     if state is State.INTENDED:
         rooms.store.ledger.intend(permit.to_be_signed, BY, rooms.clock())
     elif state is State.ISSUED:

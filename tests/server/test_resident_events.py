@@ -56,7 +56,7 @@ from tests import forked
 from tests.conftest import SteppingClock
 from tests.crl.fakes import Crash, Fuse
 from tests.server.many_certificates import with_many
-from tests.server.people import someone
+from tests.server.people import AskedOneByOne, someone
 from tests.server.postgresql import running
 
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def rooms(furnished: Path, tmp_path: Path, present: SteppingClock) -> Iterator[R
     opened.close()
 
 
-class Register:
+class Register(AskedOneByOne):
     """A register of residents that says what it is told to, or nothing."""
 
     def __init__(self, *residents: Resident) -> None:

@@ -33,6 +33,7 @@ from tests.server.generations_contract import GenerationsContract
 from tests.server.ledger_contract import LedgerContract, furnished, stand_again
 from tests.server.many_writers import LONG, SHORT, check_many_writers
 from tests.server.migrations_contract import (
+    check_cards_ends_are_taken_from_the_cases,
     check_old_acts_are_carried_over,
     check_records_are_carried_over_and_sealed,
     check_up_and_down,
@@ -141,6 +142,10 @@ def test_the_status_row_holds_nothing_about_a_person() -> None:
 def test_migrations_go_up_and_down_on_data(store: Store, tmp_path: Path) -> None:
     empty = Database.at_file(tmp_path / "empty.sqlite", create=True)
     check_up_and_down(store.database, empty)
+
+
+def test_cards_ends_are_taken_from_the_cases(tmp_path: Path) -> None:
+    check_cards_ends_are_taken_from_the_cases(Database.at_file(tmp_path / "cards.sqlite", create=True))
 
 
 def test_records_are_carried_over_and_sealed(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from jpki.errors import JpkiError, Kind
 from jpki.generation import Generation
 from jpki.ids import GenerationId, Serial
 from jpki.randomness import system_randomness
+from jpki.resident import taken_at_word
 from jpki.revocation import Reason
 from ocsp.cache import Cache, Standing
 from ocsp.follower import Follower, Heard
@@ -372,8 +373,8 @@ class House(RuleBasedStateMachine):
         self.drafts[serial] = octets
 
     def prepared(self, holder: str, purpose: Purpose, renews: Serial | None) -> Permit:
-        disclosed = someone(holder, HOLDERS[holder])
-        terms = Terms(profile=CARD_V2, now=self.clock(), latest_end=None)
+        disclosed = taken_at_word(someone(holder, HOLDERS[holder]))
+        terms = Terms(profile=CARD_V2, now=self.clock())
         key = holder_key(self.request(), CARD_V2.key)
         issuer = self.rooms.desk.authority.issuer
         if renews is None:

@@ -108,6 +108,10 @@ def test_an_office_is_told_who_a_code_stands_for_now(hall: TownHall) -> None:
         assert client(url).resident(ONE).holder.address != before.holder.address
         with pytest.raises(JpkiError, match="resident-unknown"):
             client(url).resident(HolderCode("H-0001"))
+        many = client(url).each_resident([ONE, HolderCode("H-0001"), TWO])
+        assert many[ONE] == client(url).resident(ONE)
+        assert many[TWO] == client(url).resident(TWO)
+        assert str(many[HolderCode("H-0001")]).startswith("resident-unknown")
         with pytest.raises(JpkiError, match="registry-unreadable"):
             client(url.replace("residents", "elsewhere")).resident(ONE)
 
