@@ -1,7 +1,6 @@
 """A home made, used and served by the real command line."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from tests.interop.programs import ENVIRONMENT, Done, jpki
+from tests.ports import free_port
 
 JPKI = Path(sys.executable).with_name("jpki")
 _DIRECT = build_opener(ProxyHandler({}))
@@ -144,12 +144,6 @@ def found(directory: Path) -> Authority:
     authority = Authority(directory / "home", free_port())
     authority.do("init", "--base-url", authority.url)
     return authority
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from tests.interop.authority import Card, Town, enrol, found, free_port, holder, serving, started
+from tests.interop.authority import Card, Town, enrol, found, holder, serving, started
+from tests.ports import free_port
 
 HANAKO = holder("H-0001", "見本　花子", "東京都千代田区見本町一丁目２番３号", "131016", "1990-04-02")
 TARO = holder("H-0002", "試作　太郎", "大阪府大阪市北区試作町４番地", "271004", "1975-08-09")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT
-from tests.interop.authority import free_port
 from tests.interop.programs import ENVIRONMENT, Reply
+from tests.ports import free_port
 
 SHIPPED = PROJECT / "deploy" / "nginx" / "jpki.conf"
 _START_SECONDS = 10

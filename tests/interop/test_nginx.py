@@ -26,9 +26,10 @@ from jpki import der
 from jpki.der import Reader, Tag, context
 from ocsp.request import MAX_REQUEST_OCTETS
 from ocsp.responder import CACHE_SECONDS
-from tests.interop.authority import Card, Town, free_port, started
+from tests.interop.authority import Card, Town, started
 from tests.interop.nginx import Front, fronting
 from tests.interop.programs import Done, Reply, curl, holds_within, openssl
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

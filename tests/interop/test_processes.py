@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.authority import Town, free_port, started
+from tests.interop.authority import Town, started
 from tests.interop.programs import holds_within
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 _USER = "postgres"
 
@@ -32,12 +33,6 @@ def _run(words: Sequence[str | Path], as_postgres: bool) -> None:  # noqa: FBT00
     # initdb and postgres refuse to run as root.
     user = {"user": _USER, "group": _USER, "extra_groups": []} if as_postgres else {}
     subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60, **user)  # type: ignore[call-overload]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _is_alive(process: int) -> bool:
@@ -125,7 +120,7 @@ def running(within: Path | None = None) -> Iterator[Server]:
     programs = _bin()
     as_postgres = os.getuid() == 0
     folder = _new_folder(within)
-    server = Server(folder, programs, _free_port(), as_postgres=as_postgres)
+    server = Server(folder, programs, free_port(), as_postgres=as_postgres)
     try:
         _run(["cp", "-a", _empty_cluster(), folder / "data"], as_postgres)
         server.start()

@@ -1,21 +1,24 @@
 """CMS files: content inside, DER, BER or PEM; what is missing, posing, or unknown in them."""
 
 import base64
+import time
 from io import BytesIO
 
 import pytest
+from asn1crypto import tsp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jpki.errors import JpkiError
 from signing.caps import MOST_CERTIFICATES
-from signing.cms_writer import write_detached
+from signing.cms_writer import write_detached, write_stamped, write_time_stamp
 from signing.credential import Credential
 from signing.intake import Format
 from signing.policies import GENERAL
 from signing.report import FileVerdict
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sign import sign
+from signing.time_stamper import StampDigest
 from signing.validation import Validation
 from signing.verdict import Cause, Decision
 from signing.verify import judge as judge_open
@@ -58,6 +61,29 @@ def test_detached_cms_is_undecided_as_its_content_is_elsewhere(town: Town, judge
     verdict = judge(write_detached(b"x" * 32, town.holder, NOW), town.validation())
     assert causes(verdict) == [{Cause.CONTENT_ABSENT}]
     assert verdict.decision is Decision.UNDECIDED
+
+
+def token_of(octets: int, town: Town) -> bytes:
+    """Return a time-stamp token that is longer by so many octets, of an extension that nobody knows."""
+    said = {"extn_id": "2.25.1", "critical": False, "extn_value": bytes(octets)}
+    imprint = {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": bytes(32)}
+    info = {"version": "v1", "policy": "2.25.1", "message_imprint": imprint, "serial_number": 1, "gen_time": NOW}
+    return write_time_stamp(tsp.TSTInfo(info | {"extensions": [said]}).dump(), town.holder, with_certificate=True)
+
+
+def with_token(token: bytes) -> StampDigest:
+    return lambda _: token
+
+
+def test_no_length_makes_a_stamped_signature_slow(town: Town) -> None:
+    """asn1crypto takes a length that ends in 80 for an indefinite one, and wrote such messages in ten seconds."""
+    tokens = [token_of(octets, town) for octets in range(256)]
+    assert any(token[3] == 0x80 for token in tokens)
+    for token in tokens:
+        begun = time.process_time()
+        signed = write_stamped(CONTENT, town.holder, NOW, with_token(token), detached=False)
+        assert time.process_time() - begun < 1
+        assert token in signed
 
 
 # --- a signature beside its document ---------------------------------------------------------------------------------
