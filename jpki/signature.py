@@ -8,9 +8,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384, Hash
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from jpki import der, oids
+from jpki.digest import Digest
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
@@ -129,9 +130,9 @@ def check(key: PublicKey, message: bytes, signature: bytes) -> None:
     _check(key, message, signature, algorithm_for(key).message)
 
 
-def hashing(key: PublicKey) -> Hash:
-    """Return a new hash of the kind that this key signs: for a message that is too long to be held."""
-    return Hash(algorithm_for(key).hash)
+def hashing(key: PublicKey) -> Digest:
+    """Return a new digest of the kind that this key signs: for a message that is too long to be held."""
+    return Digest(algorithm_for(key).hash)
 
 
 def sign_digest(key: PrivateKey, digest: bytes) -> bytes:
