@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from enroll.counters import MAY
-from enroll.municipalities import successor
+from enroll.counters import MAY, where_instead
 from jpki.card import CardFacts
 from jpki.case import OPEN_STATES, Applicant, Case, CaseKind, CaseState, Change, Document, Ground, Step
 from jpki.certificate import Purpose
@@ -307,7 +306,7 @@ def _require_counter(kind: CaseKind, counter: Counter) -> None:
             Kind.FORBIDDEN,
             "counter-closed",
             Text(f"窓口 {counter.code} は閉鎖されています。", f"The counter {counter.code} is closed."),
-            _where_instead(counter),
+            where_instead(counter),
         )
     if kind not in MAY[counter.kind]:
         raise JpkiError(
@@ -318,16 +317,6 @@ def _require_counter(kind: CaseKind, counter: Counter) -> None:
             ),
             Text("市区町村の窓口を案内してください。", "Send the holder to the municipality's counter."),
         )
-
-
-def _where_instead(closed: Counter) -> Text:
-    now = successor(closed.code)
-    if now is None:
-        return Text("別の窓口で引き継いでください。", "Take it over at another counter.")
-    return Text(
-        f"合併により{now.name}の窓口（{now.code}）が引き継いでいます。",
-        f"By a merger the counter of {now.name_romaji}, {now.code}, has taken its place.",
-    )
 
 
 def role_missing(wanted: frozenset[Role]) -> JpkiError:

@@ -40,6 +40,17 @@ def of_municipality(code: CounterCode) -> Counter | None:
     return Counter(code=code, kind=CounterKind.MUNICIPALITY, name=known.name, municipality=known.code, state=state)
 
 
+def where_instead(closed: Counter) -> Text:
+    """Return where the cases of a closed counter are gone on with."""
+    now = successor(closed.code)
+    if now is None:
+        return Text("別の窓口で引き継いでください。", "Take it over at another counter.")
+    return Text(
+        f"合併により{now.name}の窓口（{now.code}）が引き継いでいます。",
+        f"By a merger the counter of {now.name_romaji}, {now.code}, has taken its place.",
+    )
+
+
 def require_delegated(kind: CounterKind, municipality: str | None) -> None:
     """Require that a counter to add names the municipality that delegated it, which stands, and a consulate none.
 

@@ -8,12 +8,12 @@ from flask import Blueprint, Response
 from enroll.case_paths import PATHS, WHO
 from enroll.console.campaigns import aim
 from enroll.console.desk import Desk, House, Link, desk, page
-from enroll.counters import MAY
+from enroll.counters import MAY, where_instead
 from enroll.messages import CasesTold, CaseTold
 from enroll.overseen import CampaignsTold, CampaignTold, OverviewTold
 from jpki.campaign import CampaignState
 from jpki.case import CaseKind, CaseState, Step
-from jpki.counter import CounterCode
+from jpki.counter import CounterCode, CounterState
 from jpki.text import Text
 
 _MOST_CASES = 50
@@ -37,6 +37,7 @@ def add(blueprint: Blueprint, house: House) -> None:
         here = desk()
         return page(
             "home.html",
+            closed=_closed(here),
             waiting=_waiting(here),
             kinds=_kinds(here),
             standing=house.standing(),
@@ -77,9 +78,15 @@ def _running(here: Desk) -> Sequence[CampaignTold]:
     return [each for each in found if each.left and each.state is not CampaignState.CANCELLED]
 
 
+def _closed(here: Desk) -> Text | None:
+    """Return where to go on if the counter is closed; no case of it takes another step here."""
+    counter = here.counter
+    return where_instead(counter) if counter is not None and counter.state is CounterState.CLOSED else None
+
+
 def _kinds(here: Desk) -> Sequence[CaseKind]:
     """Return what the clerk may open here."""
     counter = here.counter
-    if counter is None or not here.clerk.may(WHO[Step.OPEN], counter.code):
+    if counter is None or counter.state is CounterState.CLOSED or not here.clerk.may(WHO[Step.OPEN], counter.code):
         return []
     return [kind for kind in CaseKind if kind in MAY[counter.kind]]

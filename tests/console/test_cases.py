@@ -10,7 +10,7 @@ from cryptography.x509 import load_der_x509_certificate, ocsp
 from werkzeug.test import TestResponse
 
 from enroll.case_paths import EVENTS
-from jpki.acts import Act
+from jpki.acts import LOCAL_OPERATOR, Act
 from jpki.case import CaseKind, CaseState, parse_case_number
 from jpki.certificate import HOLDER_PURPOSES, Purpose
 from jpki.clerk import Role
@@ -19,8 +19,9 @@ from jpki.randomness import system_randomness
 from jpki.revocation import State
 from tests.conftest import SteppingClock
 from tests.console.seats import Browser, logged_in
+from tests.mergers import merged
 from tests.server.api_world import ApiTown
-from tests.server.office_world import HANA, OTHER_TOWN, TOWN, Serials, clerk_row, resident_of
+from tests.server.office_world import HANA, OTHER_TOWN, POST_OFFICE, TOWN, Serials, clerk_row, resident_of
 
 WISH = {"holder": HANA, "applicant": "holder", "which": "both"}
 DONE = {"to": "do", "identity": "checked"}
@@ -375,3 +376,26 @@ def test_who_approves_sees_the_registers_answer_and_the_audit_tells_of_it(town: 
     auditor = logged_in(Browser(town, clerk_row(town.rooms, {TOWN: [Role.AUDITOR]})))
     assert auditor.get(f"/cases/{case.number}").status_code == 200
     assert auditor.post(f"/cases/{case.number}/resident").status_code == 403
+
+
+# --- a counter that is no more -----------------------------------------------------------------------------------
+
+
+def test_a_merged_counters_page_says_where_to_go_on_and_offers_no_case(front: Browser) -> None:
+    assert "受付をはじめる" in front.get("/").text
+    with merged({TOWN: OTHER_TOWN}):
+        page = front.get("/").text
+        assert "この窓口は閉鎖されています。" in page
+        assert f"合併により横浜市の窓口（{OTHER_TOWN}）が引き継いでいます。" in page
+        assert "受付をはじめる" not in page
+        front.speak("en")
+        assert f"By a merger the counter of Yokohama-shi, {OTHER_TOWN}, has taken its place." in front.get("/").text
+    assert "この窓口は閉鎖されています。" not in front.get("/").text
+
+
+def test_so_does_that_of_a_post_office_that_was_closed(town: ApiTown) -> None:
+    seat = logged_in(Browser(town, town.office.front), POST_OFFICE)
+    town.rooms.store.counters.close(POST_OFFICE, LOCAL_OPERATOR, town.rooms.clock())
+    page = seat.get("/").text
+    assert "別の窓口で引き継いでください。" in page
+    assert "受付をはじめる" not in page
