@@ -21,7 +21,6 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from crl.outline import UNREADABLE, outline, signed_octets
 from jpki.der import DerError, Tag
-from jpki.digest import Digest
 from jpki.errors import JpkiError, Kind
 from jpki.text import Text
 
@@ -135,7 +134,20 @@ def _der_in(text: bytes) -> bytes:
 # --- what is signed --------------------------------------------------------------------------------------------
 
 
-class _Whole:
+class _Digest:
+    """Takes the TBSCertList as it passes by."""
+
+    def __init__(self, algorithm: hashes.HashAlgorithm) -> None:
+        self._hash = hashes.Hash(algorithm)
+
+    def update(self, octets: bytes) -> None:
+        self._hash.update(octets)
+
+    def finalize(self) -> bytes | None:
+        return self._hash.finalize()
+
+
+class _Whole(_Digest):
     """Keeps the TBSCertList, which EdDSA hashes twice (RFC 8032 5.1.6)."""
 
     def __init__(self) -> None:
@@ -144,28 +156,31 @@ class _Whole:
     def update(self, octets: bytes) -> None:
         self._octets += octets
 
-    def finalize(self) -> bytes:
+    def finalize(self) -> bytes | None:
         return bytes(self._octets)
 
 
-class _Nothing:
+class _Nothing(_Digest):
     """Nobody can believe a signature by a weak or unknown algorithm."""
+
+    def __init__(self) -> None:
+        pass
 
     def update(self, octets: bytes) -> None:
         pass
 
-    def finalize(self) -> None:
-        pass
+    def finalize(self) -> bytes | None:
+        return None
 
 
-def _digest_of(head: x509.CertificateRevocationList) -> Digest | _Whole | _Nothing:
+def _digest_of(head: x509.CertificateRevocationList) -> _Digest:
     if head.signature_algorithm_oid in {SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448}:
         return _Whole()
     try:
         algorithm = head.signature_hash_algorithm
     except UnsupportedAlgorithm:
         return _Nothing()
-    return Digest(algorithm) if isinstance(algorithm, _STRONG) else _Nothing()
+    return _Digest(algorithm) if isinstance(algorithm, _STRONG) else _Nothing()
 
 
 def unreadable() -> JpkiError:

@@ -9,7 +9,10 @@ _LONG = 1 << 16
 
 
 class Digest:
-    """Takes the pieces one after another, each while its taker goes on with it, so nobody may change them any more."""
+    """Takes the pieces one after another, each while its taker goes on with it, so nobody may change them any more.
+
+    It is for whoever makes lists: a process that judges a stranger's file may start no thread (docs/adr/0022).
+    """
 
     def __init__(self, algorithm: HashAlgorithm) -> None:
         self._hash = Hash(algorithm)

@@ -174,8 +174,12 @@ def list_of(
     *revoked: tuple[x509.Certificate, datetime, x509.ReasonFlags],
     key: PrivateKey | None = None,
     point: x509.GeneralName | None = None,
+    others: int = 0,
 ) -> bytes:
-    """Return the DER of a list, complete unless `point` names it; `key` signs in the issuer's place."""
+    """Return the DER of a list, complete unless `point` names it; `key` signs in the issuer's place.
+
+    So many `others` are revoked besides.
+    """
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
@@ -185,6 +189,9 @@ def list_of(
     if point is not None:
         scope = x509.IssuingDistributionPoint([point], None, False, False, None, False, False)
         builder = builder.add_extension(scope, critical=True)
+    for number in range(others):
+        other = x509.RevokedCertificateBuilder().serial_number((1 << 126) + number).revocation_date(made_at)
+        builder = builder.add_revoked_certificate(other.build())
     for certificate, when, reason in revoked:
         entry = (
             x509.RevokedCertificateBuilder()

@@ -21,6 +21,7 @@ from cryptography import x509
 from jpki.errors import JpkiError, Kind
 from jpki.revocation import Finding, RevocationEvidence
 from server.sandbox import open_sandbox
+from server.stored_evidence import Collector
 from signing import caps
 from signing.intake import Format
 from signing.policies import GENERAL
@@ -28,10 +29,12 @@ from signing.report import FileVerdict
 from signing.samples import tax_return_pdf, tax_return_xtx
 from signing.sandbox import Budget, Sandbox
 from signing.sign import sign
+from signing.time_stamper import Level, Stamping
 from signing.validation import TrustAnchor, Validation
 from signing.verdict import Decision
 from signing.verify import judge
 from signing.wire import Anchor, Limits, Terms
+from tests.signing.stamps import DAY, list_of, make_clockhouse, terms
 from tests.signing.town import NOW, Outage, Town, good, revoked
 
 ODD = "tests.signing.odd_server"
@@ -226,6 +229,19 @@ def test_a_document_beside_its_signature_goes_into_the_sandbox_too(sandbox: Sand
         assert sandbox.judge(file, town.validation(), GENERAL, right).decision is Decision.ACCEPT
 
 
+def test_a_long_list_that_a_document_holds_is_read_there(sandbox: Sandbox, town: Town) -> None:
+    """A partition's has thousands of entries; to read them takes no thread, of which the process may have none."""
+    house, keeper = make_clockhouse(), town.credential(town.holder.certificate, town.root.certificate)
+    collect = Collector([list_of(town.root, NOW, others=10_000)], None)
+    stamping = Stamping(stamper=house.stamper(), collect=collect, level=Level.LT)
+    document = sign(tax_return_pdf(["Income"]), keeper, Format.PDF, NOW, stamping=stamping)
+    validation = terms(town, house, sources=[], now=NOW + 300 * DAY)
+    with octets(document) as file:
+        judged = sandbox.judge(file, validation)
+        assert judged == judge(file, validation)
+    assert judged.decision is Decision.ACCEPT
+
+
 def test_the_terms_leave_out_nothing_of_a_validation() -> None:
     told = {field.name for field in fields(Terms)}
     asked = {field.name for field in fields(Validation)}
@@ -312,6 +328,7 @@ SERVICE = """
 import sys, tempfile
 from datetime import UTC, datetime
 from server.sandbox import open_sandbox
+from server.stored_evidence import Collector
 from signing.sandbox import Sandbox
 from signing.validation import TrustAnchor, Validation
 sandbox = Sandbox(2, server="tests.signing.odd_server")
