@@ -44,7 +44,9 @@ def where_instead(closed: Counter) -> Text:
     """Return where the cases of a closed counter are gone on with."""
     now = successor(closed.code)
     if now is None:
-        return Text("別の窓口で引き継いでください。", "Take it over at another counter.")
+        return Text(
+            "申請は、別の窓口で引き継いでください。", "Its cases go on at another counter, which takes them over."
+        )
     return Text(
         f"合併により{now.name}の窓口（{now.code}）が引き継いでいます。",
         f"By a merger the counter of {now.name_romaji}, {now.code}, has taken its place.",
