@@ -15,6 +15,7 @@ from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_self_reported_ts, validate_sig_integrity
 
+from jpki import oids
 from signing.algorithms import are_known
 from signing.caps import MOST_STORED
 from signing.presented import Algorithms, Presented, Stamp, refuse_crowds
@@ -118,7 +119,6 @@ def _claimed_at(signer_info: cms.SignerInfo) -> datetime | None:
 
 # --- what was added after signing: unsigned attributes, and revocation data beside the certificates ------------------
 
-_STAMP = "1.2.840.113549.1.9.16.2.14"
 _REVOCATION_VALUES = "1.2.840.113549.1.9.16.2.24"
 _OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
 
@@ -126,7 +126,7 @@ _OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
 def _stamps(signer_info: cms.SignerInfo) -> Iterator[Stamp]:
     """Yield the time-stamps over the signature value (ETSI EN 319 122-1, 5.3)."""
     value = signer_info["signature"].native
-    tokens = list(_unsigned(signer_info, _STAMP))
+    tokens = list(_unsigned(signer_info, oids.SIGNATURE_TIME_STAMP))
     refuse_crowds(tokens)
     for token in tokens:
         yield Stamp(proof=TimeProof.TIME_STAMP, token=token, imprint=lambda name: hashlib.new(name, value).digest())

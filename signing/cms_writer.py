@@ -5,7 +5,7 @@ place of signingTime, as the PDF itself tells the time (ETSI EN 319 142-1), and 
 (ETSI EN 319 122-1) has both.
 
 The DER is put together here: asn1crypto encodes what it holds again at every level, and where a length ends in 80 it
-takes it for indefinite, so that one stamped signature in fifteen took ten seconds.
+takes it for indefinite, so that one stamped signature in seventeen took ten seconds.
 """
 
 import hashlib

@@ -13,7 +13,8 @@ from enroll.messages import CasesTold, CaseTold
 from enroll.overseen import CampaignsTold, CampaignTold, OverviewTold
 from jpki.campaign import CampaignState
 from jpki.case import CaseKind, CaseState, Step
-from jpki.counter import CounterCode, CounterState
+from jpki.clerk import Clerk
+from jpki.counter import Counter, CounterCode, CounterState
 from jpki.text import Text
 
 _MOST_CASES = 50
@@ -35,11 +36,12 @@ def add(blueprint: Blueprint, house: House) -> None:
     @blueprint.get("/")
     def show_home() -> Response:
         here = desk()
+        counter = here.counter
         return page(
             "home.html",
-            closed=_closed(here),
+            closed=_where_instead(counter),
             waiting=_waiting(here),
-            kinds=_kinds(here),
+            kinds=_kinds(here.clerk, counter),
             standing=house.standing(),
             overview=here.window.ask("get-overview", OverviewTold) if here.window.may("get-overview") else None,
             campaigns=_running(here),
@@ -78,15 +80,13 @@ def _running(here: Desk) -> Sequence[CampaignTold]:
     return [each for each in found if each.left and each.state is not CampaignState.CANCELLED]
 
 
-def _closed(here: Desk) -> Text | None:
+def _where_instead(counter: Counter | None) -> Text | None:
     """Return where to go on if the counter is closed; no case of it takes another step here."""
-    counter = here.counter
     return where_instead(counter) if counter is not None and counter.state is CounterState.CLOSED else None
 
 
-def _kinds(here: Desk) -> Sequence[CaseKind]:
+def _kinds(clerk: Clerk, counter: Counter | None) -> Sequence[CaseKind]:
     """Return what the clerk may open here."""
-    counter = here.counter
-    if counter is None or counter.state is CounterState.CLOSED or not here.clerk.may(WHO[Step.OPEN], counter.code):
+    if counter is None or counter.state is CounterState.CLOSED or not clerk.may(WHO[Step.OPEN], counter.code):
         return []
     return [kind for kind in CaseKind if kind in MAY[counter.kind]]
