@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_crl
 
 from jpki.certificate import Purpose
 from jpki.clock import iso, system_clock
@@ -141,8 +143,11 @@ def test_a_list_that_is_made_after_the_stamp_can_be_kept_and_an_older_one_not(
     jpki: Jpki, house: Served, tmp_path: Path
 ) -> None:
     status = jpki.done("status", serial_in(house.town.signing), "--home", house.town.home)
-    words = house.keeping[:4]
-    command = house.sign("pdf", tmp_path / "kept.pdf", "--level", "lt", *words, "--crl", list_of(house.town, status))
+    older, words = list_of(house.town, status), house.keeping[:4]
+    made_at = load_der_x509_crl(older.read_bytes()).last_update_utc
+    # Times are whole seconds: within the same one the list is no older than the stamp.
+    time.sleep(max(0.0, (made_at + timedelta(seconds=1) - system_clock()).total_seconds()))
+    command = house.sign("pdf", tmp_path / "kept.pdf", "--level", "lt", *words, "--crl", older)
     refused = jpki.refused(*command)
     assert (refused.exit, refused.code) == (1, "revocation-data-old")
     assert not (tmp_path / "kept.pdf").exists()
